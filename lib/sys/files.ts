@@ -1,0 +1,204 @@
+/**
+ * Files: atomic writes, exclusive creation, locks, sysctls. Synchronous throughout: the files are small, and a
+ * plugin has nothing else to do meanwhile.
+ *
+ * @module
+ */
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  linkSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  unlinkSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
+import { dirname } from "node:path";
+import { hasErrno, messageOf, TsnetError } from "../errors.ts";
+import { flock, LOCK_EX, LOCK_NB } from "./native.ts";
+import { inside, type Netns } from "./netns.ts";
+
+/** The file as text, or undefined if it is not there. */
+export function readIfThere(path: string): string | undefined {
+  try {
+    return readFileSync(path, "utf8");
+  } catch (error) {
+    if (hasErrno(error, "ENOENT", "ENOTDIR")) return undefined;
+    throw ioError("read", path, error);
+  }
+}
+
+/** The names in a directory, sorted; none if it is not there. */
+export function namesIn(directory: string): readonly string[] {
+  try {
+    return readdirSync(directory).sort();
+  } catch (error) {
+    if (hasErrno(error, "ENOENT", "ENOTDIR")) return [];
+    throw ioError("list", directory, error);
+  }
+}
+
+export function exists(path: string): boolean {
+  return existsSync(path);
+}
+
+/** Milliseconds since the epoch of the last write, or undefined if the file is not there. */
+export function modifiedAt(path: string): number | undefined {
+  return statSync(path, { throwIfNoEntry: false })?.mtimeMs;
+}
+
+/** Makes a directory and its parents (mode 0755 unless given). */
+export function makeDirectory(path: string, mode = 0o755): void {
+  try {
+    mkdirSync(path, { recursive: true, mode });
+  } catch (error) {
+    throw ioError("make directory", path, error);
+  }
+}
+
+/** Puts `text` at `path` whole or not at all: temporary file, fsync, rename. The directory must be there. */
+export function replaceFile(path: string, text: string | Uint8Array, mode = 0o644): void {
+  const temporary = writeTemporary(path, text, mode);
+  try {
+    renameSync(temporary, path);
+  } catch (error) {
+    removeFile(temporary);
+    throw ioError("replace", path, error);
+  }
+}
+
+/** Makes a new file, whole or not at all: temporary file, fsync, link. False if `path` is taken. */
+export function createFile(path: string, text: string | Uint8Array, mode = 0o600): boolean {
+  const temporary = writeTemporary(path, text, mode);
+  try {
+    linkSync(temporary, path);
+    return true;
+  } catch (error) {
+    if (hasErrno(error, "EEXIST")) return false;
+    throw ioError("create", path, error);
+  } finally {
+    removeFile(temporary);
+  }
+}
+
+/** Removes a file; true if it was there. */
+export function removeFile(path: string): boolean {
+  try {
+    unlinkSync(path);
+    return true;
+  } catch (error) {
+    if (hasErrno(error, "ENOENT", "ENOTDIR")) return false;
+    throw ioError("remove", path, error);
+  }
+}
+
+/** Removes a file or a directory with all that is in it; an absent one is fine. */
+export function removeTree(path: string): void {
+  rmSync(path, { recursive: true, force: true });
+}
+
+/** A lock that ends with {@link FileLock.release} or with the last process that inherited `fd`. */
+export interface FileLock {
+  readonly fd: number;
+  release(): void;
+}
+
+/**
+ * Takes the flock on `path`, making the file if needed, and waits for it as long as it takes; with
+ * `timeoutMs`, no longer than that.
+ *
+ * @throws TsnetError `busy` after `timeoutMs`.
+ */
+export function lockFile(path: string, timeoutMs?: number): FileLock {
+  let fd: number;
+  try {
+    fd = openSync(path, "a", 0o600);
+  } catch (error) {
+    throw ioError("lock", path, error);
+  }
+  try {
+    if (timeoutMs === undefined) flock(fd, LOCK_EX);
+    else waitForLock(fd, path, timeoutMs);
+  } catch (error) {
+    closeSync(fd);
+    throw error;
+  }
+  return { fd, release: () => closeSync(fd) };
+}
+
+/** Reads `/proc/sys/<key>` (`net/ipv4/ip_forward`) as seen from `netns`, ours if none; undefined if there is no such key. */
+export function readSysctl(key: string, netns?: Netns): string | undefined {
+  const read = () => readIfThere(`/proc/sys/${key}`)?.trim();
+  return netns === undefined ? read() : inside(netns, read as () => string);
+}
+
+/**
+ * Writes `/proc/sys/<key>` inside `netns`, ours if none.
+ *
+ * @throws TsnetError `kernel-lacks` if there is no such key.
+ */
+export function writeSysctl(key: string, value: string, netns?: Netns): void {
+  const write = () => {
+    try {
+      writeFileSync(`/proc/sys/${key}`, value);
+    } catch (error) {
+      if (hasErrno(error, "ENOENT")) {
+        throw new TsnetError(`the kernel has no sysctl ${key.replaceAll("/", ".")}`, {
+          code: "kernel-lacks",
+          op: "write sysctl",
+          errno: "ENOENT",
+        });
+      }
+      throw ioError("write", `/proc/sys/${key}`, error);
+    }
+  };
+  if (netns === undefined) write();
+  else inside(netns, write);
+}
+
+function writeTemporary(path: string, text: string | Uint8Array, mode: number): string {
+  const temporary = `${dirname(path)}/.${process.pid}-${crypto.randomUUID().slice(0, 8)}.tmp`;
+  try {
+    const fd = openSync(temporary, "wx", mode);
+    try {
+      writeSync(fd, typeof text === "string" ? Buffer.from(text) : text);
+      fsyncSync(fd);
+    } finally {
+      closeSync(fd);
+    }
+  } catch (error) {
+    removeFile(temporary);
+    throw ioError("write", path, error);
+  }
+  return temporary;
+}
+
+function waitForLock(fd: number, path: string, timeoutMs: number): void {
+  const deadline = performance.now() + timeoutMs;
+  while (!flock(fd, LOCK_EX | LOCK_NB)) {
+    if (performance.now() > deadline) {
+      throw new TsnetError(`${path} is locked by another process (waited ${timeoutMs} ms): try again`, {
+        code: "busy",
+        op: "lock",
+      });
+    }
+    Bun.sleepSync(5);
+  }
+}
+
+function ioError(op: string, path: string, cause: unknown): TsnetError {
+  const errno = cause instanceof Error && "code" in cause ? String(cause.code) : undefined;
+  return new TsnetError(`cannot ${op} ${path}: ${messageOf(cause)}`, {
+    code: "io",
+    op,
+    cause,
+    ...(errno === undefined ? {} : { errno }),
+  });
+}

@@ -1,0 +1,129 @@
+/**
+ * Network namespaces: opening them, and doing something inside one for a moment.
+ *
+ * This file alone switches namespaces. `inside` takes a synchronous function because a switched thread that
+ * awaits would take other work of the process with it; starting a program or an asynchronous file call there
+ * would leave threads of the runtime's pool behind in the wrong namespace.
+ *
+ * @module
+ */
+import { closeSync, fstatSync, openSync, readdirSync, statSync } from "node:fs";
+import { hasErrno, TsnetError } from "../errors.ts";
+import { CLONE_NEWNET, setns } from "./native.ts";
+import { run } from "./run.ts";
+
+/** Where `ip netns` keeps its names. */
+export const NETNS_DIR = "/run/netns";
+
+/** An open network namespace. The descriptor keeps the namespace alive until {@link Netns.close}. */
+export interface Netns {
+  readonly path: string;
+  readonly fd: number;
+  /** The namespace's identity on this host: two handles on the same namespace have the same one. */
+  readonly inode: number;
+  close(): void;
+}
+
+/**
+ * Opens the namespace at `path` (`/run/netns/NAME`, `/proc/PID/ns/net`).
+ *
+ * @throws TsnetError `not-found` if nothing is there; `invalid-netns` if it is something else.
+ */
+export function openNetns(path: string): Netns {
+  let fd: number;
+  try {
+    fd = openSync(path, "r");
+  } catch (error) {
+    if (hasErrno(error, "ENOENT", "ENOTDIR")) {
+      throw new TsnetError(`no network namespace at ${path}`, {
+        code: "not-found",
+        op: "open namespace",
+        errno: "ENOENT",
+        cause: error,
+      });
+    }
+    throw new TsnetError(`cannot open the network namespace ${path}`, {
+      code: "invalid-netns",
+      op: "open namespace",
+      cause: error,
+    });
+  }
+  const stat = fstatSync(fd);
+  // A name whose namespace was unmounted is an empty file on tmpfs; nsfs is the device that our own namespace is on.
+  if (stat.dev !== statSync("/proc/self/ns/net").dev) {
+    closeSync(fd);
+    throw new TsnetError(`${path} is no network namespace`, { code: "invalid-netns", op: "open namespace" });
+  }
+  let open = true;
+  return {
+    path,
+    fd,
+    inode: stat.ino,
+    close() {
+      if (open) closeSync(fd);
+      open = false;
+    },
+  };
+}
+
+/** The namespace that this process is in. */
+export function openOwnNetns(): Netns {
+  return openNetns("/proc/self/ns/net");
+}
+
+/**
+ * Runs the synchronous `work` with the calling thread inside `target`, and comes back.
+ *
+ * Aborts the process if the way back fails: anything else would go on in the wrong namespace.
+ */
+export function inside<T>(target: Netns, work: () => T extends Promise<unknown> ? never : T): T {
+  // The thread's own link: in a worker, /proc/self is the main thread's.
+  const home = openSync("/proc/thread-self/ns/net", "r");
+  try {
+    setns(target.fd, CLONE_NEWNET);
+    try {
+      return work();
+    } finally {
+      try {
+        setns(home, CLONE_NEWNET);
+      } catch (error) {
+        console.error(`tsnet: cannot return from ${target.path}: ${String(error)}`);
+        process.abort();
+      }
+    }
+  } finally {
+    closeSync(home);
+  }
+}
+
+/** Makes a named namespace as `ip netns add NAME` does and returns its path. */
+export async function addNetns(name: string): Promise<string> {
+  const { exitCode, stderr } = await run("ip", ["netns", "add", name]);
+  if (exitCode !== 0) {
+    const code = stderr.includes("File exists") ? "exists" : "io";
+    throw new TsnetError(`cannot make the network namespace ${name}: ${stderr.trim()}`, { code, op: "ip netns add" });
+  }
+  return `${NETNS_DIR}/${name}`;
+}
+
+/** Removes a named namespace as `ip netns delete NAME` does; an absent one is fine. */
+export async function removeNetns(name: string): Promise<void> {
+  if (!netnsNames().includes(name)) return;
+  const { exitCode, stderr } = await run("ip", ["netns", "delete", name]);
+  if (exitCode !== 0 && netnsNames().includes(name)) {
+    throw new TsnetError(`cannot remove the network namespace ${name}: ${stderr.trim()}`, {
+      code: "io",
+      op: "ip netns delete",
+    });
+  }
+}
+
+/** The named namespaces of this host, sorted. */
+export function netnsNames(): readonly string[] {
+  try {
+    return readdirSync(NETNS_DIR).sort();
+  } catch (error) {
+    if (hasErrno(error, "ENOENT")) return [];
+    throw error;
+  }
+}

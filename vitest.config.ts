@@ -1,0 +1,18 @@
+import { defineConfig } from "vitest/config";
+
+const timeouts = { testTimeout: 60_000, hookTimeout: 60_000 };
+
+export default defineConfig({
+  test: {
+    projects: [
+      {
+        test: {
+          name: "unit",
+          include: ["test/lib/**/*.test.ts", "test/plugins/**/*.test.ts", "test/cli/**/*.test.ts", "test/standalone/**/*.test.ts"],
+          ...timeouts,
+        },
+      },
+      { test: { name: "e2e", include: ["test/e2e/**/*.test.ts"], ...timeouts } },
+    ],
+  },
+});
