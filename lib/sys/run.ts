@@ -18,7 +18,7 @@ export interface RunOptions {
   /** Its whole environment; without it, ours. */
   readonly env?: Readonly<Record<string, string | undefined>>;
   readonly cwd?: string;
-  /** A descriptor that it inherits as its number 3 and so keeps open, such as a lock that must outlive us. */
+  /** A descriptor that it inherits as its number 3 and so keeps open, such as a lock that must outlive us. Implies `light`. */
   readonly inheritFd?: number;
   /** Milliseconds after which it is killed and the call throws `timeout`. */
   readonly timeoutMs?: number;
@@ -36,7 +36,8 @@ export interface RunOptions {
  * @throws TsnetError `not-found` if there is no such program; `timeout`.
  */
 export function run(program: string, args: readonly string[], options: RunOptions = {}): Promise<RunResult> {
-  return options.light === true ? runLight(program, args, options) : runWithExeca(program, args, options);
+  const light = options.light === true || options.inheritFd !== undefined;
+  return light ? runLight(program, args, options) : runWithExeca(program, args, options);
 }
 
 async function runLight(program: string, args: readonly string[], options: RunOptions): Promise<RunResult> {
@@ -82,7 +83,6 @@ async function runWithExeca(program: string, args: readonly string[], options: R
     ...(options.env === undefined ? {} : { env: { ...options.env }, extendEnv: false }),
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
     ...(options.timeoutMs === undefined ? {} : { timeout: options.timeoutMs, killSignal: "SIGKILL" }),
-    ...(options.inheritFd === undefined ? {} : { stdio: ["pipe", "pipe", "pipe", options.inheritFd] as const }),
   });
   if (result.timedOut) throw timedOut(program, options.timeoutMs ?? 0);
   if (result.exitCode === undefined && result.signal === undefined) throw missing(program, result.cause);
