@@ -1,0 +1,63 @@
+/**
+ * The programs that tsnet runs, what for, and where Debian keeps them.
+ *
+ * @module
+ */
+import { spawnSync } from "node:child_process";
+import { accessSync, constants } from "node:fs";
+
+const FOR_TSNET = [
+  { program: "ip", package: "iproute2", reason: "makes network namespaces" },
+  { program: "nft", package: "nftables", reason: "writes nftables' rules" },
+  { program: "iptables-restore", package: "iptables", reason: "writes iptables' rules" },
+  { program: "ip6tables-restore", package: "iptables", reason: "writes iptables' rules" },
+  { program: "conntrack", package: "conntrack", reason: "ends the connections of a port that is gone" },
+  { program: "unshare", package: "util-linux", reason: "starts containers" },
+  { program: "nsenter", package: "util-linux", reason: "enters containers" },
+  { program: "setpriv", package: "util-linux", reason: "takes capabilities from containers" },
+  { program: "mount", package: "mount", reason: "gives containers files of their own" },
+  // Debian's plain busybox has no httpd.
+  {
+    program: "busybox",
+    package: "busybox-static",
+    reason: "the web server of the examples",
+    applets: ["httpd", "wget", "nc"],
+  },
+];
+
+const FOR_TESTS = [
+  { program: "strace", package: "strace", reason: "tests kill a call at each step by it" },
+  { program: "ps", package: "procps", reason: "tests look at processes" },
+  { program: "containerd", package: "containerd", reason: "tests run a container on the plugins by it" },
+  { program: "ctr", package: "containerd", reason: "tests run a container on the plugins by it" },
+  { program: "runc", package: "runc", reason: "containerd starts containers by it" },
+];
+
+/** The programs that are not there, each with the package that has it and why it is needed. */
+export function missingPrograms(forTests) {
+  const wanted = forTests ? [...FOR_TSNET, ...FOR_TESTS] : FOR_TSNET;
+  return wanted.filter((each) => !isThere(each));
+}
+
+/** `path` with the directories of system programs in it: after a plain `su` Debian's root is without them. */
+export function withSbin(path = "/usr/bin:/bin") {
+  const have = path.split(":");
+  const lacking = ["/usr/local/sbin", "/usr/sbin", "/sbin"].filter((directory) => !have.includes(directory));
+  return [...have, ...lacking].join(":");
+}
+
+function isThere({ program, applets = [] }) {
+  if (!process.env.PATH.split(":").some((directory) => isExecutable(`${directory}/${program}`))) return false;
+  if (applets.length === 0) return true;
+  const has = (spawnSync(program, ["--list"], { encoding: "utf8" }).stdout ?? "").split("\n");
+  return applets.every((applet) => has.includes(applet));
+}
+
+function isExecutable(path) {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
