@@ -1,0 +1,94 @@
+/**
+ * Neighbours: `ip neighbour` and `bridge fdb`.
+ *
+ * @module
+ */
+import { formatNeighbor, formatNeighborAttrs } from "netlink/dist/rt/gen_structs";
+import type { StreamData } from "netlink/dist/structs";
+import { hasErrno } from "../errors.ts";
+import { type Address, addressBytes, addressFromBytes, formatAddress } from "../net/address.ts";
+import { formatMac, parseMac } from "../net/mac.ts";
+import { attributeMap } from "./bytes.ts";
+import {
+  AF_INET,
+  AF_INET6,
+  AF_UNSPEC,
+  NLM_F_CREATE,
+  NLM_F_REPLACE,
+  RTM_DELNEIGH,
+  RTM_GETNEIGH,
+  RTM_NEWNEIGH,
+} from "./constants.ts";
+import type { RtSocket } from "./socket.ts";
+
+const NDA_DST = 1;
+const NDA_LLADDR = 2;
+const NUD_PERMANENT = 0x80;
+
+/** An entry of the ARP or neighbour discovery table. */
+export interface Neigh {
+  readonly index: number;
+  readonly address: Address;
+  /** `aa:bb:cc:dd:ee:ff`; undefined while it is being asked for. */
+  readonly mac: string | undefined;
+  readonly permanent: boolean;
+}
+
+/** `ip neighbour replace ADDRESS lladdr MAC dev INDEX nud permanent`. */
+export function neighReplace(
+  socket: RtSocket,
+  entry: { readonly index: number; readonly address: Address; readonly mac: string },
+): void {
+  const body: StreamData = (out) => {
+    out.emit(formatNeighbor({ family: familyOf(entry.address), ifindex: entry.index, state: { permanent: true } }));
+    out.emit(
+      formatNeighborAttrs({ dst: Buffer.from(addressBytes(entry.address)), lladdr: Buffer.from(parseMac(entry.mac)) }),
+    );
+  };
+  const what = `replace neighbour ${formatAddress(entry.address)}`;
+  socket.change({ type: RTM_NEWNEIGH, flags: NLM_F_CREATE | NLM_F_REPLACE, body, what });
+}
+
+/** `ip neighbour del ADDRESS dev INDEX`; false if it was not there. */
+export function neighDel(socket: RtSocket, index: number, address: Address): boolean {
+  const body: StreamData = (out) => {
+    out.emit(formatNeighbor({ family: familyOf(address), ifindex: index }));
+    out.emit(formatNeighborAttrs({ dst: Buffer.from(addressBytes(address)) }));
+  };
+  try {
+    socket.change({ type: RTM_DELNEIGH, body, what: `delete neighbour ${formatAddress(address)}` });
+    return true;
+  } catch (error) {
+    if (hasErrno(error, "ENOENT", "ENODEV")) return false;
+    throw error;
+  }
+}
+
+/** `ip neighbour show`: IPv4 and IPv6, all links. */
+export function neighList(socket: RtSocket): readonly Neigh[] {
+  const answers = socket.dump({
+    type: RTM_GETNEIGH,
+    body: formatNeighbor({ family: AF_UNSPEC }),
+    what: "list neighbours",
+  });
+  return answers.filter((payload) => [AF_INET, AF_INET6].includes(payload.readUInt8(0))).flatMap(parse);
+}
+
+function parse(payload: Buffer): readonly Neigh[] {
+  const all = attributeMap(payload.subarray(12));
+  const dst = all.get(NDA_DST);
+  const lladdr = all.get(NDA_LLADDR);
+  if (dst === undefined) return [];
+  return [
+    {
+      index: payload.readInt32LE(4),
+      address: addressFromBytes(dst),
+      mac: lladdr === undefined ? undefined : formatMac(lladdr),
+      permanent: (payload.readUInt16LE(8) & NUD_PERMANENT) !== 0,
+    },
+  ];
+}
+
+function familyOf(address: Address): number {
+  return address.family === 4 ? AF_INET : AF_INET6;
+}

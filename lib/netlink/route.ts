@@ -1,0 +1,189 @@
+/**
+ * Routes: `ip route`.
+ *
+ * @module
+ */
+import { formatRoute, formatRouteAttrs, type RouteAttrs } from "netlink/dist/rt/gen_structs";
+import { getU32, putU32, type StreamData } from "netlink/dist/structs";
+import { hasErrno } from "../errors.ts";
+import { type Address, addressBytes, addressFromBytes, type Family, formatAddress } from "../net/address.ts";
+import { type Cidr, formatCidr, networkOf } from "../net/cidr.ts";
+import { attributeMap } from "./bytes.ts";
+import {
+  AF_INET,
+  AF_INET6,
+  AF_UNSPEC,
+  NLM_F_APPEND,
+  NLM_F_CREATE,
+  NLM_F_EXCL,
+  NLM_F_REPLACE,
+  RT_SCOPE_LINK,
+  RT_SCOPE_UNIVERSE,
+  RT_TABLE_MAIN,
+  RTM_DELROUTE,
+  RTM_GETROUTE,
+  RTM_NEWROUTE,
+  RTN_UNICAST,
+  RTNH_F_ONLINK,
+  RTPROT_BOOT,
+} from "./constants.ts";
+import type { RtSocket } from "./socket.ts";
+
+const RTA_DST = 1;
+const RTA_OIF = 4;
+const RTA_GATEWAY = 5;
+const RTA_PRIORITY = 6;
+const RTA_PREFSRC = 7;
+const RTA_METRICS = 8;
+const RTA_TABLE = 15;
+const RTAX_MTU = 2;
+const RTAX_ADVMSS = 8;
+
+/** A route to set. */
+export interface RouteSpec {
+  readonly dst: Cidr;
+  readonly gateway?: Address;
+  /** Index of the link. */
+  readonly dev?: number;
+  /** Takes the gateway for reachable on the link, whatever its addresses say. */
+  readonly onlink?: boolean;
+  /** `RT_SCOPE_*`; without it 0 with a gateway, 253 (link) without. IPv6 has none. */
+  readonly scope?: number;
+  /** 254 (main) unless given. */
+  readonly table?: number;
+  /** The metric; lower is preferred. */
+  readonly priority?: number;
+  /** Bytes. */
+  readonly mtu?: number;
+  /** Bytes. */
+  readonly advmss?: number;
+  readonly src?: Address;
+  /** `RTPROT_*`, 3 (boot) unless given: who set it. */
+  readonly protocol?: number;
+}
+
+/** A unicast route as the kernel shows it. A route over several next hops has neither gateway nor dev. */
+export interface Route extends RouteSpec {
+  readonly family: Family;
+  readonly table: number;
+  readonly protocol: number;
+  readonly scope: number;
+  /** `RTN_*`: 1 unicast, 2 local, 3 broadcast, 7 unreachable. */
+  readonly type: number;
+}
+
+/** `ip route add`. @throws TsnetError `exists`; `io` with ENETUNREACH if the gateway is not on a link. */
+export function routeAdd(socket: RtSocket, route: RouteSpec): void {
+  socket.change({
+    type: RTM_NEWROUTE,
+    flags: NLM_F_CREATE | NLM_F_EXCL,
+    body: bodyOf(route),
+    what: `add route ${describeRoute(route)}`,
+  });
+}
+
+/** `ip route replace`. */
+export function routeReplace(socket: RtSocket, route: RouteSpec): void {
+  const what = `replace route ${describeRoute(route)}`;
+  socket.change({ type: RTM_NEWROUTE, flags: NLM_F_CREATE | NLM_F_REPLACE, body: bodyOf(route), what });
+}
+
+/** `ip route append`: beside others to the same destination. */
+export function routeAppend(socket: RtSocket, route: RouteSpec): void {
+  const what = `append route ${describeRoute(route)}`;
+  socket.change({ type: RTM_NEWROUTE, flags: NLM_F_CREATE | NLM_F_APPEND, body: bodyOf(route), what });
+}
+
+/** `ip route del`; false if it was not there. */
+export function routeDel(socket: RtSocket, route: RouteSpec): boolean {
+  try {
+    socket.change({ type: RTM_DELROUTE, body: bodyOf(route, true), what: `delete route ${describeRoute(route)}` });
+    return true;
+  } catch (error) {
+    if (hasErrno(error, "ESRCH", "ENOENT", "ENODEV")) return false;
+    throw error;
+  }
+}
+
+/** `ip [-4|-6] route show table all`: every unicast, local and other route of the namespace. */
+export function routeList(socket: RtSocket, filter: { readonly family?: Family } = {}): readonly Route[] {
+  const family = filter.family === undefined ? AF_UNSPEC : filter.family === 4 ? AF_INET : AF_INET6;
+  const answers = socket.dump({ type: RTM_GETROUTE, body: formatRoute({ family }), what: "list routes" });
+  // With AF_UNSPEC the kernel also lists the routes of families that we do not speak.
+  return answers.filter((payload) => [AF_INET, AF_INET6].includes(payload.readUInt8(0))).map(parse);
+}
+
+/** `10.0.0.0/8 via 10.1.0.1`, for messages. */
+export function describeRoute(route: { readonly dst: Cidr; readonly gateway?: Address }): string {
+  return `${formatCidr(route.dst)}${route.gateway === undefined ? "" : ` via ${formatAddress(route.gateway)}`}`;
+}
+
+function bodyOf(route: RouteSpec, deleting = false): StreamData {
+  const { address, prefix } = networkOf(route.dst);
+  const table = route.table ?? RT_TABLE_MAIN;
+  const attrs: RouteAttrs = { table };
+  if (prefix > 0) attrs.dst = bytes(address);
+  if (route.gateway !== undefined) attrs.gateway = bytes(route.gateway);
+  if (route.dev !== undefined) attrs.oif = route.dev;
+  if (route.priority !== undefined) attrs.priority = route.priority;
+  if (route.src !== undefined) attrs.prefsrc = bytes(route.src);
+  if (route.mtu !== undefined || route.advmss !== undefined) {
+    attrs.metrics = {
+      ...(route.mtu === undefined ? {} : { mtu: putU32(route.mtu) }),
+      ...(route.advmss === undefined ? {} : { advmss: putU32(route.advmss) }),
+    };
+  }
+  // Asking to delete with a scope finds only routes of that scope: leave it open unless the caller names one.
+  const scope = route.scope ?? (deleting ? 255 : route.gateway === undefined ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE);
+  return (out) => {
+    out.emit(
+      formatRoute({
+        family: address.family === 4 ? AF_INET : AF_INET6,
+        dstLen: prefix,
+        table: table < 256 ? table : 0,
+        protocol: route.protocol ?? (deleting ? 0 : RTPROT_BOOT),
+        scope: address.family === 4 ? scope : RT_SCOPE_UNIVERSE,
+        type: deleting ? 0 : RTN_UNICAST,
+        ...(route.onlink === true ? { flags: { __unknown: RTNH_F_ONLINK } } : {}),
+      }),
+    );
+    out.emit(formatRouteAttrs(attrs));
+  };
+}
+
+function parse(payload: Buffer): Route {
+  const family: Family = payload.readUInt8(0) === AF_INET ? 4 : 6;
+  const all = attributeMap(payload.subarray(12));
+  const metrics = attributeMap(all.get(RTA_METRICS));
+  const number = (data: Buffer | undefined) => (data === undefined ? undefined : getU32(data));
+  const address = (data: Buffer | undefined) => (data === undefined ? undefined : addressFromBytes(data));
+  return definedOnly({
+    family,
+    dst: {
+      address: addressFromBytes(all.get(RTA_DST) ?? Buffer.alloc(family === 4 ? 4 : 16)),
+      prefix: payload.readUInt8(1),
+    },
+    table: number(all.get(RTA_TABLE)) ?? payload.readUInt8(4),
+    protocol: payload.readUInt8(5),
+    scope: payload.readUInt8(6),
+    type: payload.readUInt8(7),
+    gateway: address(all.get(RTA_GATEWAY)),
+    dev: number(all.get(RTA_OIF)),
+    priority: number(all.get(RTA_PRIORITY)),
+    src: address(all.get(RTA_PREFSRC)),
+    mtu: number(metrics.get(RTAX_MTU)),
+    advmss: number(metrics.get(RTAX_ADVMSS)),
+    onlink: (payload.readUInt32LE(8) & RTNH_F_ONLINK) !== 0 ? true : undefined,
+  });
+}
+
+/** Leaves out what is undefined, so that a {@link Route} can be handed back as a {@link RouteSpec}. */
+function definedOnly<T extends object>(value: T): { [K in keyof T]: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(value).filter(([, v]) => v !== undefined)) as {
+    [K in keyof T]: Exclude<T[K], undefined>;
+  };
+}
+
+function bytes(address: Address): Buffer {
+  return Buffer.from(addressBytes(address));
+}
