@@ -22,7 +22,7 @@ import {
 } from "node:fs";
 import { dirname } from "node:path";
 import { hasErrno, messageOf, TsnetError } from "../errors.ts";
-import { flock, LOCK_EX, LOCK_NB } from "./native.ts";
+import { flock, LOCK_EX, LOCK_NB, LOCK_SH } from "./native.ts";
 import { inside, type Netns } from "./netns.ts";
 
 /** The file as text, or undefined if it is not there. */
@@ -112,11 +112,12 @@ export interface FileLock {
 
 /**
  * Takes the flock on `path`, making the file if needed, and waits for it as long as it takes; with
- * `timeoutMs`, no longer than that.
+ * `timeoutMs`, no longer than that. `shared` holders exclude the others only.
  *
  * @throws TsnetError `busy` after `timeoutMs`.
  */
-export function lockFile(path: string, timeoutMs?: number): FileLock {
+export function lockFile(path: string, timeoutMs?: number, shared = false): FileLock {
+  const kind = shared ? LOCK_SH : LOCK_EX;
   let fd: number;
   try {
     fd = openSync(path, "a", 0o600);
@@ -124,8 +125,8 @@ export function lockFile(path: string, timeoutMs?: number): FileLock {
     throw ioError("lock", path, error);
   }
   try {
-    if (timeoutMs === undefined) flock(fd, LOCK_EX);
-    else waitForLock(fd, path, timeoutMs);
+    if (timeoutMs === undefined) flock(fd, kind);
+    else waitForLock(fd, path, kind, timeoutMs);
   } catch (error) {
     closeSync(fd);
     throw error;
@@ -180,9 +181,9 @@ function writeTemporary(path: string, text: string | Uint8Array, mode: number): 
   return temporary;
 }
 
-function waitForLock(fd: number, path: string, timeoutMs: number): void {
+function waitForLock(fd: number, path: string, kind: number, timeoutMs: number): void {
   const deadline = performance.now() + timeoutMs;
-  while (!flock(fd, LOCK_EX | LOCK_NB)) {
+  while (!flock(fd, kind | LOCK_NB)) {
     if (performance.now() > deadline) {
       throw new TsnetError(`${path} is locked by another process (waited ${timeoutMs} ms): try again`, {
         code: "busy",

@@ -18,6 +18,8 @@ export const NETLINK_ROUTE = 0;
 export const NETLINK_NETFILTER = 12;
 /** `CLONE_NEWNET`, linux/sched.h. */
 export const CLONE_NEWNET = 0x40000000;
+/** `LOCK_SH`, sys/file.h. */
+export const LOCK_SH = 1;
 /** `LOCK_EX`, sys/file.h. */
 export const LOCK_EX = 2;
 /** `LOCK_NB`, sys/file.h. */
