@@ -1,0 +1,128 @@
+/**
+ * ADD: a container's interface on the bridge, from config to result. Whatever fails takes back what was done.
+ *
+ * @module
+ */
+import type { CniInterface, CniResult, PluginCall } from "../../lib/cni/types.ts";
+import { TsnetError } from "../../lib/errors.ts";
+import type { Link } from "../../lib/netlink/link.ts";
+import { linkGet } from "../../lib/netlink/link.ts";
+import { RtSocket } from "../../lib/netlink/socket.ts";
+import { type Netns, openNetns } from "../../lib/sys/netns.ts";
+import { Undo } from "../../lib/undo.ts";
+import { type BridgeConfig, parseConfig } from "./config.ts";
+import { ensureForwarding, ensureLooseReversePath } from "./forwarding.ts";
+import { callIpam } from "./ipam.ts";
+import { type Plan, planAddresses, routesToSet } from "./plan.ts";
+import { attachVeth, configureContainer, ensureBridge, ensureGateways, removeVeth, requireLink, settle } from "./wire.ts";
+
+/** What the steps of one ADD share. */
+interface Scene {
+  readonly call: PluginCall;
+  readonly config: BridgeConfig;
+  readonly netns: Netns;
+  readonly host: RtSocket;
+  readonly container: RtSocket;
+  readonly undo: Undo;
+}
+
+export async function add(call: PluginCall): Promise<CniResult> {
+  const config = parseConfig(call);
+  const netns = openNetns(call.netns);
+  using host = RtSocket.open();
+  using container = RtSocket.open(netns);
+  const scene: Scene = { call, config, netns, host, container, undo: new Undo() };
+  try {
+    return await attach(scene);
+  } catch (error) {
+    throw await scene.undo.unwind(error);
+  } finally {
+    netns.close();
+  }
+}
+
+async function attach(scene: Scene): Promise<CniResult> {
+  const { call, config, netns, host, container, undo } = scene;
+  refuseExisting(container, call);
+  const bridge = ensureBridge(host, config);
+  // Attached before an address is taken: a full bridge is found first.
+  undo.add("the veth pair", () => removeVeth(host, container, call.attachment));
+  const veth = attachVeth(host, container, netns, { attachment: call.attachment, config, bridge });
+  const vlanGateway = config.vlan === undefined && config.vlanTrunk.length === 0 ? undefined : await attachVlans(scene, bridge, veth.hostEnd);
+  const plan = config.ipamType === undefined ? undefined : await addresses(scene, config.ipamType);
+  if (plan === undefined) {
+    if (!config.disableContainerInterface) configureContainer(container, netns, { link: veth.containerEnd, config, ips: [], routes: [] });
+  } else {
+    await gateways(scene, vlanGateway ?? bridge, plan);
+    configureContainer(container, netns, { link: veth.containerEnd, config, ips: plan.ips, routes: routesToSet(plan) });
+  }
+  await filter(scene, plan, veth.hostEnd.name, veth.containerEnd.mac);
+  if (!config.disableContainerInterface) settle(host, container, { bridge: vlanGateway ?? bridge, ...veth, ips: plan?.ips ?? [] });
+  return resultOf({ call, links: [requireLink(host, bridge.name), veth.hostEnd, veth.containerEnd], vlanGateway, plan });
+}
+
+function refuseExisting(container: RtSocket, call: PluginCall): void {
+  if (linkGet(container, call.ifname) === undefined) return;
+  throw new TsnetError(`container veth name (${call.ifname}) already exists in ${call.netns}: DEL it first, or choose another CNI_IFNAME`, {
+    code: "exists",
+    op: "ADD",
+  });
+}
+
+async function addresses(scene: Scene, ipamType: string): Promise<Plan> {
+  const { call, config, undo } = scene;
+  // Registered first: a plugin that failed may have reserved something, and its DEL is repeatable.
+  undo.add("the address", async () => void (await callIpam(ipamType, call, "DEL")));
+  const result = await callIpam(ipamType, call, "ADD");
+  return planAddresses(config, result ?? { interfaces: [], ips: [], routes: [], dns: {} }, call.conf.dns);
+}
+
+async function gateways(scene: Scene, bridge: Link, plan: Plan): Promise<void> {
+  const { config, host } = scene;
+  if (plan.gateways.length === 0) return;
+  ensureGateways(host, bridge, config, plan.gateways);
+  for (const family of new Set(plan.gateways.map((gateway) => gateway.address.family))) ensureForwarding(family);
+  ensureLooseReversePath(bridge.name);
+}
+
+async function attachVlans(scene: Scene, bridge: Link, hostEnd: Link): Promise<Link | undefined> {
+  const { setPortVlans, ensureVlanGateway } = await import("./vlan.ts");
+  setPortVlans(scene.host, hostEnd, scene.config);
+  return scene.config.isGateway && scene.config.vlan !== undefined ? ensureVlanGateway(scene.host, bridge, scene.config.vlan) : undefined;
+}
+
+/** Masquerade and the guard against forged MAC addresses. */
+async function filter(scene: Scene, plan: Plan | undefined, hostVeth: string, mac: string): Promise<void> {
+  const { call, config, undo } = scene;
+  if (config.macSpoofCheck) {
+    const { addSpoofCheck, removeSpoofCheck } = await import("./spoof.ts");
+    undo.add("the MAC check", () => removeSpoofCheck(hostVeth));
+    await addSpoofCheck(hostVeth, mac, call.attachment);
+  }
+  if (!config.ipMasq || plan === undefined) return;
+  const { chooseFirewall } = await import("../../lib/firewall/firewall.ts");
+  const firewall = await chooseFirewall(config.ipMasqBackend);
+  undo.add("the masquerade", () => firewall.detach(call.attachment, ["masquerade"]));
+  await firewall.attach(call.attachment, { masquerade: { addresses: plan.ips.map((ip) => ip.address) } });
+}
+
+function resultOf(what: {
+  readonly call: PluginCall;
+  readonly links: readonly [Link, Link, Link];
+  readonly vlanGateway: Link | undefined;
+  readonly plan: Plan | undefined;
+}): CniResult {
+  const [bridge, hostEnd, containerEnd] = what.links;
+  const interfaces: CniInterface[] = [describe(bridge), describe(hostEnd), { ...describe(containerEnd), sandbox: what.call.netns }];
+  if (what.vlanGateway !== undefined) interfaces.push(describe(what.vlanGateway));
+  return {
+    interfaces,
+    ips: what.plan?.ips ?? [],
+    routes: what.plan?.routes ?? [],
+    dns: what.plan?.dns ?? what.call.conf.dns ?? {},
+  };
+}
+
+function describe(link: Link): CniInterface {
+  return { name: link.name, mac: link.mac, mtu: link.mtu };
+}

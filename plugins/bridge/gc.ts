@@ -1,0 +1,54 @@
+/**
+ * GC and STATUS.
+ *
+ * @module
+ */
+import type { Attachment, PluginCall } from "../../lib/cni/types.ts";
+import { joinErrors } from "../../lib/errors.ts";
+import { linkDel, linkList } from "../../lib/netlink/link.ts";
+import { RtSocket } from "../../lib/netlink/socket.ts";
+import { parseConfig } from "./config.ts";
+import { aliasPrefix, hostVethName } from "./identity.ts";
+import { callIpam } from "./ipam.ts";
+
+/** Removes what is ours, of this network, and of no attachment in the list: veths, rules, addresses. */
+export async function gc(call: PluginCall): Promise<void> {
+  const config = parseConfig(call);
+  const valid = call.conf.validAttachments;
+  if (valid === undefined) return;
+  const network = call.conf.name;
+  const keep: Attachment[] = valid.map(({ containerID, ifname }) => ({ network, containerId: containerID, ifname }));
+  const errors: unknown[] = [];
+  const attempt = async (work: () => Promise<unknown> | unknown) => {
+    try {
+      await work();
+    } catch (error) {
+      errors.push(error);
+    }
+  };
+  await attempt(() => collectVeths(network, keep));
+  await attempt(async () => {
+    const { chooseFirewall } = await import("../../lib/firewall/firewall.ts");
+    await (await chooseFirewall(config.ipMasqBackend)).collect(network, keep, ["masquerade"]);
+  });
+  if (config.macSpoofCheck) {
+    await attempt(async () => (await import("./spoof.ts")).collectSpoofChecks(network, keep));
+  }
+  await attempt(() => (config.ipamType === undefined ? undefined : callIpam(config.ipamType, call, "GC")));
+  if (errors.length > 0) throw joinErrors("GC bridge", errors);
+}
+
+/** Whether an ADD could succeed: the IPAM plugin knows, and the packet filter's program has to be there. */
+export async function status(call: PluginCall): Promise<void> {
+  const config = parseConfig(call);
+  if (config.ipMasq) await (await import("../../lib/firewall/firewall.ts")).chooseFirewall(config.ipMasqBackend);
+  if (config.ipamType !== undefined) await callIpam(config.ipamType, call, "STATUS");
+}
+
+function collectVeths(network: string, keep: readonly Attachment[]): void {
+  const names = new Set(keep.map(hostVethName));
+  using host = RtSocket.open();
+  for (const link of linkList(host)) {
+    if (link.alias?.startsWith(aliasPrefix(network)) === true && !names.has(link.name)) linkDel(host, link.index);
+  }
+}

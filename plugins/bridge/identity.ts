@@ -1,0 +1,30 @@
+/**
+ * How what we make is named and tagged, so that another process finds it: after a kill, without the container's
+ * namespace, without an earlier result.
+ *
+ * @module
+ */
+import { createHash } from "node:crypto";
+import type { Attachment } from "../../lib/cni/types.ts";
+
+// IFALIASZ of linux/if.h is 256 with its NUL.
+const MAX_ALIAS = 255;
+
+/**
+ * The host's end of a container's veth: `veth` and 8 hex digits, as the reference names it, but always the same
+ * for the same interface of the same container on the same network.
+ */
+export function hostVethName(attachment: Attachment): string {
+  const key = [attachment.network, attachment.containerId, attachment.ifname].join("\0");
+  return `veth${createHash("sha256").update(key).digest("hex").slice(0, 8)}`;
+}
+
+/** The alias of the host's end (`ip link` shows it): whose it is, for people and for GC. */
+export function hostVethAlias({ network, containerId, ifname }: Attachment): string {
+  return `${aliasPrefix(network)}${containerId} ${ifname}`.slice(0, MAX_ALIAS);
+}
+
+/** What the aliases of a network's veths begin with. Names hold no space, so no other network's do. */
+export function aliasPrefix(network: string): string {
+  return `tsnet ${network} `;
+}

@@ -1,0 +1,243 @@
+/**
+ * The links of an attachment: the bridge, the veth pair and what is set on both of its ends.
+ *
+ * @module
+ */
+import { hasErrno, TsnetError } from "../../lib/errors.ts";
+import type { Attachment, CniIp, CniRoute } from "../../lib/cni/types.ts";
+import { sameAddress } from "../../lib/net/address.ts";
+import { type Cidr, formatCidr, networkOf, overlaps } from "../../lib/net/cidr.ts";
+import { formatMac } from "../../lib/net/mac.ts";
+import { type Addr, addrAdd, addrDel, addrList } from "../../lib/netlink/addr.ts";
+import { bridge as bridgeKind, veth } from "../../lib/netlink/kinds.ts";
+import { type Link, linkAdd, linkDel, linkGet, linkSet } from "../../lib/netlink/link.ts";
+import { neighDel } from "../../lib/netlink/neigh.ts";
+import { portSet } from "../../lib/netlink/port.ts";
+import { routeAdd, routeReplace } from "../../lib/netlink/route.ts";
+import type { RtSocket } from "../../lib/netlink/socket.ts";
+import { readSysctl, writeSysctl } from "../../lib/sys/files.ts";
+import type { Netns } from "../../lib/sys/netns.ts";
+import type { BridgeConfig } from "./config.ts";
+import { hostVethAlias, hostVethName } from "./identity.ts";
+
+/** IF_OPER_UP of linux/if.h. */
+const IF_OPER_UP = 6;
+// A veth whose two ends are up has its carrier at once; the kernel's link watch tells the bridge a moment later.
+const PORT_UP_TRIES = 500;
+const PORT_UP_PAUSE_MS = 2;
+
+/**
+ * Makes the bridge if it is not there, sets what the config asks of it, and returns it. Its MAC is given, not
+ * left to the kernel, which would change it as ports come and go.
+ *
+ * @throws TsnetError `conflict` if the name belongs to another kind of link.
+ */
+export function ensureBridge(host: RtSocket, config: BridgeConfig): Link {
+  const found = linkGet(host, config.bridge) ?? createBridge(host, config);
+  if (found.kind !== "bridge") {
+    throw new TsnetError(`${config.bridge} exists but is not a bridge (it is ${found.kind ?? "hardware"}): choose another name`, {
+      code: "conflict",
+      op: "bridge",
+    });
+  }
+  const changes = {
+    ...(found.up ? {} : { up: true }),
+    ...(config.promisc && !found.promisc ? { promisc: true } : {}),
+  };
+  if (Object.keys(changes).length > 0) linkSet(host, found.index, changes);
+  return found;
+}
+
+/** Joins container and bridge by a veth pair, and returns the host's end and the container's. */
+export function attachVeth(
+  host: RtSocket,
+  container: RtSocket,
+  netns: Netns,
+  what: { readonly attachment: Attachment; readonly config: BridgeConfig; readonly bridge: Link },
+): { readonly hostEnd: Link; readonly containerEnd: Link } {
+  const { attachment, config, bridge } = what;
+  const name = hostVethName(attachment);
+  createVeth(host, container, netns, name, what);
+  writeIfThere(`net/ipv6/conf/${name}/accept_ra`, "0");
+  linkSet(host, name, { up: true, alias: hostVethAlias(attachment) });
+  const hostEnd = requireLink(host, name);
+  const settings = {
+    ...(config.hairpin ? { hairpin: true } : {}),
+    ...(config.portIsolation ? { isolated: true } : {}),
+  };
+  if (Object.keys(settings).length > 0) portSet(host, hostEnd.index, settings);
+  if (hostEnd.master !== bridge.index) throw new TsnetError(`${name} is no port of ${bridge.name}`, { code: "io", op: "attach" });
+  return { hostEnd, containerEnd: requireLink(container, attachment.ifname) };
+}
+
+/** Brings the container's end up with its addresses and routes. */
+export function configureContainer(
+  container: RtSocket,
+  netns: Netns,
+  what: { readonly link: Link; readonly config: BridgeConfig; readonly ips: readonly CniIp[]; readonly routes: readonly CniRoute[] },
+): void {
+  const { link, config, ips, routes } = what;
+  const hasV6 = ips.some((ip) => ip.address.address.family === 6);
+  writeIfThere(`net/ipv4/conf/${link.name}/arp_notify`, "1", netns);
+  if (hasV6) {
+    writeIfThere(`net/ipv6/conf/${link.name}/disable_ipv6`, "0", netns);
+    writeIfThere(`net/ipv6/conf/${link.name}/keep_addr_on_down`, "1", netns);
+    writeIfThere(`net/ipv6/conf/${link.name}/accept_dad`, config.enableDad ? "1" : "0", netns);
+    if (config.enableDad) writeIfThere(`net/ipv6/conf/${link.name}/enhanced_dad`, "1", netns);
+  }
+  for (const ip of ips) addrAdd(container, { index: link.index, cidr: ip.address, noDad: !config.enableDad });
+  linkSet(container, link.index, { up: true });
+  for (const route of routes) addRoute(container, link, route);
+}
+
+/** Gives the bridge the gateways' addresses. Those of another network are an error unless forceAddress. */
+export function ensureGateways(host: RtSocket, bridge: Link, config: BridgeConfig, gateways: readonly Cidr[]): void {
+  if (gateways.length === 0) return;
+  const present = addrList(host, { index: bridge.index });
+  for (const gateway of gateways) ensureGateway(host, bridge, config, { gateway, present });
+}
+
+/**
+ * Waits until the bridge forwards for the port, then has the container announce its addresses (arp_notify), so
+ * that nobody goes on talking to a former holder of them.
+ *
+ * @throws TsnetError `io` with the reference's text `bridge port in error state`.
+ */
+export function settle(
+  host: RtSocket,
+  container: RtSocket,
+  links: { readonly bridge: Link; readonly hostEnd: Link; readonly containerEnd: Link; readonly ips: readonly CniIp[] },
+): void {
+  for (let tries = 0; linkGet(host, links.hostEnd.index)?.operstate !== IF_OPER_UP; tries++) {
+    if (tries === PORT_UP_TRIES) {
+      throw new TsnetError(`bridge port in error state: ${links.hostEnd.name} on ${links.bridge.name} does not come up`, {
+        code: "io",
+        op: "attach",
+      });
+    }
+    Bun.sleepSync(PORT_UP_PAUSE_MS);
+  }
+  for (const { address } of links.ips) neighDel(host, links.bridge.index, address.address);
+  if (links.ips.length > 0) linkSet(container, links.containerEnd.index, { mac: links.containerEnd.mac });
+}
+
+/** Removes the veth pair by whichever end is there: the container's may have gone with its namespace. */
+export function removeVeth(host: RtSocket, container: RtSocket | undefined, attachment: Attachment): void {
+  if (container !== undefined && linkDel(container, attachment.ifname)) return;
+  linkDel(host, hostVethName(attachment));
+}
+
+/** The link of that name. @throws TsnetError `not-found`. */
+export function requireLink(socket: RtSocket, name: string): Link {
+  const link = linkGet(socket, name);
+  if (link === undefined) throw new TsnetError(`no link ${name}`, { code: "not-found", op: "show link", errno: "ENODEV" });
+  return link;
+}
+
+/** Writes a sysctl that a kernel without IPv6 does not have, unless it says so already. */
+export function writeIfThere(key: string, value: string, netns?: Netns): void {
+  const now = readSysctl(key, netns);
+  if (now !== undefined && now !== value) writeSysctl(key, value, netns);
+}
+
+function createBridge(host: RtSocket, config: BridgeConfig): Link {
+  const vlan = config.vlan !== undefined || config.vlanTrunk.length > 0;
+  const kind = bridgeKind(vlan ? { vlanFiltering: true } : {});
+  try {
+    linkAdd(host, { name: config.bridge, kind, mac: randomMac(), ...(config.mtu === undefined ? {} : { mtu: config.mtu }) });
+  } catch (error) {
+    // Another call made it meanwhile.
+    if (!hasErrno(error, "EEXIST")) throw vlan ? lacksVlan(error, config.bridge) : error;
+  }
+  writeIfThere(`net/ipv6/conf/${config.bridge}/accept_ra`, "0");
+  return requireLink(host, config.bridge);
+}
+
+function lacksVlan(error: unknown, bridge: string): unknown {
+  if (!hasErrno(error, "EOPNOTSUPP", "ENOTSUPP", "EINVAL")) return error;
+  return new TsnetError(`bridge ${bridge}: this kernel has no bridge VLAN filtering (CONFIG_BRIDGE_VLAN_FILTERING), which vlan and vlanTrunk need`, {
+    code: "kernel-lacks",
+    op: "add bridge",
+    cause: error,
+  });
+}
+
+/** One message makes both ends, the port of the bridge and the interface in the container, under its final name. */
+function createVeth(
+  host: RtSocket,
+  container: RtSocket,
+  netns: Netns,
+  name: string,
+  what: { readonly attachment: Attachment; readonly config: BridgeConfig; readonly bridge: Link },
+): void {
+  const { attachment, config, bridge } = what;
+  const mtu = config.mtu === undefined ? {} : { mtu: config.mtu };
+  const peer = { name: attachment.ifname, netns, ...mtu, ...(config.mac === undefined ? {} : { mac: config.mac }) };
+  const create = () => linkAdd(host, { name, kind: veth(peer), master: bridge.index, ...mtu });
+  try {
+    create();
+  } catch (error) {
+    if (hasErrno(error, "EXFULL")) {
+      throw new TsnetError(`bridge ${bridge.name} is full: a Linux bridge takes 1023 ports; use a second network`, { code: "busy", op: "attach", cause: error });
+    }
+    if (!hasErrno(error, "EEXIST") || linkGet(container, attachment.ifname) !== undefined) throw error;
+    // The same container had this interface in another namespace and no DEL came for it: the new one counts.
+    linkDel(host, name);
+    create();
+  }
+}
+
+function addRoute(container: RtSocket, link: Link, route: CniRoute): void {
+  const { dst, gw, ...rest } = route;
+  const spec = { dst, dev: link.index, ...rest, ...(gw === undefined ? {} : { gateway: gw }) };
+  try {
+    routeAdd(container, spec);
+  } catch (error) {
+    // The connected route of an address is there already, and IPAM may ask for it by name.
+    if (!hasErrno(error, "EEXIST")) throw error;
+    routeReplace(container, spec);
+  }
+}
+
+function ensureGateway(
+  host: RtSocket,
+  bridge: Link,
+  config: BridgeConfig,
+  what: { readonly gateway: Cidr; readonly present: readonly Addr[] },
+): void {
+  const { gateway } = what;
+  const family = gateway.address.family;
+  const same = (addr: Addr) => sameAddress(addr.cidr.address, gateway.address) && addr.cidr.prefix === gateway.prefix;
+  if (what.present.some(same)) return;
+  for (const other of what.present.filter((addr) => stands(addr, gateway))) {
+    if (!config.forceAddress) {
+      throw new TsnetError(
+        `bridge ${bridge.name} already has an IP address different from ${formatCidr(gateway)}: it has ${formatCidr(other.cidr)}; ` +
+          "delete that, or set forceAddress",
+        { code: "conflict", op: "bridge address" },
+      );
+    }
+    addrDel(host, bridge.index, other.cidr);
+  }
+  if (family === 6) writeIfThere(`net/ipv6/conf/${bridge.name}/disable_ipv6`, "0");
+  try {
+    addrAdd(host, { index: bridge.index, cidr: gateway, noDad: !config.enableDad });
+  } catch (error) {
+    // Another call was first.
+    if (!hasErrno(error, "EEXIST")) throw error;
+  }
+}
+
+/** Whether an address keeps the gateway's away: any other of IPv4, of IPv6 those of an overlapping network. */
+function stands(addr: Addr, gateway: Cidr): boolean {
+  const family = gateway.address.family;
+  if (addr.cidr.address.family !== family) return false;
+  return family === 4 || overlaps(networkOf(addr.cidr), networkOf(gateway));
+}
+
+/** A locally administered unicast address (IEEE 802, bit 1 set and bit 0 clear of the first octet). */
+function randomMac(): string {
+  const bytes = crypto.getRandomValues(new Uint8Array(6));
+  bytes[0] = ((bytes[0] ?? 0) & 0xfe) | 0x02;
+  return formatMac(bytes);
+}
