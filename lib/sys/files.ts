@@ -17,6 +17,7 @@ import {
   rmSync,
   statSync,
   unlinkSync,
+  utimesSync,
   writeFileSync,
   writeSync,
 } from "node:fs";
@@ -54,6 +55,26 @@ export function modifiedAt(path: string): number | undefined {
   return statSync(path, { throwIfNoEntry: false })?.mtimeMs;
 }
 
+/** Sets the time of the last write, in milliseconds since the epoch, exact to the microsecond. */
+export function setModifiedAt(path: string, ms: number): void {
+  try {
+    utimesSync(path, ms / 1000, ms / 1000);
+  } catch (error) {
+    throw ioError("set the time of", path, error);
+  }
+}
+
+/** Whether there is a file at `path`, also through a link. */
+export function isFile(path: string): boolean {
+  return statOf(path)?.isFile() === true;
+}
+
+/** Whether both paths lead to one file, by links of either kind. */
+export function sameFile(a: string, b: string): boolean {
+  const [one, other] = [statOf(a), statOf(b)];
+  return one !== undefined && other !== undefined && one.dev === other.dev && one.ino === other.ino;
+}
+
 /** Makes a directory and its parents (mode 0755 unless given). */
 export function makeDirectory(path: string, mode = 0o755): void {
   try {
@@ -85,6 +106,20 @@ export function createFile(path: string, text: string | Uint8Array, mode = 0o600
     throw ioError("create", path, error);
   } finally {
     removeFile(temporary);
+  }
+}
+
+/** Whether a name is that of a temporary file of {@link replaceFile} or {@link createFile}: one that is left is from a crash. */
+export function isTemporary(name: string): boolean {
+  return /^\.\d+-[0-9a-f]{8}\.tmp$/.test(name);
+}
+
+/** Writes `text` over what `path` holds, in place: a crash may leave it empty, which its reader has to put up with. */
+export function overwriteFile(path: string, text: string, mode = 0o644): void {
+  try {
+    writeFileSync(path, text, { mode });
+  } catch (error) {
+    throw ioError("write", path, error);
   }
 }
 
@@ -162,6 +197,14 @@ export function writeSysctl(key: string, value: string, netns?: Netns): void {
   };
   if (netns === undefined) write();
   else inside(netns, write);
+}
+
+function statOf(path: string) {
+  try {
+    return statSync(path, { throwIfNoEntry: false });
+  } catch {
+    return undefined;
+  }
 }
 
 function writeTemporary(path: string, text: string | Uint8Array, mode: number): string {

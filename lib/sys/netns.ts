@@ -71,6 +71,16 @@ export function openOwnNetns(): Netns {
   return openNetns("/proc/self/ns/net");
 }
 
+/** Whether `path` leads to the namespace that this process is in; false if it leads nowhere. Opens nothing. */
+export function isOwnNetns(path: string): boolean {
+  try {
+    const [there, here] = [statSync(path), statSync("/proc/self/ns/net")];
+    return there.ino === here.ino && there.dev === here.dev;
+  } catch {
+    return false;
+  }
+}
+
 /**
  * Runs the synchronous `work` with the calling thread inside `target`, and comes back.
  *

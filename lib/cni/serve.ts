@@ -1,0 +1,119 @@
+/**
+ * One call that carries a config: environment and standard input are validated whole, then the verb runs, then its
+ * answer is printed once.
+ *
+ * @module
+ */
+import { messageOf, TsnetError } from "../errors.ts";
+import { warn } from "../log.ts";
+import { isOwnNetns } from "../sys/netns.ts";
+import { readStdin, writeStdout } from "../sys/stdio.ts";
+import { Undo } from "../undo.ts";
+import { parseJsonObject, parseNetConf, versionOf } from "./config.ts";
+import { type CallEnv, concernsContainer, parseEnv } from "./env.ts";
+import { toCniError } from "./errors.ts";
+import { isAtLeast, NEWEST_VERSION } from "./supported.ts";
+import type { CniCommand, CniResult, ConfigObject, NetConf, Plugin, PluginCall } from "./types.ts";
+import { encodeResult, parsePrevResult } from "./versions.ts";
+
+/** Answers a call other than VERSION and returns the exit code. */
+export async function serve(plugin: Plugin, versions: readonly string[]): Promise<number> {
+  let version = NEWEST_VERSION;
+  let command: CniCommand | undefined;
+  try {
+    const env = parseEnv(process.env);
+    command = env.command;
+    const stdin = readStdin();
+    const raw = parseJsonObject(stdin, "the network config");
+    version = versionOf(raw);
+    await answer(plugin, callOf(env, stdin, parseConfig(raw, env, versions)));
+    return 0;
+  } catch (error) {
+    writeStdout(`${JSON.stringify(toCniError(error, version, command), null, 4)}\n`);
+    return 1;
+  }
+}
+
+/** The lowest config version that allows the verb. */
+const LOWEST: Readonly<Partial<Record<CniCommand, string>>> = { CHECK: "0.4.0", GC: "1.1.0", STATUS: "1.1.0" };
+
+function parseConfig(raw: ConfigObject, env: CallEnv, versions: readonly string[]): NetConf {
+  const conf = parseNetConf(raw);
+  checkVersion(conf.cniVersion, env.command, versions);
+  if (concernsContainer(env.command)) checkNetns(env);
+  const prevResult = prevResultOf(raw, env.command, conf.cniVersion);
+  return prevResult === undefined ? conf : { ...conf, prevResult };
+}
+
+function checkVersion(version: string, command: CniCommand, versions: readonly string[]): void {
+  if (!versions.includes(version)) {
+    const supported = versions.map((each) => `"${each}"`).join(" ");
+    throw new TsnetError("incompatible CNI versions", {
+      code: "incompatible-version",
+      details: `config is "${version}", plugin supports [${supported}]`,
+    });
+  }
+  if (!isAtLeast(version, LOWEST[command] ?? version)) {
+    throw new TsnetError(`config version does not allow ${command}`, {
+      code: "incompatible-version",
+      details: `config is "${version}", ${command} exists since ${LOWEST[command]}`,
+    });
+  }
+}
+
+/** On DEL as well: what is called eth0 in our own namespace belongs to the host. */
+function checkNetns(env: CallEnv): void {
+  if (env.netnsOverride || env.netns === "" || !isOwnNetns(env.netns)) return;
+  throw new TsnetError("plugin's netns and netns from CNI_NETNS should not be the same", {
+    code: "invalid-netns",
+    details: `CNI_NETNS is ${env.netns}; CNI_NETNS_OVERRIDE=1 allows it`,
+  });
+}
+
+function prevResultOf(raw: ConfigObject, command: CniCommand, version: string): CniResult | undefined {
+  if (!concernsContainer(command)) return undefined;
+  try {
+    const prevResult = raw.object("prevResult");
+    if (prevResult !== undefined) return parsePrevResult(prevResult, version);
+  } catch (error) {
+    if (command !== "DEL") throw error;
+    // DEL does without one: refusing would leave everything behind for good.
+    warn(`ignoring an unreadable prevResult: ${messageOf(error)}`);
+  }
+  if (command === "CHECK") throw new TsnetError("required prevResult missing", { code: "invalid" });
+  return undefined;
+}
+
+function callOf(env: CallEnv, stdin: string, conf: NetConf): PluginCall {
+  const { command, path, args } = env;
+  const { containerId, netns, ifname } = concernsContainer(command) ? env : { containerId: "", netns: "", ifname: "" };
+  const attachment = { network: conf.name, containerId, ifname };
+  return { command, containerId, netns, ifname, path, args, conf, stdin, attachment };
+}
+
+async function answer(plugin: Plugin, call: PluginCall): Promise<void> {
+  switch (call.command) {
+    case "ADD":
+      return writeStdout(await addedResult(plugin, call));
+    case "DEL":
+      return plugin.del(call);
+    case "CHECK":
+      return plugin.check(call);
+    case "GC":
+      return plugin.gc(call);
+    case "STATUS":
+      return plugin.status(call);
+  }
+}
+
+async function addedResult(plugin: Plugin, call: PluginCall): Promise<string> {
+  const result = await plugin.add(call);
+  try {
+    return `${JSON.stringify(encodeResult(result, call.conf.cniVersion), null, 4)}\n`;
+  } catch (error) {
+    // The caller is told that nothing was added, so nothing may stay.
+    const undo = new Undo();
+    undo.add("ADD", () => plugin.del(call));
+    throw await undo.unwind(error);
+  }
+}
