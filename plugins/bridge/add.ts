@@ -14,7 +14,15 @@ import { type BridgeConfig, parseConfig } from "./config.ts";
 import { ensureForwarding, ensureLooseReversePath } from "./forwarding.ts";
 import { callIpam } from "./ipam.ts";
 import { type Plan, planAddresses, routesToSet } from "./plan.ts";
-import { attachVeth, configureContainer, ensureBridge, ensureGateways, removeVeth, requireLink, settle } from "./wire.ts";
+import {
+  attachVeth,
+  configureContainer,
+  ensureBridge,
+  ensureGateways,
+  removeVeth,
+  requireLink,
+  settle,
+} from "./wire.ts";
 
 /** What the steps of one ADD share. */
 interface Scene {
@@ -48,25 +56,38 @@ async function attach(scene: Scene): Promise<CniResult> {
   // Attached before an address is taken: a full bridge is found first.
   undo.add("the veth pair", () => removeVeth(host, container, call.attachment));
   const veth = attachVeth(host, container, netns, { attachment: call.attachment, config, bridge });
-  const vlanGateway = config.vlan === undefined && config.vlanTrunk.length === 0 ? undefined : await attachVlans(scene, bridge, veth.hostEnd);
+  const vlanGateway =
+    config.vlan === undefined && config.vlanTrunk.length === 0
+      ? undefined
+      : await attachVlans(scene, bridge, veth.hostEnd);
   const plan = config.ipamType === undefined ? undefined : await addresses(scene, config.ipamType);
   if (plan === undefined) {
-    if (!config.disableContainerInterface) configureContainer(container, netns, { link: veth.containerEnd, config, ips: [], routes: [] });
+    if (!config.disableContainerInterface)
+      configureContainer(container, netns, { link: veth.containerEnd, config, ips: [], routes: [] });
   } else {
     await gateways(scene, vlanGateway ?? bridge, plan);
     configureContainer(container, netns, { link: veth.containerEnd, config, ips: plan.ips, routes: routesToSet(plan) });
   }
   await filter(scene, plan, veth.hostEnd.name, veth.containerEnd.mac);
-  if (!config.disableContainerInterface) settle(host, container, { bridge: vlanGateway ?? bridge, ...veth, ips: plan?.ips ?? [] });
-  return resultOf({ call, links: [requireLink(host, bridge.name), veth.hostEnd, veth.containerEnd], vlanGateway, plan });
+  if (!config.disableContainerInterface)
+    settle(host, container, { bridge: vlanGateway ?? bridge, ...veth, ips: plan?.ips ?? [] });
+  return resultOf({
+    call,
+    links: [requireLink(host, bridge.name), veth.hostEnd, veth.containerEnd],
+    vlanGateway,
+    plan,
+  });
 }
 
 function refuseExisting(container: RtSocket, call: PluginCall): void {
   if (linkGet(container, call.ifname) === undefined) return;
-  throw new TsnetError(`container veth name (${call.ifname}) already exists in ${call.netns}: DEL it first, or choose another CNI_IFNAME`, {
-    code: "exists",
-    op: "ADD",
-  });
+  throw new TsnetError(
+    `container veth name (${call.ifname}) already exists in ${call.netns}: DEL it first, or choose another CNI_IFNAME`,
+    {
+      code: "exists",
+      op: "ADD",
+    },
+  );
 }
 
 async function addresses(scene: Scene, ipamType: string): Promise<Plan> {
@@ -88,7 +109,9 @@ async function gateways(scene: Scene, bridge: Link, plan: Plan): Promise<void> {
 async function attachVlans(scene: Scene, bridge: Link, hostEnd: Link): Promise<Link | undefined> {
   const { setPortVlans, ensureVlanGateway } = await import("./vlan.ts");
   setPortVlans(scene.host, hostEnd, scene.config);
-  return scene.config.isGateway && scene.config.vlan !== undefined ? ensureVlanGateway(scene.host, bridge, scene.config.vlan) : undefined;
+  return scene.config.isGateway && scene.config.vlan !== undefined
+    ? ensureVlanGateway(scene.host, bridge, scene.config.vlan)
+    : undefined;
 }
 
 /** Masquerade and the guard against forged MAC addresses. */
@@ -113,7 +136,11 @@ function resultOf(what: {
   readonly plan: Plan | undefined;
 }): CniResult {
   const [bridge, hostEnd, containerEnd] = what.links;
-  const interfaces: CniInterface[] = [describe(bridge), describe(hostEnd), { ...describe(containerEnd), sandbox: what.call.netns }];
+  const interfaces: CniInterface[] = [
+    describe(bridge),
+    describe(hostEnd),
+    { ...describe(containerEnd), sandbox: what.call.netns },
+  ];
   if (what.vlanGateway !== undefined) interfaces.push(describe(what.vlanGateway));
   return {
     interfaces,

@@ -21,7 +21,8 @@ import { planAddresses, routesToSet } from "./plan.ts";
 export async function check(call: PluginCall): Promise<void> {
   const config = parseConfig(call);
   const result = call.conf.prevResult;
-  if (result === undefined) throw new TsnetError("required prevResult missing", { code: "decoding", op: "CHECK bridge" });
+  if (result === undefined)
+    throw new TsnetError("required prevResult missing", { code: "decoding", op: "CHECK bridge" });
   if (config.ipamType !== undefined) await callIpam(config.ipamType, call, "CHECK");
   const netns = openNetns(call.netns);
   try {
@@ -49,7 +50,8 @@ function checkBridge(host: RtSocket, config: BridgeConfig, result: CniResult): L
 
 function checkContainer(container: RtSocket, call: PluginCall, result: CniResult): void {
   const link = present(container, call.ifname, `interface of ${call.containerId}`);
-  if (link.kind !== "veth") throw failed(`${call.ifname} in ${call.netns} is ${link.kind ?? "hardware"}, wanted a veth`);
+  if (link.kind !== "veth")
+    throw failed(`${call.ifname} in ${call.netns} is ${link.kind ?? "hardware"}, wanted a veth`);
   checkMac(link, result.interfaces.find((one) => one.name === call.ifname && one.sandbox === call.netns)?.mac);
 }
 
@@ -60,20 +62,26 @@ function checkHostVeth(
 ): void {
   const { call, bridge, result } = what;
   // An attachment of the reference plugin has a name of its own making: the result knows it.
-  const recorded = result.interfaces.find((one) => one.sandbox === undefined && one.name !== bridge.name && one.name.startsWith("veth"));
+  const recorded = result.interfaces.find(
+    (one) => one.sandbox === undefined && one.name !== bridge.name && one.name.startsWith("veth"),
+  );
   const hostEnd = present(host, recorded?.name ?? hostVethName(call.attachment), "the host's end of the veth pair");
   const containerEnd = linkGet(container, call.ifname);
-  if (containerEnd?.peerIndex !== hostEnd.index) throw failed(`${hostEnd.name} is not the peer of ${call.ifname} in ${call.netns}`);
+  if (containerEnd?.peerIndex !== hostEnd.index)
+    throw failed(`${hostEnd.name} is not the peer of ${call.ifname} in ${call.netns}`);
   if (hostEnd.master !== bridge.index) throw failed(`${hostEnd.name} is no port of bridge ${bridge.name}`);
   if (!hostEnd.up) throw failed(`${hostEnd.name} is down, wanted up`);
 }
 
 function checkAddresses(container: RtSocket, call: PluginCall, config: BridgeConfig, result: CniResult): void {
   const link = present(container, call.ifname, "interface");
-  const mine = result.ips.filter((ip) => ip.interface === undefined || result.interfaces[ip.interface]?.name === call.ifname);
+  const mine = result.ips.filter(
+    (ip) => ip.interface === undefined || result.interfaces[ip.interface]?.name === call.ifname,
+  );
   const found = addrList(container, { index: link.index });
   for (const { address } of mine) {
-    if (!found.some((addr) => sameCidr(addr.cidr, address))) throw failed(`${call.ifname} in ${call.netns} lacks the address ${formatCidr(address)}`);
+    if (!found.some((addr) => sameCidr(addr.cidr, address)))
+      throw failed(`${call.ifname} in ${call.netns} lacks the address ${formatCidr(address)}`);
   }
   if (mine.length === 0) return;
   const routes = routeList(container);
@@ -84,7 +92,10 @@ function checkAddresses(container: RtSocket, call: PluginCall, config: BridgeCon
         (wanted.gw === undefined || (route.gateway !== undefined && sameAddress(route.gateway, wanted.gw))) &&
         (wanted.table === undefined || route.table === wanted.table),
     );
-    if (!there) throw failed(`${call.netns} lacks the route ${describeRoute({ dst: wanted.dst, ...(wanted.gw === undefined ? {} : { gateway: wanted.gw }) })}`);
+    if (!there)
+      throw failed(
+        `${call.netns} lacks the route ${describeRoute({ dst: wanted.dst, ...(wanted.gw === undefined ? {} : { gateway: wanted.gw }) })}`,
+      );
   }
 }
 
@@ -94,7 +105,8 @@ function checkGateways(host: RtSocket, bridge: Link, config: BridgeConfig, resul
   const device = config.vlan === undefined ? bridge : present(host, `${bridge.name}.${config.vlan}`, "gateway");
   const found = addrList(host, { index: device.index });
   for (const gateway of wanted) {
-    if (!found.some((addr) => sameAddress(addr.cidr.address, gateway))) throw failed(`${device.name} lacks the gateway address ${formatAddress(gateway)}`);
+    if (!found.some((addr) => sameAddress(addr.cidr.address, gateway)))
+      throw failed(`${device.name} lacks the gateway address ${formatAddress(gateway)}`);
     if (!isForwarding(gateway.family)) {
       const key = gateway.family === 4 ? "net.ipv4.ip_forward" : "net.ipv6.conf.all.forwarding";
       throw failed(`${key} is 0, wanted 1: somebody turned forwarding off`);
@@ -120,7 +132,8 @@ function present(socket: RtSocket, name: string, what: string): Link {
 }
 
 function checkMac(link: Link, wanted: string | undefined): void {
-  if (wanted !== undefined && wanted !== "" && wanted.toLowerCase() !== link.mac) throw failed(`${link.name} has the MAC ${link.mac}, wanted ${wanted}`);
+  if (wanted !== undefined && wanted !== "" && wanted.toLowerCase() !== link.mac)
+    throw failed(`${link.name} has the MAC ${link.mac}, wanted ${wanted}`);
 }
 
 function failed(message: string): TsnetError {

@@ -80,26 +80,32 @@ export function parseConfig(call: PluginCall): BridgeConfig {
     throw invalid("cannot set hairpinMode and promiscMode at the same time: leave one of them out");
   }
   if (config.disableContainerInterface && config.ipamType !== undefined) {
-    throw invalid("disableContainerInterface leaves the interface down, so ipam cannot give it addresses: leave one of them out");
+    throw invalid(
+      "disableContainerInterface leaves the interface down, so ipam cannot give it addresses: leave one of them out",
+    );
   }
   return config;
 }
 
 function parseBridgeName(name = "cni0"): string {
   if (name === "" || Buffer.byteLength(name) > 15 || name === "." || name === ".." || /[/:\s]/.test(name)) {
-    throw invalid(`bridge ${JSON.stringify(name)} is no interface name: at most 15 bytes, without "/", ":" and white space`);
+    throw invalid(
+      `bridge ${JSON.stringify(name)} is no interface name: at most 15 bytes, without "/", ":" and white space`,
+    );
   }
   return name;
 }
 
 function parseBackend(name: string | undefined): "iptables" | "nftables" | undefined {
-  if (name === undefined || name === "" || name === "iptables" || name === "nftables") return name === "" ? undefined : (name as "iptables" | "nftables" | undefined);
+  if (name === undefined || name === "" || name === "iptables" || name === "nftables")
+    return name === "" ? undefined : (name as "iptables" | "nftables" | undefined);
   throw invalid(`ipMasqBackend is ${JSON.stringify(name)}, allowed are "iptables" and "nftables"`);
 }
 
 function parseMtu(mtu = 0): number | undefined {
   if (mtu === 0) return undefined;
-  if (mtu < MIN_MTU || mtu > MAX_MTU) throw invalid(`mtu is ${mtu}, allowed are ${MIN_MTU} to ${MAX_MTU}, or 0 for the default`);
+  if (mtu < MIN_MTU || mtu > MAX_MTU)
+    throw invalid(`mtu is ${mtu}, allowed are ${MIN_MTU} to ${MAX_MTU}, or 0 for the default`);
   return mtu;
 }
 
@@ -113,10 +119,12 @@ function parseTrunk(entry: ConfigObject): readonly VlanIds[] {
   const [id, minID, maxID] = [entry.integer("id"), entry.integer("minID"), entry.integer("maxID")];
   if ((minID === undefined) !== (maxID === undefined)) throw invalid(`${entry.at}: minID and maxID go together`);
   const ranges: VlanIds[] = [];
-  if (minID !== undefined && maxID !== undefined) ranges.push({ first: trunkId(entry, "minID", minID), last: trunkId(entry, "maxID", maxID) });
+  if (minID !== undefined && maxID !== undefined)
+    ranges.push({ first: trunkId(entry, "minID", minID), last: trunkId(entry, "maxID", maxID) });
   if (id !== undefined) ranges.push({ first: trunkId(entry, "id", id), last: id });
   if (ranges.length === 0) throw invalid(`${entry.at} has neither id nor minID and maxID`);
-  for (const { first, last } of ranges) if (first > last) throw invalid(`${entry.at}: minID ${first} is above maxID ${last}`);
+  for (const { first, last } of ranges)
+    if (first > last) throw invalid(`${entry.at}: minID ${first} is above maxID ${last}`);
   return ranges;
 }
 

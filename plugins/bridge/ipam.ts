@@ -10,7 +10,11 @@ import { parseResult } from "../../lib/cni/versions.ts";
 const OURS = "host-local";
 
 /** Has the IPAM plugin `type` carry out the call's verb, or `verb` if given. Only ADD has a result. */
-export async function callIpam(type: string, call: PluginCall, verb: CniCommand = call.command): Promise<CniResult | undefined> {
+export async function callIpam(
+  type: string,
+  call: PluginCall,
+  verb: CniCommand = call.command,
+): Promise<CniResult | undefined> {
   if (type === OURS && isThisExecutable(findPlugin(type, call.path))) return callOurs(call, verb);
   const stdout = await delegate(verb, type, call);
   return verb === "ADD" ? parseResult(JSON.parse(stdout), call.conf.cniVersion) : undefined;

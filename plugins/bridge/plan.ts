@@ -26,7 +26,10 @@ export interface Plan {
  */
 export function planAddresses(config: BridgeConfig, ipam: CniResult, confDns: CniResult["dns"] | undefined): Plan {
   if (ipam.ips.length === 0) {
-    throw new TsnetError(`IPAM plugin ${config.ipamType ?? ""} returned missing IP config: it gave no address`, { code: "plugin", op: "IPAM ADD" });
+    throw new TsnetError(`IPAM plugin ${config.ipamType ?? ""} returned missing IP config: it gave no address`, {
+      code: "plugin",
+      op: "IPAM ADD",
+    });
   }
   const ips = ipam.ips.map((ip) => withGateway(ip, config.isGateway));
   return {
@@ -62,12 +65,16 @@ function withDefaultRoutes(routes: readonly CniRoute[], ips: readonly CniIp[]): 
     if (gw === undefined || routes.some((route) => isDefault(route, family) && route.gw !== undefined)) continue;
     added.push({ dst: { address: { family, value: 0n }, prefix: 0 }, gw });
   }
-  const kept = routes.filter((route) => route.gw !== undefined || !added.some(({ dst }) => isDefault(route, dst.address.family)));
+  const kept = routes.filter(
+    (route) => route.gw !== undefined || !added.some(({ dst }) => isDefault(route, dst.address.family)),
+  );
   return [...kept, ...added];
 }
 
 function gatewaysOf(ips: readonly CniIp[]): readonly Cidr[] {
-  const all = ips.flatMap(({ gateway, address }) => (gateway === undefined ? [] : [{ address: gateway, prefix: address.prefix }]));
+  const all = ips.flatMap(({ gateway, address }) =>
+    gateway === undefined ? [] : [{ address: gateway, prefix: address.prefix }],
+  );
   return all.filter((cidr, index) => all.findIndex((other) => sameAddress(other.address, cidr.address)) === index);
 }
 

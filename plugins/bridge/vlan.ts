@@ -22,7 +22,8 @@ const DEFAULT_VLAN = 1;
 export function setPortVlans(host: RtSocket, port: Link, config: BridgeConfig): void {
   try {
     const native = config.vlan ?? DEFAULT_VLAN;
-    if (!config.preserveDefaultVlan && native !== DEFAULT_VLAN) portVlanDel(host, port.index, { first: DEFAULT_VLAN, last: DEFAULT_VLAN });
+    if (!config.preserveDefaultVlan && native !== DEFAULT_VLAN)
+      portVlanDel(host, port.index, { first: DEFAULT_VLAN, last: DEFAULT_VLAN });
     for (const range of config.vlanTrunk) portVlanAdd(host, port.index, range);
     portVlanAdd(host, port.index, { first: native, last: native, pvid: true, untagged: true });
   } catch (error) {
@@ -36,10 +37,13 @@ export function ensureVlanGateway(host: RtSocket, bridge: Link, vlan: number): L
   const found = linkGet(host, name);
   if (found !== undefined) return found;
   if (Buffer.byteLength(name) > 15) {
-    throw new TsnetError(`the gateway of VLAN ${vlan} would be called ${name}, longer than 15 bytes: choose a shorter bridge name`, {
-      code: "invalid",
-      op: "bridge VLAN gateway",
-    });
+    throw new TsnetError(
+      `the gateway of VLAN ${vlan} would be called ${name}, longer than 15 bytes: choose a shorter bridge name`,
+      {
+        code: "invalid",
+        op: "bridge VLAN gateway",
+      },
+    );
   }
   const portName = `${name.slice(0, 12)}.gw`;
   try {
@@ -52,15 +56,19 @@ export function ensureVlanGateway(host: RtSocket, bridge: Link, vlan: number): L
   if (port !== undefined) portVlanAdd(host, port.index, { first: vlan, last: vlan, pvid: true, untagged: true });
   linkSet(host, name, { up: true });
   const made = linkGet(host, name);
-  if (made === undefined) throw new TsnetError(`${name} vanished while it was made`, { code: "io", op: "bridge VLAN gateway" });
+  if (made === undefined)
+    throw new TsnetError(`${name} vanished while it was made`, { code: "io", op: "bridge VLAN gateway" });
   return made;
 }
 
 function explain(error: unknown, port: string): unknown {
   if (!hasErrno(error, "EOPNOTSUPP", "ENOTSUPP", "EINVAL")) return error;
-  return new TsnetError(`${port}: this kernel has no bridge VLAN filtering (CONFIG_BRIDGE_VLAN_FILTERING), which vlan and vlanTrunk need`, {
-    code: "kernel-lacks",
-    op: "bridge VLAN",
-    cause: error,
-  });
+  return new TsnetError(
+    `${port}: this kernel has no bridge VLAN filtering (CONFIG_BRIDGE_VLAN_FILTERING), which vlan and vlanTrunk need`,
+    {
+      code: "kernel-lacks",
+      op: "bridge VLAN",
+      cause: error,
+    },
+  );
 }

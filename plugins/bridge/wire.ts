@@ -3,8 +3,9 @@
  *
  * @module
  */
-import { hasErrno, TsnetError } from "../../lib/errors.ts";
+
 import type { Attachment, CniIp, CniRoute } from "../../lib/cni/types.ts";
+import { hasErrno, TsnetError } from "../../lib/errors.ts";
 import { sameAddress } from "../../lib/net/address.ts";
 import { type Cidr, formatCidr, networkOf, overlaps } from "../../lib/net/cidr.ts";
 import { formatMac } from "../../lib/net/mac.ts";
@@ -35,10 +36,13 @@ const PORT_UP_PAUSE_MS = 2;
 export function ensureBridge(host: RtSocket, config: BridgeConfig): Link {
   const found = linkGet(host, config.bridge) ?? createBridge(host, config);
   if (found.kind !== "bridge") {
-    throw new TsnetError(`${config.bridge} exists but is not a bridge (it is ${found.kind ?? "hardware"}): choose another name`, {
-      code: "conflict",
-      op: "bridge",
-    });
+    throw new TsnetError(
+      `${config.bridge} exists but is not a bridge (it is ${found.kind ?? "hardware"}): choose another name`,
+      {
+        code: "conflict",
+        op: "bridge",
+      },
+    );
   }
   const changes = {
     ...(found.up ? {} : { up: true }),
@@ -66,7 +70,8 @@ export function attachVeth(
     ...(config.portIsolation ? { isolated: true } : {}),
   };
   if (Object.keys(settings).length > 0) portSet(host, hostEnd.index, settings);
-  if (hostEnd.master !== bridge.index) throw new TsnetError(`${name} is no port of ${bridge.name}`, { code: "io", op: "attach" });
+  if (hostEnd.master !== bridge.index)
+    throw new TsnetError(`${name} is no port of ${bridge.name}`, { code: "io", op: "attach" });
   return { hostEnd, containerEnd: requireLink(container, attachment.ifname) };
 }
 
@@ -74,7 +79,12 @@ export function attachVeth(
 export function configureContainer(
   container: RtSocket,
   netns: Netns,
-  what: { readonly link: Link; readonly config: BridgeConfig; readonly ips: readonly CniIp[]; readonly routes: readonly CniRoute[] },
+  what: {
+    readonly link: Link;
+    readonly config: BridgeConfig;
+    readonly ips: readonly CniIp[];
+    readonly routes: readonly CniRoute[];
+  },
 ): void {
   const { link, config, ips, routes } = what;
   const hasV6 = ips.some((ip) => ip.address.address.family === 6);
@@ -110,10 +120,13 @@ export function settle(
 ): void {
   for (let tries = 0; linkGet(host, links.hostEnd.index)?.operstate !== IF_OPER_UP; tries++) {
     if (tries === PORT_UP_TRIES) {
-      throw new TsnetError(`bridge port in error state: ${links.hostEnd.name} on ${links.bridge.name} does not come up`, {
-        code: "io",
-        op: "attach",
-      });
+      throw new TsnetError(
+        `bridge port in error state: ${links.hostEnd.name} on ${links.bridge.name} does not come up`,
+        {
+          code: "io",
+          op: "attach",
+        },
+      );
     }
     Bun.sleepSync(PORT_UP_PAUSE_MS);
   }
@@ -130,7 +143,8 @@ export function removeVeth(host: RtSocket, container: RtSocket | undefined, atta
 /** The link of that name. @throws TsnetError `not-found`. */
 export function requireLink(socket: RtSocket, name: string): Link {
   const link = linkGet(socket, name);
-  if (link === undefined) throw new TsnetError(`no link ${name}`, { code: "not-found", op: "show link", errno: "ENODEV" });
+  if (link === undefined)
+    throw new TsnetError(`no link ${name}`, { code: "not-found", op: "show link", errno: "ENODEV" });
   return link;
 }
 
@@ -144,7 +158,12 @@ function createBridge(host: RtSocket, config: BridgeConfig): Link {
   const vlan = config.vlan !== undefined || config.vlanTrunk.length > 0;
   const kind = bridgeKind(vlan ? { vlanFiltering: true } : {});
   try {
-    linkAdd(host, { name: config.bridge, kind, mac: randomMac(), ...(config.mtu === undefined ? {} : { mtu: config.mtu }) });
+    linkAdd(host, {
+      name: config.bridge,
+      kind,
+      mac: randomMac(),
+      ...(config.mtu === undefined ? {} : { mtu: config.mtu }),
+    });
   } catch (error) {
     // Another call made it meanwhile.
     if (!hasErrno(error, "EEXIST")) throw vlan ? lacksVlan(error, config.bridge) : error;
@@ -155,11 +174,14 @@ function createBridge(host: RtSocket, config: BridgeConfig): Link {
 
 function lacksVlan(error: unknown, bridge: string): unknown {
   if (!hasErrno(error, "EOPNOTSUPP", "ENOTSUPP", "EINVAL")) return error;
-  return new TsnetError(`bridge ${bridge}: this kernel has no bridge VLAN filtering (CONFIG_BRIDGE_VLAN_FILTERING), which vlan and vlanTrunk need`, {
-    code: "kernel-lacks",
-    op: "add bridge",
-    cause: error,
-  });
+  return new TsnetError(
+    `bridge ${bridge}: this kernel has no bridge VLAN filtering (CONFIG_BRIDGE_VLAN_FILTERING), which vlan and vlanTrunk need`,
+    {
+      code: "kernel-lacks",
+      op: "add bridge",
+      cause: error,
+    },
+  );
 }
 
 /** One message makes both ends, the port of the bridge and the interface in the container, under its final name. */
@@ -178,7 +200,11 @@ function createVeth(
     create();
   } catch (error) {
     if (hasErrno(error, "EXFULL")) {
-      throw new TsnetError(`bridge ${bridge.name} is full: a Linux bridge takes 1023 ports; use a second network`, { code: "busy", op: "attach", cause: error });
+      throw new TsnetError(`bridge ${bridge.name} is full: a Linux bridge takes 1023 ports; use a second network`, {
+        code: "busy",
+        op: "attach",
+        cause: error,
+      });
     }
     if (!hasErrno(error, "EEXIST") || linkGet(container, attachment.ifname) !== undefined) throw error;
     // The same container had this interface in another namespace and no DEL came for it: the new one counts.

@@ -5,8 +5,9 @@
  *
  * @module
  */
-import { hasErrno, isTsnetError, TsnetError } from "../../lib/errors.ts";
+
 import type { CniResult, Plugin, PluginCall } from "../../lib/cni/types.ts";
+import { hasErrno, isTsnetError, TsnetError } from "../../lib/errors.ts";
 import { formatCidr } from "../../lib/net/cidr.ts";
 import { addrList } from "../../lib/netlink/addr.ts";
 import { type Link, linkGet, linkSet } from "../../lib/netlink/link.ts";
@@ -42,7 +43,8 @@ function del(call: PluginCall): void {
 
 function check(call: PluginCall): void {
   const up = inNamespace(call.netns, (socket) => requireLo(socket, call.netns).up);
-  if (!up) throw new TsnetError(`lo in ${call.netns} is down, wanted up`, { code: "check-failed", op: "CHECK loopback" });
+  if (!up)
+    throw new TsnetError(`lo in ${call.netns} is down, wanted up`, { code: "check-failed", op: "CHECK loopback" });
 }
 
 function inNamespace<T>(path: string, work: (socket: RtSocket) => T): T {
