@@ -127,7 +127,8 @@ function bodyOf(route: RouteSpec, deleting = false): StreamData {
   if (route.dev !== undefined) attrs.oif = route.dev;
   if (route.priority !== undefined) attrs.priority = route.priority;
   if (route.src !== undefined) attrs.prefsrc = bytes(route.src);
-  if (route.mtu !== undefined || route.advmss !== undefined) {
+  // A route is found by what leads to it: metrics that were changed since must not hide it from its deletion.
+  if (!deleting && (route.mtu !== undefined || route.advmss !== undefined)) {
     attrs.metrics = {
       ...(route.mtu === undefined ? {} : { mtu: putU32(route.mtu) }),
       ...(route.advmss === undefined ? {} : { advmss: putU32(route.advmss) }),

@@ -1,11 +1,77 @@
 /**
  * What nft says when it fails, as codes. Nothing else reads its text.
  *
+ * nft points at the place in the transaction that it means: `/dev/stdin:2:17-23: Error: Could not process rule: No
+ * such file or directory`. As every verb is one line, the line is the verb, and the column tells whether it is the
+ * table, the chain or something inside the rule that is not there. The wording is the same from 1.0.6 to 1.1.3.
+ *
  * @module
  */
-import { TsnetError } from "../errors.ts";
+import { type ErrorCode, TsnetError } from "../errors.ts";
 
-/** The error for a failed `nft` that was given `text` and wrote `stderr`. */
-export function nftFailure(_text: string, stderr: string): TsnetError {
-  return new TsnetError(`nft: ${stderr.trim()}`, { code: "program", op: "nft", details: stderr });
+type Verdict = { readonly code: ErrorCode; readonly reason: string };
+
+/** The error for a failed `nft` that was given `text` and wrote `stderr`. Of several complaints the first counts. */
+export function nftFailure(text: string, stderr: string): TsnetError {
+  const found = /^(?:\/dev\/stdin:(\d+):(\d+)-(\d+): )?Error: (.*)$/m.exec(stderr);
+  const said = found?.[4] ?? stderr.trim();
+  const line = text.split("\n")[Number(found?.[1] ?? 1) - 1] ?? "";
+  // Columns count bytes, from 1.
+  const place =
+    found?.[1] === undefined ? undefined : new Place(line, Number(found[2] ?? 1) - 1, Number(found[3] ?? 1));
+  const { code, reason } = judge(said, line, place);
+  return new TsnetError(`nft: ${shorten(line)}: ${reason}`, { code, op: "nft", details: stderr.trim() });
+}
+
+/** The part of a verb that nft points at. */
+class Place {
+  /** 0 is `add`, 1 `element`, 2 the family, 3 the table, 4 the chain, set or map; more is what is inside. */
+  readonly word: number;
+  readonly text: string;
+  readonly before: string;
+
+  constructor(line: string, start: number, end: number) {
+    const bytes = Buffer.from(line);
+    this.text = bytes.toString("utf8", start, end).trim();
+    this.before = bytes.toString("utf8", 0, start);
+    this.word = this.before.split(" ").length - 1;
+  }
+}
+
+function judge(said: string, line: string, place: Place | undefined): Verdict {
+  if (said.includes("No such file or directory")) return missing(line, place);
+  if (said.includes("File exists")) {
+    if (line.startsWith("create")) return { code: "exists", reason: "it is there already" };
+    const object = line.startsWith("add element")
+      ? "the key is there with another value"
+      : "it is there, made otherwise";
+    return { code: "conflict", reason: `${object}: delete that first` };
+  }
+  if (said.includes("interval overlaps") || said.includes("conflicting intervals")) {
+    return { code: "conflict", reason: "it overlaps with an element that is there" };
+  }
+  if (said.includes("Device or resource busy")) return { code: "busy", reason: "it is in use by a rule or an element" };
+  if (/Operation not supported|Protocol not supported|Address family not supported/.test(said)) {
+    return {
+      code: "kernel-lacks",
+      reason: `the kernel lacks what this asks for, or has it not in this place (${said})`,
+    };
+  }
+  if (said.includes("Operation not permitted")) return { code: "permission", reason: "not permitted: run as root" };
+  return { code: "program", reason: place?.text === undefined ? said : `${said}, at "${shorten(place.text)}"` };
+}
+
+function missing(line: string, place: Place | undefined): Verdict {
+  const [op = "", object = "", family, table, name] = line.split(" ");
+  const no = (what: string): Verdict => ({ code: "not-found", reason: `there is no ${what}` });
+  if (place === undefined || place.word === 3) return no(`table ${family} ${table}`);
+  if (place.word === 4)
+    return no(`${object === "rule" ? "chain" : object === "element" ? "set or map" : object} ${name}`);
+  if (object === "element") return no(op === "delete" ? "such element" : "chain for its verdict");
+  if (/[@"]/.test(place.text) || /\b(?:jump|goto|handle) $/.test(place.before)) return no(place.text);
+  return { code: "kernel-lacks", reason: `the kernel has no "${shorten(place.text)}"` };
+}
+
+function shorten(text: string): string {
+  return text.length > 160 ? `${text.slice(0, 160)}...` : text;
 }

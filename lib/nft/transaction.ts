@@ -33,7 +33,7 @@ export interface NftChainName extends NftTableName {
 }
 
 export interface NftSetName extends NftTableName {
-  /** The name of a set or of a map. */
+  /** The name of a set; where elements go, of a set or a map. */
   readonly set: string;
 }
 
@@ -50,8 +50,11 @@ export interface NftSetSpec extends NftSetName {
   readonly comment?: string;
 }
 
-export interface NftMapSpec extends NftTableName {
+export interface NftMapName extends NftTableName {
   readonly map: string;
+}
+
+export interface NftMapSpec extends NftMapName {
   /** The expressions whose type a key has: `meta l4proto . th dport`. */
   readonly key: string;
   /** The expressions whose type a value has, or `verdict`. */
@@ -136,8 +139,7 @@ export class NftTransaction {
 
   /** `add map`: fine if it is there with the same types. */
   addMap(spec: NftMapSpec): this {
-    const path = setPath({ family: spec.family, table: spec.table, set: spec.map });
-    return this.#push(`add map ${path} { typeof ${spec.key} : ${spec.value};${attributes(spec)} }`);
+    return this.#push(`add map ${mapPath(spec)} { typeof ${spec.key} : ${spec.value};${attributes(spec)} }`);
   }
 
   /**
@@ -158,14 +160,24 @@ export class NftTransaction {
     return this.#push(`delete element ${setPath(spec)} { ${spec.key} }`);
   }
 
-  /** `flush set`, for maps too: removes all elements. Fails with `not-found`. */
+  /** `flush set`: removes all elements. Fails with `not-found`, also for a map: see {@link flushMap}. */
   flushSet(spec: NftSetName): this {
     return this.#push(`flush set ${setPath(spec)}`);
   }
 
-  /** `delete set`, for maps too, which no rule may use. Fails with `not-found` or `busy`. */
+  /** `flush map`: removes all elements. Fails with `not-found`. */
+  flushMap(spec: NftMapName): this {
+    return this.#push(`flush map ${mapPath(spec)}`);
+  }
+
+  /** `delete set`, which no rule may use. Fails with `not-found` or `busy`. */
   deleteSet(spec: NftSetName): this {
     return this.#push(`delete set ${setPath(spec)}`);
+  }
+
+  /** `delete map`, which no rule may use. Fails with `not-found` or `busy`. */
+  deleteMap(spec: NftMapName): this {
+    return this.#push(`delete map ${mapPath(spec)}`);
   }
 
   /** The text for `nft -f -`, one verb a line. */
@@ -213,6 +225,10 @@ function chainPath(spec: NftChainName): string {
 
 function setPath(spec: NftSetName): string {
   return `${spec.family} ${name(spec.table)} ${name(spec.set)}`;
+}
+
+function mapPath(spec: NftMapName): string {
+  return `${spec.family} ${name(spec.table)} ${name(spec.map)}`;
 }
 
 function elementText(spec: NftElementSpec): string {

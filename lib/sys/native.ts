@@ -104,8 +104,10 @@ export function flock(fd: number, operation: number): boolean {
 
 /** The name of an errno number: `ENOENT` for 2. */
 export function errnoName(number: number): string {
+  const known = EXTRA_ERRNO.get(number);
+  if (known !== undefined) return known;
   for (const [name, value] of Object.entries(constants.errno)) if (value === number) return name;
-  return EXTRA_ERRNO.get(number) ?? `errno ${number}`;
+  return `errno ${number}`;
 }
 
 /** The error class for an errno name, so that every door to the kernel judges alike. */
@@ -140,10 +142,12 @@ export function codeOfErrno(name: string): ErrorCode {
   }
 }
 
-// Names of linux/errno.h that os.constants leaves out and that networking meets.
+// Names of linux/errno.h that os.constants leaves out or has under an alias, and that networking meets.
 const EXTRA_ERRNO = new Map([
+  [11, "EAGAIN"],
   [19, "ENODEV"],
-  [132, "ERFKILL"],
+  [54, "EXFULL"],
+  [95, "EOPNOTSUPP"],
   [524, "ENOTSUPP"],
 ]);
 
