@@ -51,6 +51,10 @@ function judge(said: string, line: string, place: Place | undefined): Verdict {
     return { code: "conflict", reason: "it overlaps with an element that is there" };
   }
   if (said.includes("Device or resource busy")) return { code: "busy", reason: "it is in use by a rule or an element" };
+  // What the kernel answers for another priority of a base chain; where it lacks a chain type it says ENOENT.
+  if (said.includes("Operation not supported") && line.startsWith("add chain")) {
+    return { code: "conflict", reason: "it is there with another hook or priority: delete that first" };
+  }
   if (/Operation not supported|Protocol not supported|Address family not supported/.test(said)) {
     return {
       code: "kernel-lacks",

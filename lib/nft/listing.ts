@@ -91,7 +91,7 @@ function parseSet(kind: "set" | "map", body: Json): NftSet {
 function typesOf(type: unknown): readonly string[] {
   if (typeof type === "string") return type.split(" . ");
   if (Array.isArray(type)) return type.map(String);
-  const expression = isObject(type) ? type["typeof"] : undefined;
+  const expression = isObject(type) ? type.typeof : undefined;
   const fields = isObject(expression) && "concat" in expression ? asArray(expression.concat) : [expression];
   return fields.map((field) => {
     const meta = isObject(field) ? field.meta : undefined;
