@@ -6,6 +6,7 @@
  *
  * @type {import("dependency-cruiser").IConfiguration}
  */
+const { Visitor } = require("@swc/core/Visitor.js");
 
 // What each part of lib stands on. All of them may also use the ground: errors, undo and log.
 const LIB = {
@@ -33,6 +34,14 @@ const directionsOfLib = Object.entries(LIB).map(([part, below]) => ({
   from: { path: `^lib/${part}/` },
   to: { path: "^(lib|plugins|standalone|cli)/", pathNot: [GROUND, `^lib/(${[part, ...below].join("|")})/`] },
 }));
+
+// swc parses `using x = ...`, but its visitor, by which dependency-cruiser walks, does not know that statement.
+const { visitStatement } = Visitor.prototype;
+Visitor.prototype.visitStatement = function visitStatementOrUsing(statement) {
+  if (statement.type !== "UsingDeclaration") return visitStatement.call(this, statement);
+  this.visitVariableDeclarators(statement.decls);
+  return statement;
+};
 
 module.exports = {
   forbidden: [
