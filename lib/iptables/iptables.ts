@@ -5,11 +5,12 @@
  *
  * @module
  */
-import { run } from "../sys/run.ts";
+import { isTsnetError, TsnetError } from "../errors.ts";
+import { type RunResult, run } from "../sys/run.ts";
 import { iptablesFailure } from "./errors.ts";
 import type { IptablesTable, IptablesTransaction } from "./transaction.ts";
 
-/** Which of the two incompatible kernels' interfaces the programs speak. */
+/** Which of the kernel's two packet filters the programs speak to. */
 export type IptablesVariant = "nft" | "legacy";
 
 /** A table as iptables-save shows it. */
@@ -41,11 +42,12 @@ export interface IptablesRunOptions {
 export interface Iptables {
   readonly variant: IptablesVariant;
   /**
-   * Makes the change by one `iptables-restore --noflush -w 5`; nothing for an empty transaction. Whole or not at
-   * all for each table; over several tables it is tried with `--test` first.
+   * Makes the change by one `iptables-restore --noflush -w 5`; nothing for an empty transaction. Each table is
+   * changed whole or not at all, in the order of their first commands: where a later table fails, the error says
+   * which ones were changed before.
    *
-   * @throws TsnetError `exists`, `not-found`, `busy` (the xtables lock is held for 5 s; a chain is in use),
-   * `kernel-lacks`, `permission`, `program`.
+   * @throws TsnetError `exists`, `not-found`, `busy` (the xtables lock was held for 5 s; a chain is in use),
+   * `kernel-lacks`, `permission`, `program` (anything else, such as a rule that iptables cannot read).
    */
   run(family: 4 | 6, transaction: IptablesTransaction, options?: IptablesRunOptions): Promise<void>;
   /** The tables that are there, by name; of `tables` only, if given. */
@@ -58,40 +60,70 @@ export interface RealIptablesOptions {
   readonly prefix?: readonly string[];
 }
 
-/** iptables of this machine. For `variant` see variant.ts. */
-export function realIptables(options: RealIptablesOptions): Iptables {
-  const start = (program: string, args: readonly string[], more: { stdin?: string; inheritFd?: number } = {}) => {
-    const [first = program, ...rest] = [...(options.prefix ?? []), program];
-    return run(first, [...rest, ...args], { ...more, light: true });
+type Start = { readonly stdin?: string; readonly inheritFd?: number };
+
+/**
+ * iptables of this machine, in the namespace that this process is in unless `prefix` leads elsewhere. For
+ * `variant` see variant.ts.
+ */
+export function realIptables({ variant, prefix = [] }: RealIptablesOptions): Iptables {
+  const start = async (family: 4 | 6, tool: Tool, args: readonly string[], how: Start = {}) => {
+    const name = family === 4 ? "iptables" : "ip6tables";
+    const program = `${name}-${variant}-${tool}`;
+    try {
+      return { program, ...(await startOne([...prefix, program, ...args], how)) };
+    } catch (error) {
+      if (!isTsnetError(error, "not-found")) throw error;
+      // Hosts with one variant only may have it under the plain name.
+      await ensureVariant(name, variant, prefix);
+      return { program: `${name}-${tool}`, ...(await startOne([...prefix, `${name}-${tool}`, ...args], how)) };
+    }
   };
-  const program = (family: 4 | 6, tool: string) =>
-    `${family === 4 ? "iptables" : "ip6tables"}-${options.variant}-${tool}`;
+  const save: Iptables["save"] = async (family, tables) => {
+    const calls = tables === undefined ? [[]] : tables.map((table) => ["-t", table]);
+    const [{ parseSave }, ...outputs] = await Promise.all([
+      import("./save.ts"),
+      ...calls.map((args) => start(family, "save", args)),
+    ]);
+    const saved = new Map<string, SavedTable>();
+    for (const { program, exitCode, stdout, stderr } of outputs) {
+      if (exitCode !== 0) throw iptablesFailure({ program, text: "", stderr });
+      for (const [name, table] of parseSave(stdout)) saved.set(name, table);
+    }
+    return saved;
+  };
   return {
-    variant: options.variant,
-    async run(family, transaction, runOptions) {
+    variant,
+    save,
+    async run(family, transaction, options) {
       if (transaction.empty) return;
       const text = transaction.render();
-      const restore = program(family, "restore");
-      const args = ["--noflush", "-w", "5"];
-      if (transaction.tables.length > 1) {
-        const tried = await start(restore, ["--test", ...args], { stdin: text, ...runOptions });
-        if (tried.exitCode !== 0) throw iptablesFailure(restore, text, tried.stderr);
-      }
-      const { exitCode, stderr } = await start(restore, args, { stdin: text, ...runOptions });
-      if (exitCode !== 0) throw iptablesFailure(restore, text, stderr);
-    },
-    async save(family, tables) {
-      const { parseSave } = await import("./save.ts");
-      const saver = program(family, "save");
-      const outputs = await Promise.all(
-        tables === undefined ? [start(saver, [])] : tables.map((table) => start(saver, ["-t", table])),
-      );
-      const parsed = new Map<string, SavedTable>();
-      for (const { exitCode, stdout, stderr } of outputs) {
-        if (exitCode !== 0) throw iptablesFailure(saver, "", stderr);
-        for (const [name, table] of parseSave(stdout)) parsed.set(name, table);
-      }
-      return parsed;
+      const how = { stdin: text, ...options };
+      const { program, exitCode, stderr } = await start(family, "restore", ["--noflush", "-w", "5"], how);
+      if (exitCode === 0) return;
+      // Legacy does not say why it fails: what is there tells.
+      const saved = variant === "legacy" ? await save(family, transaction.tables).catch(() => undefined) : undefined;
+      throw iptablesFailure({ program, text, stderr, ...(saved === undefined ? {} : { saved }) });
     },
   };
+}
+
+type Tool = "restore" | "save";
+
+function startOne([program = "", ...args]: readonly string[], how: Start): Promise<RunResult> {
+  return run(program, args, { ...how, light: true });
+}
+
+async function ensureVariant(name: string, variant: IptablesVariant, prefix: readonly string[]): Promise<void> {
+  const { stdout } = await startOne([...prefix, name, "--version"], {});
+  if (variantOf(stdout) === variant) return;
+  throw new TsnetError(`${name} is not of the ${variant} variant (${stdout.trim()}): install ${name}-${variant}`, {
+    code: "not-found",
+    op: name,
+  });
+}
+
+/** The variant that `iptables --version` tells: `iptables v1.8.9 (nf_tables)`; before 1.8 there was legacy alone. */
+export function variantOf(version: string): IptablesVariant {
+  return version.includes("nf_tables") ? "nft" : "legacy";
 }

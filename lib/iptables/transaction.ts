@@ -2,8 +2,9 @@
  * A change to iptables or ip6tables as a list of its own commands, rendered to one input of
  * `iptables-restore --noflush`.
  *
- * The program commits table by table, so one table's commands are atomic. {@link Iptables.run} tries a transaction
- * over several tables with `--test` before.
+ * The program commits table by table, so the commands of one table are atomic, those of several are not: what
+ * protects goes first (filter, raw), what opens goes last (nat). There is no rehearsal, as iptables-nft's `--test`
+ * finds no missing chain or rule.
  *
  * @module
  */
@@ -33,7 +34,7 @@ export class IptablesTransaction {
     return this.#push(table, `-N ${name(chain)}`);
   }
 
-  /** `:CHAIN - [0:0]`: makes the chain, or empties it where it is there. Never fails. Not for built-in chains. */
+  /** `:CHAIN - [0:0]`: makes the chain, or empties it where it is there. Not for built-in chains. */
   resetChain(table: IptablesTable, chain: string): this {
     return this.#push(table, `:${name(chain)} - [0:0]`);
   }

@@ -1,13 +1,16 @@
 /**
- * Which iptables to use: two variants with rules of their own live side by side on one host.
+ * Which iptables to use. Two variants live side by side on one host, each with rules of its own that the other
+ * does not show: rules added to the wrong one are valid and easily missed, or dropped by the other's.
  *
  * @module
  */
-import type { IptablesVariant } from "./iptables.ts";
+import { exists, readIfThere, sameFile } from "../sys/files.ts";
+import { run } from "../sys/run.ts";
+import { type IptablesVariant, realIptables, type SavedTable, variantOf } from "./iptables.ts";
 
 export interface VariantReport {
   /** The one to use; undefined if no iptables is installed. */
-  readonly variant?: IptablesVariant;
+  readonly variant: IptablesVariant | undefined;
   /** The variants that hold rules in this namespace, ours or anybody's: with both, packets pass two rule sets. */
   readonly holdRules: readonly IptablesVariant[];
 }
@@ -15,13 +18,69 @@ export interface VariantReport {
 export interface VariantOptions {
   /** Put before the programs: `["nsenter", "--net=/run/netns/x"]`. */
   readonly prefix?: readonly string[];
+  /** The namespace's `/proc/net`, where `prefix` leads elsewhere: `/proc/PID/net`. */
+  readonly proc?: string;
+  /** Where to look for programs, `PATH` unless given. */
+  readonly path?: string;
 }
 
 /**
- * The variant that holds the host's rules; the one that `iptables` is, where none does. Reads files only in the
- * common case that legacy tables were never loaded (`/proc/net/ip_tables_names` is empty or absent).
+ * The variant that holds the host's rules; if both or none do, the one that `iptables` is. Undefined if no
+ * iptables is installed.
+ *
+ * Starts no program where `iptables` is a link to iptables-nft and no legacy table was ever opened, as it is on
+ * most hosts.
  */
-export declare function detectVariant(options?: VariantOptions): Promise<IptablesVariant | undefined>;
+export async function detectVariant(options: VariantOptions = {}): Promise<IptablesVariant | undefined> {
+  const preferred = await preferredVariant(options);
+  if (preferred === undefined || (preferred === "nft" && !legacyIsLoaded(options))) return preferred;
+  return (await surveyVariants(options)).variant;
+}
 
-/** The same with what each variant holds, for whoever warns of a mixture; runs both `iptables-save`. */
-export declare function surveyVariants(options?: VariantOptions): Promise<VariantReport>;
+/** What both variants hold, for whoever warns of a mixture. Runs the `iptables-save` of each that may hold rules. */
+export async function surveyVariants(options: VariantOptions = {}): Promise<VariantReport> {
+  const variant = await preferredVariant(options);
+  const [nft, legacy] = await Promise.all([
+    holdsRules("nft", options),
+    // Legacy's own iptables-save would load the tables that it looks for.
+    legacyIsLoaded(options) ? holdsRules("legacy", options) : false,
+  ]);
+  const holdRules: IptablesVariant[] = [...(nft ? ["nft" as const] : []), ...(legacy ? ["legacy" as const] : [])];
+  const [only] = holdRules;
+  return { variant: variant !== undefined && holdRules.length === 1 ? only : variant, holdRules };
+}
+
+/** What `iptables` is, by where its link leads, else by what it says. */
+async function preferredVariant(options: VariantOptions): Promise<IptablesVariant | undefined> {
+  const program = find("iptables", options);
+  if (program === undefined) return undefined;
+  for (const variant of ["nft", "legacy"] as const) {
+    const named = find(`iptables-${variant}`, options);
+    if (named !== undefined && sameFile(program, named)) return variant;
+  }
+  const { stdout } = await run(program, ["--version"], { light: true });
+  return variantOf(stdout);
+}
+
+/** Whether legacy has tables in this namespace; the files name them, and are not there where it was never loaded. */
+function legacyIsLoaded({ proc = "/proc/net" }: VariantOptions): boolean {
+  return ["ip_tables_names", "ip6_tables_names"].some((name) => (readIfThere(`${proc}/${name}`) ?? "") !== "");
+}
+
+async function holdsRules(variant: IptablesVariant, { prefix = [] }: VariantOptions): Promise<boolean> {
+  const iptables = realIptables({ variant, prefix });
+  // A variant that is not installed, or one family of it, holds nothing that could be used.
+  const saves = await Promise.all(([4, 6] as const).map((family) => iptables.save(family).catch(() => new Map())));
+  return saves.some((tables: ReadonlyMap<string, SavedTable>) => [...tables.values()].some(isUsed));
+}
+
+function isUsed({ chains }: SavedTable): boolean {
+  return [...chains.values()].some(({ policy, rules }) => rules.length > 0 || policy === "DROP");
+}
+
+function find(program: string, { path = process.env.PATH ?? "" }: VariantOptions): string | undefined {
+  return path
+    .split(":")
+    .map((directory) => `${directory}/${program}`)
+    .find(exists);
+}
