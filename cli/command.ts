@@ -1,0 +1,75 @@
+/**
+ * The `tsnet` command: loads the file of the subcommand that was typed and hands the rest to commander.
+ *
+ * Each subcommand is a file that exports `register(program)`. Only the one that is wanted is loaded; all of them
+ * are where somebody asks for help or for completion, or mistyped.
+ *
+ * @module
+ */
+import { Command, CommanderError } from "commander";
+import { EXIT, reportError, usageError } from "./output.ts";
+
+interface CommandFile {
+  register(program: Command): void;
+}
+
+/** The subcommands, in the order in which help lists them. */
+const files: ReadonlyMap<string, () => Promise<CommandFile>> = new Map([
+  ["cni", () => import("./cni.ts")],
+  ["network", () => import("./network.ts")],
+  ["install", () => import("./install.ts")],
+  ["completion", () => import("./completion.ts")],
+  ["version", () => import("./version.ts")],
+]);
+
+/** Runs `tsnet ARGV...` and returns the exit code: the one that the subcommand set, else 0, 1 or 2. */
+export async function runCommand(argv: readonly string[]): Promise<number> {
+  const [first] = argv;
+  if (first === "-V" || first === "--version") return runCommand(["version", ...argv.slice(1)]);
+  const program = newProgram();
+  try {
+    await load(program, first);
+    await program.parseAsync(argv, { from: "user" });
+    return typeof process.exitCode === "number" ? process.exitCode : EXIT.ok;
+  } catch (error) {
+    return error instanceof CommanderError ? misread(error, program, argv) : reportError(error);
+  }
+}
+
+function newProgram(): Command {
+  return new Command("tsnet")
+    .description("Container networking: CNI plugins, and networks for containers without a runtime")
+    .option("-V, --version", "print the version")
+    .helpCommand(false)
+    .enablePositionalOptions()
+    .exitOverride()
+    .configureOutput({ outputError: () => {} })
+    .addHelpText("after", "\nCalled as bridge, host-local, loopback or portmap it is that CNI plugin.");
+}
+
+async function load(program: Command, wanted: string | undefined): Promise<void> {
+  const only = wanted === undefined || wanted === "completion" ? undefined : files.get(wanted);
+  for (const file of only === undefined ? files.values() : [only]) (await file()).register(program);
+}
+
+// commander throws for help and version too: those have been printed and are no failure.
+function misread(error: CommanderError, program: Command, argv: readonly string[]): number {
+  if (error.exitCode === 0) return EXIT.ok;
+  if (error.code === "commander.help") return EXIT.usage;
+  const [message = "", guess] = error.message.replace(/^error: /, "").split("\n");
+  const meant = /Did you mean (.+)\?/.exec(guess ?? "")?.[1];
+  const help = `see '${typed(program, argv)} --help'`;
+  return reportError(usageError(message, meant === undefined ? help : `did you mean '${meant}'? Or ${help}`));
+}
+
+/** As much of the command line as names a command: `tsnet cni add`. */
+function typed(program: Command, argv: readonly string[]): string {
+  const names = [program.name()];
+  let at: Command | undefined = program;
+  for (const word of argv) {
+    at = at.commands.find((command) => command.name() === word);
+    if (at === undefined) break;
+    names.push(word);
+  }
+  return names.join(" ");
+}

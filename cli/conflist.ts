@@ -1,0 +1,52 @@
+/**
+ * The network list that `tsnet install` writes: what it says, and under which name.
+ *
+ * Runtimes take the first file of the directory, by name, as their network. Ours must not push another one off
+ * that place, so its name sorts after every file that is there.
+ *
+ * @module
+ */
+
+/** Extensions that runtimes read. */
+const EXTENSIONS = [".conf", ".conflist", ".json"];
+
+/** `99-tsnet.conflist`, or a name that sorts after the last of `present`. */
+export function conflistName(present: readonly string[]): string {
+  const usual = "99-tsnet.conflist";
+  const last = present.filter(isNetworkFile).toSorted(byBytes).at(-1);
+  if (last === undefined || byBytes(last, usual) < 0) return usual;
+  // After "zz" and its dot, "tsnet" sorts behind every extension.
+  return `${last.slice(0, last.lastIndexOf("."))}.tsnet.conflist`;
+}
+
+/**
+ * The text of the list: a bridge with addresses out of `subnet`, and published ports. It names 1.0.0 first because
+ * containerd 1.6 refuses a list of 1.1.0; what knows `cniVersions` takes 1.1.0.
+ */
+export function conflistText(subnet: string): string {
+  const list = {
+    cniVersion: "1.0.0",
+    cniVersions: ["1.0.0", "1.1.0"],
+    name: "tsnet",
+    plugins: [
+      {
+        type: "bridge",
+        bridge: "tsnet0",
+        isGateway: true,
+        ipMasq: true,
+        hairpinMode: true,
+        ipam: { type: "host-local", ranges: [[{ subnet }]], routes: [{ dst: "0.0.0.0/0" }] },
+      },
+      { type: "portmap", capabilities: { portMappings: true } },
+    ],
+  };
+  return `${JSON.stringify(list, null, 2)}\n`;
+}
+
+function isNetworkFile(name: string): boolean {
+  return EXTENSIONS.some((extension) => name.endsWith(extension));
+}
+
+function byBytes(one: string, other: string): number {
+  return Buffer.compare(Buffer.from(one), Buffer.from(other));
+}

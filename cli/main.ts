@@ -1,0 +1,35 @@
+/**
+ * The executable's one door: by the name that it is called by it is a CNI plugin, else the `tsnet` command.
+ *
+ * A runtime starts a process for every plugin call, so that branch loads its plugin and nothing else, and leaves
+ * as soon as the answer is written: letting the runtime wind down by itself costs milliseconds.
+ *
+ * @module
+ */
+import { isPluginName, type PluginName } from "../plugins/names.ts";
+
+void main();
+
+async function main(): Promise<void> {
+  // argv[0] is always "bun"; argv0 is what the caller wrote, also through hard and symbolic links.
+  const name = process.argv0.slice(process.argv0.lastIndexOf("/") + 1);
+  if (isPluginName(name)) {
+    const { runPlugin } = await import("../lib/cni/run.ts");
+    process.exit(await runPlugin(await loadPlugin(name)));
+  }
+  const { runCommand } = await import("./command.ts");
+  process.exit(await runCommand(process.argv.slice(2)));
+}
+
+async function loadPlugin(name: PluginName) {
+  switch (name) {
+    case "bridge":
+      return (await import("../plugins/bridge/main.ts")).plugin;
+    case "host-local":
+      return (await import("../plugins/host-local/main.ts")).plugin;
+    case "loopback":
+      return (await import("../plugins/loopback/main.ts")).plugin;
+    case "portmap":
+      return (await import("../plugins/portmap/main.ts")).plugin;
+  }
+}
