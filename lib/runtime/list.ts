@@ -11,7 +11,6 @@
 import { objectOf, parseJsonObject } from "../cni/config.ts";
 import { checkNetworkName } from "../cni/names.ts";
 import { NEWEST_VERSION } from "../cni/supported.ts";
-import type { ConfigObject } from "../cni/types.ts";
 import { TsnetError } from "../errors.ts";
 import { atLeast, isVersion } from "./version.ts";
 
@@ -67,12 +66,12 @@ export function parseNetworkList(text: string, path = "network list"): NetworkLi
   }
   if (!Array.isArray(plugins)) throw fail('"plugins" must be an array');
   if (plugins.length === 0) throw fail('"plugins" is empty: name at least one');
-  return { ...list, plugins: plugins.map((plugin, at) => toPlugin(objectOf(plugin, `${path}: plugins[${at}]`))) };
+  return { ...list, plugins: plugins.map((plugin, at) => toPlugin(plugin, `${path}: plugins[${at}]`)) };
 }
 
 /** Parses the text of one plugin's config: a `.conf` of its own, or of a list's folder. */
 export function parsePlugin(text: string, path: string): ListedPlugin {
-  return toPlugin(parseJsonObject(text, path), path);
+  return toPlugin(parseJsonObject(text, path).raw, path);
 }
 
 /** A single plugin's config, the `.conf` of old, as a list of that one plugin. */
@@ -88,7 +87,8 @@ export function listOfPlugin(plugin: ListedPlugin, path: string): NetworkList {
 
 type Fail = (what: string) => TsnetError;
 
-function toPlugin(config: ConfigObject, path = config.at): ListedPlugin {
+function toPlugin(value: unknown, path: string): ListedPlugin {
+  const config = objectOf(value, path);
   const type = config.string("type") ?? "";
   if (type === "") throw new TsnetError(`${path}: no "type"`, { code: "invalid", op: "parse network list" });
   const capabilities = config.object("capabilities");
