@@ -1,0 +1,139 @@
+/**
+ * The `networks` section: one entry into a {@link NetworkSpec}.
+ *
+ * @module
+ */
+import { type Address, compareAddress, formatAddress, parseAddress } from "../../lib/net/address.ts";
+import {
+  type Cidr,
+  contains,
+  firstOf,
+  formatCidr,
+  lastOf,
+  networkOf,
+  parseCidr,
+  sameCidr,
+} from "../../lib/net/cidr.ts";
+import { isName, NAME_FORM } from "./names.ts";
+import type { NetworkOptions, NetworkSpec } from "./project.ts";
+import type { Entry, Value } from "./yaml.ts";
+
+const KEYS = ["subnet", "gateway", "ipv6", "mtu", "bridge", "masquerade", "options", "external"] as const;
+const SWITCHES = [
+  "hairpinMode",
+  "promiscMode",
+  "portIsolation",
+  "macspoofchk",
+  "enabledad",
+  "preserveDefaultVlan",
+] as const;
+const OPTIONS = ["backend", "vlan", ...SWITCHES] as const;
+
+// Below 1280 IPv6 cannot be (RFC 8200), below 68 IPv4 cannot (RFC 791).
+const LEAST_MTU = 68;
+const MOST_MTU = 65535;
+
+/** Reads one network; undefined if it is not usable (which has been noted). */
+export function readNetwork({ name, key, value }: Entry): NetworkSpec | undefined {
+  if (!isName(name)) return key.problem(`"${name}" cannot be a network's name, allowed is ${NAME_FORM}`);
+  const fields = value.empty ? {} : value.fields(KEYS);
+  const external = fields.external === undefined ? undefined : readExternal(fields.external);
+  if (external !== undefined) {
+    for (const other of KEYS)
+      if (other !== "external") fields[other]?.problem("an external network is used as it is: leave this out");
+    return { name, gateways: [], masquerade: true, options: {}, external };
+  }
+  const subnet = fields.subnet === undefined ? undefined : readSubnet(fields.subnet, 4);
+  const ipv6 = fields.ipv6 === undefined ? undefined : readIpv6(fields.ipv6);
+  const mtu = fields.mtu?.integer(LEAST_MTU, MOST_MTU);
+  const bridge = fields.bridge?.parsed(
+    'an interface name of at most 15 bytes, without "/", ":" and white space',
+    parseLinkName,
+  );
+  return {
+    name,
+    ...(subnet === undefined ? {} : { subnet }),
+    gateways: fields.gateway === undefined ? [] : readGateways(fields.gateway, subnet, ipv6),
+    ...(ipv6 === undefined ? {} : { ipv6 }),
+    ...(mtu === undefined ? {} : { mtu }),
+    ...(bridge === undefined ? {} : { bridge }),
+    masquerade: fields.masquerade?.boolean() ?? true,
+    options: fields.options === undefined ? {} : readOptions(fields.options),
+  };
+}
+
+/** Whether a container may have `address` on `subnet`: it is neither the network's own, nor the broadcast, nor outside. */
+export function isUsable(subnet: Cidr, address: Address): boolean {
+  if (!contains(subnet, address) || compareAddress(address, firstOf(subnet)) === 0) return false;
+  return address.family === 6 || compareAddress(address, lastOf(subnet)) !== 0;
+}
+
+/** The host's address on `subnet`: the one that the file names, else the first. */
+export function gatewayOn(subnet: Cidr, gateways: readonly Address[]): Address {
+  const { family, value } = firstOf(subnet);
+  return gateways.find((gateway) => gateway.family === family) ?? { family, value: value + 1n };
+}
+
+function readExternal(value: Value): string | undefined {
+  return value.parsed("the network of another project, as PROJECT.NETWORK", (text) => {
+    const parts = text.split(".");
+    return parts.length === 2 && parts.every(isName) ? text : undefined;
+  });
+}
+
+function readSubnet(value: Value, family: 4 | 6): Cidr | undefined {
+  const longest = family === 4 ? 30 : 126;
+  const example = family === 4 ? "10.88.1.0/24" : "fd00:88:1::/64";
+  const cidr = value.parsed(`an IPv${family} subnet, such as ${example}`, parseCidr);
+  if (cidr === undefined) return undefined;
+  if (cidr.address.family !== family) return value.wrong(`an IPv${family} subnet, such as ${example}`);
+  if (!sameCidr(cidr, networkOf(cidr)))
+    return value.problem(`found ${formatCidr(cidr)}, which has host bits set: write ${formatCidr(networkOf(cidr))}`);
+  if (cidr.prefix > longest)
+    return value.problem(`found ${formatCidr(cidr)}, which has no room for a container: at most /${longest}`);
+  return cidr;
+}
+
+function readIpv6(value: Value): Cidr | "auto" | undefined {
+  const text = value.text("true, false or an IPv6 subnet, such as fd00:88:1::/64");
+  if (text === "true") return "auto";
+  if (text === undefined || text === "false") return undefined;
+  return readSubnet(value, 6);
+}
+
+function readGateways(value: Value, subnet: Cidr | undefined, ipv6: Cidr | "auto" | undefined): readonly Address[] {
+  const values = value.isList ? value.list("addresses") : [value];
+  return values.flatMap((one) => {
+    const address = one.parsed("an address, or a list of one IPv4 and one IPv6 address", parseAddress);
+    if (address === undefined) return [];
+    const within = address.family === 4 ? subnet : ipv6;
+    const key = address.family === 4 ? "subnet" : "ipv6";
+    if (within === undefined || within === "auto")
+      one.problem(`found ${formatAddress(address)}: give the network a ${key} for it`);
+    else if (!isUsable(within, address))
+      one.problem(`found ${formatAddress(address)}, allowed is an address of ${formatCidr(within)}`);
+    return [address];
+  });
+}
+
+function readOptions(value: Value): NetworkOptions {
+  const fields = value.fields(OPTIONS);
+  const backend = fields.backend?.parsed("iptables or nftables", (text) =>
+    /^(iptables|nftables)$/.test(text) ? text : undefined,
+  );
+  const vlan = fields.vlan?.integer(1, 4094);
+  const switches = SWITCHES.flatMap((name) => {
+    const on = fields[name]?.boolean();
+    return on === undefined ? [] : [[name, on] as const];
+  });
+  return {
+    ...(backend === undefined ? {} : { backend }),
+    ...(vlan === undefined ? {} : { vlan }),
+    ...Object.fromEntries(switches),
+  };
+}
+
+function parseLinkName(text: string): string | undefined {
+  const good = text !== "" && Buffer.byteLength(text) <= 15 && text !== "." && text !== ".." && !/[/:\s]/.test(text);
+  return good ? text : undefined;
+}

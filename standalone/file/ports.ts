@@ -1,0 +1,61 @@
+/**
+ * Published ports: `[hostIP:]host:container[/proto]`, single or in ranges of the same length.
+ *
+ * @module
+ */
+import { formatAddress, parseAddress, sameAddress } from "../../lib/net/address.ts";
+import type { Protocol, PublishedPort } from "./project.ts";
+
+/** What a port entry may look like, for messages. */
+export const PORT_FORM =
+  '[hostIP:]host:container[/tcp|udp|sctp] with ports from 1 to 65535, such as "8080:80", "127.0.0.1:53:53/udp" or "8000-8009:9000-9009"';
+
+const FORM = /^(?:(\[[^\]]+\]|[^:[\]]+):)?(\d+(?:-\d+)?):(\d+(?:-\d+)?)(?:\/([a-z]+))?$/i;
+
+/** The ports of one entry, or undefined if it is none. */
+export function parsePorts(text: string): readonly PublishedPort[] | undefined {
+  const [matched, ip, host = "", container = "", proto = "tcp"] = FORM.exec(text) ?? [];
+  const protocol = protocolOf(proto);
+  const [hostPorts, containerPorts] = [parseRange(host), parseRange(container)];
+  if (matched === undefined || protocol === undefined || hostPorts === undefined || containerPorts === undefined)
+    return undefined;
+  if (hostPorts.length !== containerPorts.length) return undefined;
+  const hostIp = ip === undefined ? {} : { hostIp: parseAddress(ip.replace(/^\[|\]$/g, "")) };
+  return hostPorts.map((hostPort, at) => ({ ...hostIp, hostPort, containerPort: containerPorts[at] ?? 0, protocol }));
+}
+
+/** Whether both would claim the same port of the host: no address means all of them. */
+export function collide(one: PublishedPort, other: PublishedPort): boolean {
+  if (one.hostPort !== other.hostPort || one.protocol !== other.protocol) return false;
+  const [a, b] = [one.hostIp, other.hostIp];
+  if (a === undefined || b === undefined) return true;
+  if (a.family !== b.family) return false;
+  return a.value === 0n || b.value === 0n || sameAddress(a, b);
+}
+
+/** `127.0.0.1:8080->80/tcp`, as the table shows it. */
+export function formatPort({ hostIp, hostPort, containerPort, protocol }: PublishedPort): string {
+  return `${hostSide({ hostIp, hostPort })}->${containerPort}/${protocol}`;
+}
+
+/** `8080/tcp` or `127.0.0.1:8080/tcp`, for messages. */
+export function formatHostPort({ hostIp, hostPort, protocol }: PublishedPort): string {
+  return `${hostSide({ hostIp, hostPort })}/${protocol}`;
+}
+
+function hostSide({ hostIp, hostPort }: { hostIp: PublishedPort["hostIp"]; hostPort: number }): string {
+  if (hostIp === undefined) return String(hostPort);
+  const text = formatAddress(hostIp);
+  return `${hostIp.family === 6 ? `[${text}]` : text}:${hostPort}`;
+}
+
+function protocolOf(text: string): Protocol | undefined {
+  const lower = text.toLowerCase();
+  return lower === "tcp" || lower === "udp" || lower === "sctp" ? lower : undefined;
+}
+
+function parseRange(text: string): readonly number[] | undefined {
+  const [first = 0, last = first] = text.split("-").map(Number);
+  if (first < 1 || last > 65535 || last < first) return undefined;
+  return Array.from({ length: last - first + 1 }, (_, at) => first + at);
+}
