@@ -41,7 +41,7 @@ export async function del(network: string, netns: string | undefined, options: C
   report(options, [{ network: list.name, ...attachmentOf(call), state: "deleted" }]);
 }
 
-export async function check(network: string, netns: string | undefined, options: CniOptions): Promise<void> {
+export async function check(network: string, netns: string, options: CniOptions): Promise<void> {
   const call = callOf(netns, options, process.env);
   const list = networkOf(network, options);
   await runtimeOf(options).checkList(list, call);
@@ -50,9 +50,10 @@ export async function check(network: string, netns: string | undefined, options:
 
 export async function gc(network: string, _netns: string | undefined, options: GcOptions): Promise<void> {
   const runtime = runtimeOf(options);
+  const named = options.all === true ? [] : options.keep?.map(parseKeep);
   const list = networkOf(network, options);
   const before = runtime.attachments(list.name);
-  const deleted = await runtime.gcList(list, validOf(options, before));
+  const deleted = await runtime.gcList(list, named ?? before.filter(({ netns }) => isNetns(netns)).map(validOf));
   report(
     options,
     before.map((entry) => ({
@@ -138,14 +139,6 @@ function networkOrCached(
   }
 }
 
-function validOf({ keep, all }: GcOptions, cached: readonly CachedAttachment[]): readonly ValidAttachment[] {
-  if (all === true) return [];
-  if (keep !== undefined) return keep.map(parseKeep);
-  return cached
-    .filter(({ netns }) => isNetns(netns))
-    .map(({ containerId, ifname }) => ({ containerID: containerId, ifname }));
-}
-
 function parseKeep(text: string): ValidAttachment {
   const [containerID = "", ifname = "", ...more] = text.split(":");
   if (containerID === "" || ifname === "" || more.length > 0) {
@@ -161,6 +154,10 @@ function isNetns(path: string): boolean {
   } catch {
     return false;
   }
+}
+
+function validOf({ containerId, ifname }: Named): ValidAttachment {
+  return { containerID: containerId, ifname };
 }
 
 type Named = Pick<Attachment, "containerId" | "ifname">;

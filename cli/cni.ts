@@ -14,21 +14,26 @@ export function register(program: Command): void {
     .description("run the plugins of a CNI network by hand, as cnitool does")
     .helpCommand(false)
     .addHelpText("after", ENVIRONMENT);
-  attachmentCommand(cni, "add <network> <netns>", "attach a namespace to a network")
+  attachmentCommand(cni, "add", "attach a namespace to a network")
+    .argument("<netns>", NETNS)
     .addHelpText("after", example("ip netns add blue && tsnet cni add mynet blue"))
     .action(add);
-  attachmentCommand(cni, "del <network> [netns]", "detach a namespace; it may be gone already")
+  attachmentCommand(cni, "del", "detach a namespace; it may be gone already")
+    .argument("[netns]", `${NETNS}; not needed with --container-id`)
     .addHelpText("after", example("tsnet cni del mynet blue"))
     .action(del);
-  attachmentCommand(cni, "check <network> [netns]", "see whether an attachment still is as it was made")
+  attachmentCommand(cni, "check", "see whether an attachment still is as it was made")
+    .argument("<netns>", NETNS)
     .addHelpText("after", example("tsnet cni check mynet blue"))
     .action(check);
-  networkCommand(cni, "gc <network> [netns]", "remove what attachments that are gone have left behind")
+  networkCommand(cni, "gc", "remove what attachments that are gone have left behind")
     .option("--keep <id:ifname...>", "keep these attachments and remove every other")
     .option("--all", "keep none: remove every attachment of the network")
+    .argument("[netns]", "not needed; cnitool asks for one")
     .addHelpText("after", `${GC}${example("tsnet cni gc mynet --keep web:eth0")}`)
     .action(gc);
-  networkCommand(cni, "status <network> [netns]", "ask whether the network can take attachments")
+  networkCommand(cni, "status", "ask whether the network can take attachments")
+    .argument("[netns]", "not needed; cnitool asks for one")
     .addHelpText("after", example("tsnet cni status mynet"))
     .action(status);
 }
@@ -39,26 +44,29 @@ Where an option is not given, cnitool's variables hold: NETCONFPATH, CNI_PATH, C
 Example:
   tsnet cni add mynet /run/netns/blue`;
 
+const NETNS = "the namespace: its path, or its name in ip netns";
+
 const GC = `
 Without --keep and --all, the attachments in the cache whose namespace is still there are kept. Attachments that
 another runtime made are not in the cache and are removed: list them with --keep.
 `;
 
-function networkCommand(cni: Command, words: string, description: string): Command {
+function networkCommand(cni: Command, name: string, description: string): Command {
   const command = cni
-    .command(words)
-    .description(`${description}; <network> is a name, or the path of a file`)
+    .command(name)
+    .description(description)
+    .argument("<network>", "the network: its name, or the path of its file")
     .option("--conf-dir <dir>", "where the network lists are (default: NETCONFPATH, else /etc/cni/net.d)")
     .option("--plugin-dir <dirs>", "where the plugins are (default: CNI_PATH, else /opt/cni/bin)")
     .option("--cache-dir <dir>", "where results are kept", CACHE_DIR);
   return withOutput(command);
 }
 
-function attachmentCommand(cni: Command, words: string, description: string): Command {
-  return networkCommand(cni, words, description)
+function attachmentCommand(cni: Command, name: string, description: string): Command {
+  return networkCommand(cni, name, description)
     .option("-i, --ifname <name>", "name of the interface in the namespace (default: CNI_IFNAME, else eth0)")
     .option("--container-id <id>", "the container's id (default: made of the namespace's path, as cnitool does)")
-    .option("--args <pairs>", "CNI_ARGS, as KEY=VALUE;KEY=VALUE (default: CNI_ARGS)")
+    .option("--args <pairs>", "KEY=VALUE;KEY=VALUE for the plugins (default: CNI_ARGS)")
     .option("--capability-args <json>", "values for the plugins' capabilities, as a JSON object (default: CAP_ARGS)");
 }
 

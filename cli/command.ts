@@ -22,6 +22,12 @@ const files: ReadonlyMap<string, () => Promise<CommandFile>> = new Map([
   ["version", () => import("./version.ts")],
 ]);
 
+const HELP = `
+Called as bridge, host-local, loopback or portmap it is that CNI plugin.
+
+Example:
+  tsnet up && tsnet ps`;
+
 /** Runs `tsnet ARGV...` and returns the exit code: the one that the subcommand set, else 0, 1 or 2. */
 export async function runCommand(argv: readonly string[]): Promise<number> {
   const [first] = argv;
@@ -44,7 +50,7 @@ function newProgram(): Command {
     .enablePositionalOptions()
     .exitOverride()
     .configureOutput({ outputError: () => {} })
-    .addHelpText("after", "\nCalled as bridge, host-local, loopback or portmap it is that CNI plugin.");
+    .addHelpText("after", HELP);
 }
 
 async function load(program: Command, wanted: string | undefined): Promise<void> {
@@ -56,7 +62,7 @@ async function load(program: Command, wanted: string | undefined): Promise<void>
 function misread(error: CommanderError, program: Command, argv: readonly string[]): number {
   if (error.exitCode === 0) return EXIT.ok;
   if (error.code === "commander.help") return EXIT.usage;
-  const [message = "", guess] = error.message.replace(/^error: /, "").split("\n");
+  const [message = "", guess] = error.message.replace(/^error: |\.$/g, "").split("\n");
   const meant = /Did you mean (.+)\?/.exec(guess ?? "")?.[1];
   const help = `see '${typed(program, argv)} --help'`;
   return reportError(usageError(message, meant === undefined ? help : `did you mean '${meant}'? Or ${help}`));

@@ -7,7 +7,11 @@ import type { Command } from "commander";
 import { formatOf, printJson, printLine, withOutput } from "./output.ts";
 
 export function register(program: Command): void {
-  const network = program.command("network").description("look after the networks of this host").helpCommand(false);
+  const network = program
+    .command("network")
+    .description("look after the networks of this host")
+    .helpCommand(false)
+    .addHelpText("after", "\nExample:\n  tsnet network reload");
   withOutput(network.command("reload"))
     .description("put back the rules of running containers after something flushed the firewall")
     .addHelpText(
