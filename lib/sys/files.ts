@@ -169,34 +169,45 @@ export function lockFile(path: string, timeoutMs?: number, shared = false): File
   return { fd, release: () => closeSync(fd) };
 }
 
-/** Reads `/proc/sys/<key>` (`net/ipv4/ip_forward`) as seen from `netns`, ours if none; undefined if there is no such key. */
-export function readSysctl(key: string, netns?: Netns): string | undefined {
-  const read = () => readIfThere(`/proc/sys/${key}`)?.trim();
-  return netns === undefined ? read() : inside(netns, read as () => string);
+/** Reads `/proc/sys/<key>` (`net/ipv4/ip_forward`) of our own namespace; undefined if there is no such key. */
+export function readSysctl(key: string): string | undefined {
+  return readIfThere(`/proc/sys/${key}`)?.trim();
 }
 
 /**
- * Writes `/proc/sys/<key>` inside `netns`, ours if none.
+ * Writes `/proc/sys/<key>` of our own namespace.
  *
  * @throws TsnetError `kernel-lacks` if there is no such key.
  */
-export function writeSysctl(key: string, value: string, netns?: Netns): void {
+export function writeSysctl(key: string, value: string): void {
+  if (writeSysctlIfThere(key, value)) return;
+  const name = key.replaceAll("/", ".");
+  throw new TsnetError(`the kernel has no sysctl ${name}`, { code: "kernel-lacks", op: "write sysctl", errno: "ENOENT" });
+}
+
+/**
+ * Writes sysctls inside `netns` (ours if undefined), in one visit. A key that the kernel does not have, such as
+ * those of IPv6 where that is off, is left out.
+ */
+export function writeSysctls(netns: Netns | undefined, entries: readonly (readonly [key: string, value: string])[]): void {
   const write = () => {
-    try {
-      writeFileSync(`/proc/sys/${key}`, value);
-    } catch (error) {
-      if (hasErrno(error, "ENOENT")) {
-        throw new TsnetError(`the kernel has no sysctl ${key.replaceAll("/", ".")}`, {
-          code: "kernel-lacks",
-          op: "write sysctl",
-          errno: "ENOENT",
-        });
-      }
-      throw ioError("write", `/proc/sys/${key}`, error);
-    }
+    for (const [key, value] of entries) writeSysctlIfThere(key, value);
   };
   if (netns === undefined) write();
   else inside(netns, write);
+}
+
+/** False if there is no such key. On a read-only /proc/sys a value that is there already is fine. */
+function writeSysctlIfThere(key: string, value: string): boolean {
+  const path = `/proc/sys/${key}`;
+  try {
+    writeFileSync(path, value, { flag: "r+" });
+    return true;
+  } catch (error) {
+    if (hasErrno(error, "ENOENT")) return false;
+    if (hasErrno(error, "EROFS", "EACCES") && readSysctl(key) === value) return true;
+    throw ioError("write", path, error);
+  }
 }
 
 function statOf(path: string) {

@@ -4,7 +4,6 @@
  *
  * @module
  */
-import { createHash } from "node:crypto";
 import type { Attachment } from "../../lib/cni/types.ts";
 
 // IFALIASZ of linux/if.h is 256 with its NUL.
@@ -16,7 +15,7 @@ const MAX_ALIAS = 255;
  */
 export function hostVethName(attachment: Attachment): string {
   const key = [attachment.network, attachment.containerId, attachment.ifname].join("\0");
-  return `veth${createHash("sha256").update(key).digest("hex").slice(0, 8)}`;
+  return `veth${new Bun.CryptoHasher("sha256").update(key).digest("hex").slice(0, 8)}`;
 }
 
 /** The alias of the host's end (`ip link` shows it): whose it is, for people and for GC. */

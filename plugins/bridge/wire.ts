@@ -16,7 +16,7 @@ import { neighDel } from "../../lib/netlink/neigh.ts";
 import { portSet } from "../../lib/netlink/port.ts";
 import { routeAdd, routeReplace } from "../../lib/netlink/route.ts";
 import type { RtSocket } from "../../lib/netlink/socket.ts";
-import { readSysctl, writeSysctl } from "../../lib/sys/files.ts";
+import { writeSysctls } from "../../lib/sys/files.ts";
 import type { Netns } from "../../lib/sys/netns.ts";
 import type { BridgeConfig } from "./config.ts";
 import { hostVethAlias, hostVethName } from "./identity.ts";
@@ -62,7 +62,7 @@ export function attachVeth(
   const { attachment, config, bridge } = what;
   const name = hostVethName(attachment);
   createVeth(host, container, netns, name, what);
-  writeIfThere(`net/ipv6/conf/${name}/accept_ra`, "0");
+  writeSysctls(undefined, [[`net/ipv6/conf/${name}/accept_ra`, "0"]]);
   linkSet(host, name, { up: true, alias: hostVethAlias(attachment) });
   const hostEnd = requireLink(host, name);
   const settings = {
@@ -87,14 +87,7 @@ export function configureContainer(
   },
 ): void {
   const { link, config, ips, routes } = what;
-  const hasV6 = ips.some((ip) => ip.address.address.family === 6);
-  writeIfThere(`net/ipv4/conf/${link.name}/arp_notify`, "1", netns);
-  if (hasV6) {
-    writeIfThere(`net/ipv6/conf/${link.name}/disable_ipv6`, "0", netns);
-    writeIfThere(`net/ipv6/conf/${link.name}/keep_addr_on_down`, "1", netns);
-    writeIfThere(`net/ipv6/conf/${link.name}/accept_dad`, config.enableDad ? "1" : "0", netns);
-    if (config.enableDad) writeIfThere(`net/ipv6/conf/${link.name}/enhanced_dad`, "1", netns);
-  }
+  writeSysctls(netns, sysctlsOf(config, link.name, ips));
   for (const ip of ips) addrAdd(container, { index: link.index, cidr: ip.address, noDad: !config.enableDad });
   linkSet(container, link.index, { up: true });
   for (const route of routes) addRoute(container, link, route);
@@ -148,12 +141,6 @@ export function requireLink(socket: RtSocket, name: string): Link {
   return link;
 }
 
-/** Writes a sysctl that a kernel without IPv6 does not have, unless it says so already. */
-export function writeIfThere(key: string, value: string, netns?: Netns): void {
-  const now = readSysctl(key, netns);
-  if (now !== undefined && now !== value) writeSysctl(key, value, netns);
-}
-
 function createBridge(host: RtSocket, config: BridgeConfig): Link {
   const vlan = config.vlan !== undefined || config.vlanTrunk.length > 0;
   const kind = bridgeKind(vlan ? { vlanFiltering: true } : {});
@@ -168,7 +155,7 @@ function createBridge(host: RtSocket, config: BridgeConfig): Link {
     // Another call made it meanwhile.
     if (!hasErrno(error, "EEXIST")) throw vlan ? lacksVlan(error, config.bridge) : error;
   }
-  writeIfThere(`net/ipv6/conf/${config.bridge}/accept_ra`, "0");
+  writeSysctls(undefined, [[`net/ipv6/conf/${config.bridge}/accept_ra`, "0"]]);
   return requireLink(host, config.bridge);
 }
 
@@ -213,6 +200,20 @@ function createVeth(
   }
 }
 
+/** arp_notify announces addresses as they come; IPv6 is switched on where the container's default is off. */
+function sysctlsOf(config: BridgeConfig, link: string, ips: readonly CniIp[]): readonly (readonly [string, string])[] {
+  const ipv6 = `net/ipv6/conf/${link}`;
+  const both = [[`net/ipv4/conf/${link}/arp_notify`, "1"]] as const;
+  if (!ips.some((ip) => ip.address.address.family === 6)) return both;
+  return [
+    ...both,
+    [`${ipv6}/disable_ipv6`, "0"],
+    [`${ipv6}/keep_addr_on_down`, "1"],
+    [`${ipv6}/accept_dad`, config.enableDad ? "1" : "0"],
+    ...(config.enableDad ? ([[`${ipv6}/enhanced_dad`, "1"]] as const) : []),
+  ];
+}
+
 function addRoute(container: RtSocket, link: Link, route: CniRoute): void {
   const { dst, gw, ...rest } = route;
   const spec = { dst, dev: link.index, ...rest, ...(gw === undefined ? {} : { gateway: gw }) };
@@ -245,7 +246,7 @@ function ensureGateway(
     }
     addrDel(host, bridge.index, other.cidr);
   }
-  if (family === 6) writeIfThere(`net/ipv6/conf/${bridge.name}/disable_ipv6`, "0");
+  if (family === 6) writeSysctls(undefined, [[`net/ipv6/conf/${bridge.name}/disable_ipv6`, "0"]]);
   try {
     addrAdd(host, { index: bridge.index, cidr: gateway, noDad: !config.enableDad });
   } catch (error) {
