@@ -2,11 +2,16 @@
  * Connection tracking through the `conntrack` program: what flows are there, and take some away.
  *
  * A flow that was set up before a rule keeps being translated as it was then: who changes NAT for UDP deletes the
- * flows of its port.
+ * flows of its port. {@link Conntrack} is what the rest of the house sees; `conntrack.fake.ts` is the double that
+ * passes the same cases.
  *
  * @module
  */
-import type { Address } from "../net/address.ts";
+import { TsnetError } from "../errors.ts";
+import { type Address, formatAddress } from "../net/address.ts";
+import { type RunResult, run } from "../sys/run.ts";
+import { conntrackFailure, isNothing, isVanished } from "./errors.ts";
+import { parseFlows } from "./listing.ts";
 
 /** One direction of a flow. Ports are undefined where the protocol has none. */
 export interface FlowTuple {
@@ -19,7 +24,7 @@ export interface FlowTuple {
 /** A tracked flow. */
 export interface Flow {
   readonly family: 4 | 6;
-  /** `tcp`, `udp`, `icmp`, ... */
+  /** `tcp`, `udp`, `icmp`, ...; `unknown` for what conntrack has no name for. */
   readonly proto: string;
   /** As the first packet came in, before any translation. */
   readonly orig: FlowTuple;
@@ -27,7 +32,7 @@ export interface Flow {
   readonly reply: FlowTuple;
 }
 
-/** What all of must hold for a flow; at least the family. */
+/** What all of must hold for a flow. */
 export interface FlowFilter {
   readonly family: 4 | 6;
   readonly proto?: "tcp" | "udp" | "sctp";
@@ -43,9 +48,11 @@ export interface Conntrack {
   /**
    * Deletes the flows that match and returns how many there were; none is fine.
    *
-   * @throws TsnetError `not-found` if there is no `conntrack` program; `permission`, `kernel-lacks`, `program`.
+   * @throws TsnetError `not-found` if there is no `conntrack` program; `invalid` for a port without a protocol;
+   * `permission`, `kernel-lacks`, `program`.
    */
   deleteFlows(filter: FlowFilter): Promise<number>;
+  /** The flows that match. Throws as {@link deleteFlows} does. */
   listFlows(filter: FlowFilter): Promise<readonly Flow[]>;
 }
 
@@ -54,5 +61,63 @@ export interface RealConntrackOptions {
   readonly prefix?: readonly string[];
 }
 
+// Each try ends at the first flow that vanished under it, so a busy host may need a few.
+const TRIES = 10;
+
 /** The flows of the namespace that this process is in, unless `prefix` leads elsewhere. */
-export declare function realConntrack(options?: RealConntrackOptions): Conntrack;
+export function realConntrack({ prefix = [] }: RealConntrackOptions = {}): Conntrack {
+  const conntrack = (args: readonly string[]): Promise<RunResult> => {
+    const [program = "conntrack", ...rest] = [...prefix, "conntrack", ...args];
+    return run(program, rest, { light: true });
+  };
+  return {
+    async deleteFlows(filter) {
+      const args = ["-D", ...argsOf(filter)];
+      let deleted = 0;
+      for (let tries = 1; ; tries++) {
+        const { exitCode, stdout, stderr } = await conntrack(args);
+        deleted += parseFlows(stdout).length;
+        if (exitCode === 0 || isNothing(stderr)) return deleted;
+        if (!isVanished(stderr) || tries === TRIES) throw conntrackFailure(args, stderr);
+      }
+    },
+    async listFlows(filter) {
+      const args = ["-L", ...argsOf(filter)];
+      const { exitCode, stdout, stderr } = await conntrack(args);
+      if (exitCode !== 0) throw conntrackFailure(args, stderr);
+      return parseFlows(stdout);
+    },
+  };
+}
+
+function argsOf(filter: FlowFilter): string[] {
+  ensureFilter(filter);
+  const args = ["-f", filter.family === 4 ? "ipv4" : "ipv6"];
+  const add = (option: string, value: string | number | undefined) => {
+    if (value !== undefined) args.push(option, String(value));
+  };
+  const addAddress = (option: string, address: Address | undefined) => {
+    if (address !== undefined) add(option, formatAddress(address));
+  };
+  add("-p", filter.proto);
+  add("--orig-port-dst", filter.dport);
+  addAddress("--orig-src", filter.origSrc);
+  addAddress("--orig-dst", filter.origDst);
+  addAddress("--reply-src", filter.replySrc);
+  addAddress("--reply-dst", filter.replyDst);
+  return args;
+}
+
+/** @throws TsnetError `invalid` for what conntrack cannot look for. */
+export function ensureFilter({ family, proto, dport, origSrc, origDst, replySrc, replyDst }: FlowFilter): void {
+  if (dport !== undefined && proto === undefined) throw invalid(`port ${dport} needs a protocol`);
+  for (const address of [origSrc, origDst, replySrc, replyDst]) {
+    if (address !== undefined && address.family !== family) {
+      throw invalid(`${formatAddress(address)} is no IPv${family} address`);
+    }
+  }
+}
+
+function invalid(message: string): TsnetError {
+  return new TsnetError(`conntrack: ${message}`, { code: "invalid", op: "conntrack" });
+}

@@ -1,0 +1,100 @@
+/**
+ * What every connection tracking does, the kernel's and the one in memory: one set of cases, run on both.
+ *
+ * @module
+ */
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import type { Conntrack, Flow, FlowFilter } from "../../../lib/conntrack/conntrack.ts";
+import { parseAddress } from "../../../lib/net/address.ts";
+
+/** One connection tracking to try. */
+export interface Subject {
+  readonly conntrack: Conntrack;
+  /** Tracks exactly `flows`. */
+  track(flows: readonly Flow[]): Promise<void>;
+  close(): Promise<void>;
+}
+
+const CLIENT = parseAddress("10.0.0.1");
+const HOST = parseAddress("10.0.0.9");
+const CONTAINER = parseAddress("10.1.0.2");
+const CLIENT6 = parseAddress("fd00::1");
+const HOST6 = parseAddress("fd00::9");
+
+const dns: Flow = {
+  family: 4,
+  proto: "udp",
+  orig: { src: CLIENT, dst: HOST, sport: 4000, dport: 53 },
+  reply: { src: CONTAINER, dst: CLIENT, sport: 5353, dport: 4000 },
+};
+const web: Flow = {
+  family: 4,
+  proto: "tcp",
+  orig: { src: CLIENT, dst: HOST, sport: 4001, dport: 80 },
+  reply: { src: HOST, dst: CLIENT, sport: 80, dport: 4001 },
+};
+const dns6: Flow = {
+  family: 6,
+  proto: "udp",
+  orig: { src: CLIENT6, dst: HOST6, sport: 4002, dport: 53 },
+  reply: { src: HOST6, dst: CLIENT6, sport: 53, dport: 4002 },
+};
+const ping: Flow = {
+  family: 4,
+  proto: "icmp",
+  orig: { src: CONTAINER, dst: CLIENT },
+  reply: { src: CLIENT, dst: CONTAINER },
+};
+const FLOWS = [dns, web, dns6, ping];
+
+const FILTERS: readonly (readonly [string, FlowFilter, readonly Flow[]])[] = [
+  ["a family", { family: 6 }, [dns6]],
+  ["a protocol", { family: 4, proto: "udp" }, [dns]],
+  ["a published port", { family: 4, proto: "udp", dport: 53 }, [dns]],
+  ["a port that nobody talked to", { family: 4, proto: "udp", dport: 54 }, []],
+  ["the first packet's source", { family: 4, origSrc: CONTAINER }, [ping]],
+  ["the first packet's destination", { family: 4, origDst: HOST }, [dns, web]],
+  ["who answers", { family: 4, replySrc: CONTAINER }, [dns]],
+  ["who is answered", { family: 4, replyDst: CLIENT }, [dns, web]],
+  ["all of it", { family: 4, proto: "udp", dport: 53, origSrc: CLIENT, origDst: HOST, replySrc: CONTAINER }, [dns]],
+  ["port and another's address", { family: 4, proto: "udp", dport: 53, replySrc: HOST }, []],
+];
+
+/** Runs all cases on what `open` opens. */
+export function conntrackCases(title: string, open: () => Promise<Subject>): void {
+  describe(title, () => {
+    let subject: Subject;
+    beforeAll(async () => {
+      subject = await open();
+    });
+    beforeEach(() => subject.track(FLOWS));
+    afterAll(() => subject.close());
+
+    const all = async () => [
+      ...(await subject.conntrack.listFlows({ family: 4 })),
+      ...(await subject.conntrack.listFlows({ family: 6 })),
+    ];
+
+    test.each(FILTERS)("flows are listed and deleted by %s, and the others stay", async (_, filter, matching) => {
+      const listed = await subject.conntrack.listFlows(filter);
+      expect(listed).toHaveLength(matching.length);
+      expect(listed).toEqual(expect.arrayContaining([...matching]));
+      expect(await subject.conntrack.deleteFlows(filter)).toBe(matching.length);
+      const left = await all();
+      expect(left).toHaveLength(FLOWS.length - matching.length);
+      expect(left).toEqual(expect.arrayContaining(FLOWS.filter((flow) => !matching.includes(flow))));
+      expect(await subject.conntrack.deleteFlows(filter)).toBe(0);
+    });
+
+    test("a port without a protocol, or an address of the other family, is refused", async () => {
+      for (const filter of [
+        { family: 4, dport: 53 },
+        { family: 4, origDst: HOST6 },
+      ] as const) {
+        await expect(subject.conntrack.deleteFlows(filter)).rejects.toMatchObject({ code: "invalid" });
+        await expect(subject.conntrack.listFlows(filter)).rejects.toMatchObject({ code: "invalid" });
+      }
+      expect(await all()).toHaveLength(FLOWS.length);
+    });
+  });
+}
