@@ -35,7 +35,11 @@ export function conflistText(subnet: string): string {
         isGateway: true,
         ipMasq: true,
         hairpinMode: true,
-        ipam: { type: "host-local", ranges: [[{ subnet }]], routes: [{ dst: "0.0.0.0/0" }] },
+        ipam: {
+          type: "host-local",
+          ranges: [[{ subnet }]],
+          routes: [{ dst: subnet.includes(":") ? "::/0" : "0.0.0.0/0" }],
+        },
       },
       { type: "portmap", capabilities: { portMappings: true } },
     ],

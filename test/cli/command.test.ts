@@ -1,0 +1,70 @@
+/** The command as people type it, run from source. */
+import { expect, test } from "vitest";
+
+async function tsnet(argv: readonly string[], env: Record<string, string> = {}) {
+  const child = Bun.spawn([process.execPath, "cli/main.ts", ...argv], {
+    stdio: ["ignore", "pipe", "pipe"],
+    env: { PATH: process.env.PATH ?? "", HOME: "/nonexistent", ...env },
+  });
+  const [stdout, stderr, exitCode] = await Promise.all([
+    new Response(child.stdout).text(),
+    new Response(child.stderr).text(),
+    child.exited,
+  ]);
+  return { stdout, stderr, exitCode };
+}
+
+test.each([
+  [["--bogus"], "unknown option '--bogus': see 'tsnet --help'"],
+  [["nonsense"], "unknown command 'nonsense': see 'tsnet --help'"],
+  [["versoin"], "unknown command 'versoin': did you mean 'version'? Or see 'tsnet --help'"],
+  [["cni", "add"], "missing required argument 'network': see 'tsnet cni add --help'"],
+  [["cni", "nonsense"], "unknown command 'nonsense': see 'tsnet cni --help'"],
+  [["cni", "del", "n"], "no container named: give the namespace, or --container-id"],
+  [["version", "-o", "xml"], /Allowed choices are table, json: see 'tsnet version --help'/],
+  [["constructor"], "unknown command 'constructor': see 'tsnet --help'"],
+])("%j is bad usage: exit 2, nothing on standard output, and the way out", async (argv, message) => {
+  const { exitCode, stdout, stderr } = await tsnet(argv);
+  expect({ exitCode, stdout }).toEqual({ exitCode: 2, stdout: "" });
+  if (typeof message === "string") expect(stderr).toBe(`tsnet: ${message}\n`);
+  else expect(stderr).toMatch(message);
+});
+
+test("a failure is exit 1 and one line on standard error", async () => {
+  expect(await tsnet(["cni", "status", "n", "--conf-dir", "/nonexistent"])).toEqual({
+    exitCode: 1,
+    stdout: "",
+    stderr: 'tsnet: no network "n" in /nonexistent (there is none)\n',
+  });
+});
+
+test.each([[[]], [["cni"]], [["network"]]])("%j without a command shows help and is bad usage", async (argv) => {
+  const { exitCode, stdout, stderr } = await tsnet(argv);
+  expect({ exitCode, stdout }).toEqual({ exitCode: 2, stdout: "" });
+  expect(stderr).toContain("Usage: tsnet");
+});
+
+test("every command has help with an example", async () => {
+  const commands = ["", "version", "completion", "install", "network", "network reload", "cni"].concat(
+    ["add", "del", "check", "gc", "status"].map((verb) => `cni ${verb}`),
+  );
+  for (const command of commands) {
+    const { exitCode, stdout } = await tsnet([...command.split(" ").filter((word) => word !== ""), "--help"]);
+    expect({ command, exitCode }).toEqual({ command, exitCode: 0 });
+    expect(stdout).toMatch(/Examples?:\n {2}/);
+  }
+});
+
+test("version says what is in it, for people and for programs", async () => {
+  expect((await tsnet(["version"])).stdout).toMatch(/^VERSION .*\n\d+\.\d+\.\d+ /);
+  expect(JSON.parse((await tsnet(["version", "-o", "json"])).stdout)).toMatchObject({
+    plugins: ["bridge", "host-local", "loopback", "portmap"],
+  });
+  expect((await tsnet(["--version"])).stdout).toBe((await tsnet(["version"])).stdout);
+});
+
+test("install refuses to copy a run from source", async () => {
+  const { exitCode, stderr } = await tsnet(["install", "--bin-dir", "/nonexistent/bin"]);
+  expect(exitCode).toBe(2);
+  expect(stderr).toContain("npm run build");
+});
