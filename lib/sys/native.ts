@@ -26,6 +26,7 @@ export const LOCK_EX = 2;
 export const LOCK_NB = 4;
 
 const SOCK_RAW = 3;
+const O_CLOEXEC = 0o2000000;
 const SOCK_CLOEXEC = 0o2000000;
 
 // The build for Alpine opens musl, every other glibc; a run from source asks the loader for whichever is there.
@@ -40,6 +41,7 @@ const SYMBOLS = {
   recv: { args: [FFIType.i32, FFIType.ptr, FFIType.u64, FFIType.i32], returns: FFIType.i64 },
   close: { args: [FFIType.i32], returns: FFIType.i32 },
   setns: { args: [FFIType.i32, FFIType.i32], returns: FFIType.i32 },
+  pipe2: { args: [FFIType.ptr, FFIType.i32], returns: FFIType.i32 },
   flock: { args: [FFIType.i32, FFIType.i32], returns: FFIType.i32 },
   __errno_location: { args: [], returns: FFIType.ptr },
 } as const;
@@ -85,6 +87,13 @@ export function receive(fd: number, buffer: Uint8Array, flags = 0): number {
 /** Closes a descriptor opened here. A second close is an error, as it may hit somebody else's descriptor. */
 export function closeFd(fd: number): void {
   check("close", libc().close(fd));
+}
+
+/** Makes a pipe. Both ends are closed on exec; a program is given one as one of its standard streams. */
+export function openPipe(): { readonly read: number; readonly write: number } {
+  const ends = new Int32Array(2);
+  check("pipe", libc().pipe2(ends, O_CLOEXEC));
+  return { read: ends[0] ?? -1, write: ends[1] ?? -1 };
 }
 
 /** Moves the calling thread into the namespace behind `fd`. See netns.ts for who may call this. */
