@@ -56,8 +56,9 @@ export const hostLocal = {
     const valid = call.conf.validAttachments;
     const store = storeOf(call);
     if (valid === undefined || !store.isThere()) return;
+    const keep = keepOf(valid);
     store.locked((held) => {
-      const stale = held.reservations().filter((each) => isCollected(held, each, valid));
+      const stale = held.reservations().filter((each) => isCollected(held, each, keep));
       releaseAll(stale, (each) => held.release(each));
     });
   },
@@ -81,19 +82,32 @@ function heldBy(view: StoreView, { attachment }: PluginCall): readonly Reservati
   return exact.length > 0 ? exact : all.filter((each) => isHeldByContainer(view.holderOf(each), attachment));
 }
 
+/** What GC leaves alone: attachments as `containerID ifname`, and containers. */
+interface Keep {
+  readonly attachments: ReadonlySet<string>;
+  readonly containers: ReadonlySet<string>;
+}
+
+function keepOf(valid: readonly ValidAttachment[]): Keep {
+  return {
+    attachments: new Set(valid.map(({ containerID, ifname }) => `${containerID} ${ifname}`)),
+    containers: new Set(valid.map(({ containerID }) => containerID)),
+  };
+}
+
 /**
  * Whether GC frees it. A file with nothing but a word may be an old plugin's or made by hand: the boot tells, since
  * no container outlives it.
  */
-function isCollected(view: StoreView, reservation: Reservation, valid: readonly ValidAttachment[]): boolean {
+function isCollected(view: StoreView, reservation: Reservation, keep: Keep): boolean {
   const holder = view.holderOf(reservation);
   switch (holder.kind) {
     case "nobody":
       return true;
     case "attachment":
-      return !valid.some(({ containerID, ifname }) => isHeldBy(holder, { containerId: containerID, ifname }));
+      return !keep.attachments.has(`${holder.containerId} ${holder.ifname}`);
     case "container":
-      return !valid.some(({ containerID }) => containerID === holder.containerId) && view.isFromBeforeBoot(reservation);
+      return !keep.containers.has(holder.containerId) && view.isFromBeforeBoot(reservation);
     case "hand":
       return false;
   }
