@@ -179,7 +179,7 @@ export class Host {
 const SNAPSHOT = `
 echo "# links";  ip -o link | sed -E 's/^[0-9]+: //; s/@if[0-9]+/@if/; s/ state .*//; s/(NO-CARRIER,|,LOWER_UP)//'
 echo "# addresses"; ip -o addr | grep -v ' fe80:' | sed -E 's/^[0-9]+: //; s/valid_lft.*//; s/ tentative//'
-echo "# routes"; (ip route show table all | grep -v '^broadcast'; ip -6 route show table all | grep -vE 'fe80:|ff00:|^anycast') | sed 's/ linkdown//'
+echo "# routes"; ip route show table all | grep -vE 'fe80:|ff00:|^anycast|^broadcast' | sed 's/ linkdown//' | sort
 echo "# rules"; ip rule; ip -6 rule
 for save in iptables-nft-save ip6tables-nft-save iptables-legacy-save ip6tables-legacy-save; do
   echo "# $save"; $save 2>/dev/null | grep -vE '^(#|\\*|COMMIT|:[A-Z]+ (ACCEPT|DROP) )' | sed -E 's/ \\[[0-9]+:[0-9]+\\]$//'

@@ -1,0 +1,64 @@
+import { readdirSync, rmdirSync } from "node:fs";
+import { afterEach, expect, it } from "vitest";
+import { type Host, PLUGINS } from "./host.ts";
+import { bridgeConf, world } from "./world.ts";
+
+const ROOT = "/run/root";
+const SOCKET = "/run/ctrd/sock";
+// Also the name of the control groups that containerd makes, which no namespace of ours hides.
+const NAMESPACE = `tsnet-${process.pid}`;
+
+let host: Host;
+afterEach(async () => {
+  await host.destroy();
+  for (const controller of readdirSync("/sys/fs/cgroup")) removeGroup(`/sys/fs/cgroup/${controller}/${NAMESPACE}`);
+  removeGroup(`/sys/fs/cgroup/${NAMESPACE}`);
+});
+
+function removeGroup(path: string): void {
+  try {
+    rmdirSync(path);
+  } catch {
+    // Not every controller has one.
+  }
+}
+
+async function startContainerd(): Promise<void> {
+  const conflist = { cniVersion: "1.0.0", name: "net1", plugins: [bridgeConf({ ipMasq: true }), { type: "portmap", capabilities: { portMappings: true } }] };
+  await host.sh(`
+    mkdir -p /etc/cni/net.d /opt/cni/bin ${ROOT}/bin ${ROOT}/etc ${ROOT}/proc ${ROOT}/sys ${ROOT}/dev ${ROOT}/www
+    cp "$(command -v busybox)" ${ROOT}/bin/busybox
+    for applet in sh wget httpd sleep; do ln -s busybox ${ROOT}/bin/$applet; done
+    for plugin in ${PLUGINS}/*; do ln -s $plugin /opt/cni/bin/; done
+  `);
+  await host.ok(["sh", "-c", "cat > /etc/cni/net.d/10-net1.conflist"], { stdin: JSON.stringify(conflist) });
+  await host.ok(["sh", "-c", "cat > /run/containerd.toml"], {
+    stdin: `version = 2\nroot = "/run/ctrd/root"\nstate = "/run/ctrd/state"\ndisabled_plugins = ["io.containerd.grpc.v1.cri"]\n[grpc]\naddress = "${SOCKET}"\n`,
+  });
+  host.spawn(["containerd", "--config", "/run/containerd.toml", "--log-level", "error"]);
+  await host.sh(`for i in $(seq 200); do [ -S ${SOCKET} ] && exit 0; sleep 0.05; done; exit 1`);
+}
+
+const ctr = (...args: string[]) => ["ctr", "--address", SOCKET, "--namespace", NAMESPACE, ...args];
+const run = (name: string, ...command: string[]) => ctr("run", "--rm", "--cni", "--rootfs", ROOT, name, ...command);
+
+it("containerd runs containers that fetch from each other, and their removal leaves the host as before", async () => {
+  host = await world();
+  await startContainerd();
+  await host.sh(`echo page of this run ${NAMESPACE} > ${ROOT}/www/index.html`);
+  await host.ok(run("first", "/bin/busybox", "true"));
+  const before = await host.snapshot();
+
+  // Not detached: when its command ends, ctr itself calls DEL, with CNI_NETNS empty.
+  const servers = ["web", "peer"].map((name) => host.spawn(run(name, "/bin/httpd", "-f", "-p", "80", "-h", "/www")));
+  await host.sh("for i in $(seq 200); do [ $(ls /var/lib/cni/networks/net1 | grep -c '^10') = 2 ] && exit 0; sleep 0.05; done; exit 1");
+  const addresses = (await host.sh("ls /var/lib/cni/networks/net1 | grep '^10'")).trim().split("\n");
+  const fetch = (address: string) => ["/bin/sh", "-c", `for i in 1 2 3 4 5; do wget -qO- http://${address}/ && exit; sleep 0.2; done; exit 1`];
+  for (const address of addresses) {
+    expect(await host.ok(run(`ask-${address.replaceAll(".", "-")}`, ...fetch(address)))).toBe(`page of this run ${NAMESPACE}\n`);
+    expect(await host.ok(["busybox", "wget", "-qO-", `http://${address}/`])).toBe(`page of this run ${NAMESPACE}\n`);
+  }
+  for (const name of ["web", "peer"]) await host.ok(ctr("tasks", "kill", "--signal", "SIGKILL", name));
+  await Promise.all(servers.map((server) => server.exited));
+  expect(await host.snapshot()).toBe(before);
+});
