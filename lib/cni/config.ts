@@ -34,10 +34,16 @@ export function parseJsonObject(text: string, what: string): ConfigObject {
   return objectOf(value, what);
 }
 
-/** A parsed value as an object; `at` names it in errors. @throws TsnetError `decoding`. */
-export function objectOf(value: unknown, at: string): ConfigObject {
+/** A parsed value as a whole object of its own, which errors call `what`. @throws TsnetError `decoding`. */
+export function objectOf(value: unknown, what: string): ConfigObject {
+  if (!isRecord(value)) throw decoding(`${what} must be an object, not ${kindOf(value)}`);
+  return new JsonObject(value, "", what);
+}
+
+/** A parsed value as the object that stands at `at` in the config. @throws TsnetError `decoding`. */
+export function objectAt(value: unknown, at: string): ConfigObject {
   if (!isRecord(value)) throw decoding(`${at} must be an object, not ${kindOf(value)}`);
-  return new JsonObject(value, "", at);
+  return new JsonObject(value, at);
 }
 
 /** The config's version; 0.1.0 if it names none. @throws TsnetError `decoding`. */

@@ -4,7 +4,7 @@
  * @module
  */
 import { parseCniArgs } from "../cni/args.ts";
-import { addressIn, cidrIn, objectOf } from "../cni/config.ts";
+import { addressIn, cidrIn, objectAt } from "../cni/config.ts";
 import { CNI_VERSIONS, isAtLeast } from "../cni/supported.ts";
 import type { CniRoute, ConfigObject, PluginCall } from "../cni/types.ts";
 import { parseRoute } from "../cni/versions.ts";
@@ -77,13 +77,13 @@ function rangeSetsIn(object: ConfigObject, key: string): readonly (readonly Rang
   return (object.array(key) ?? []).map((set, i) => {
     const at = `${object.at}.${key}[${i}]`;
     if (!Array.isArray(set)) throw new TsnetError(`${at} must be a list of ranges`, { code: "decoding" });
-    return set.map((range, j) => rangeSpec(objectOf(range, `${at}[${j}]`)));
+    return set.map((range, j) => rangeSpec(objectAt(range, `${at}[${j}]`)));
   });
 }
 
 function rangeSpec(object: ConfigObject): RangeSpec {
   const subnet = cidrIn(object, "subnet");
-  if (subnet === undefined) throw new TsnetError("an IP range needs a subnet", { code: "invalid" });
+  if (subnet === undefined) throw new TsnetError(`${object.at} needs a subnet`, { code: "invalid" });
   const [rangeStart, rangeEnd] = [addressIn(object, "rangeStart"), addressIn(object, "rangeEnd")];
   const gateway = addressIn(object, "gateway");
   return {
