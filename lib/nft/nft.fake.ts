@@ -49,8 +49,8 @@ export function fakeNft(): Nft & { dump(): string } {
       const text = transaction.render();
       const changed = structuredClone(tables);
       for (const [index, line] of transaction.empty ? [] : text.trimEnd().split("\n").entries()) {
-        const complaint = new Verb(line).apply(changed);
-        if (complaint !== undefined) throw nftFailure(text, `/dev/stdin:${index + 1}:${complaint}\n${line}\n`);
+        const said = new Verb(line).apply(changed);
+        if (said !== undefined) throw nftFailure(text, `/dev/stdin:${index + 1}:${said}\n${line}\n`);
       }
       tables = changed;
     },
@@ -97,14 +97,14 @@ class Verb {
     const key = `${this.family} ${this.table}`;
     const found = tables.get(key);
     if (this.object === "table") {
-      if (this.op === "delete") return tables.delete(key) ? undefined : this.complain(ENOENT, this.table);
+      if (this.op === "delete") return tables.delete(key) ? undefined : this.#atTable(ENOENT);
       if (found === undefined) {
         const family = this.family as NftFamily;
         tables.set(key, { family, table: this.table, handles: 0, chains: new Map(), sets: new Map() });
       }
       return undefined;
     }
-    if (found === undefined) return this.complain(ENOENT, this.table);
+    if (found === undefined) return this.#atTable(ENOENT);
     if (this.object === "chain") return this.#chain(found);
     if (this.object === "rule") return this.#rule(found);
     if (this.object === "element") return this.#element(found);
@@ -113,40 +113,41 @@ class Verb {
 
   #chain(table: Table): string | undefined {
     const chain = table.chains.get(this.name);
-    if (this.op === "add") {
+    if (this.op === "create" && chain !== undefined) return this.#atName(EEXIST);
+    if (this.op === "add" || this.op === "create") {
       const hook = parseHook(this.rest);
       if (chain === undefined) {
         table.handles++;
         table.chains.set(this.name, hook === undefined ? { rules: [] } : { hook, rules: [] });
       } else if (hook !== undefined) {
-        if (hookText(hook) !== hookText(chain.hook)) return this.complain(EEXIST, this.name);
+        if (hookText(hook) !== hookText(chain.hook)) return this.#atName(EEXIST);
         chain.hook = { ...chain.hook, ...hook };
       }
       return undefined;
     }
-    if (chain === undefined) return this.complain(ENOENT, this.name);
+    if (chain === undefined) return this.#atName(ENOENT);
     chain.rules = [];
     if (this.op === "flush") return undefined;
-    if (isUsed(table, (text) => targetsOf(text).includes(this.name))) return this.complain(EBUSY, this.name);
+    if (isUsed(table, (text) => targetsOf(text).includes(this.name))) return this.#atName(EBUSY);
     table.chains.delete(this.name);
     return undefined;
   }
 
   #rule(table: Table): string | undefined {
     const chain = table.chains.get(this.name);
-    if (chain === undefined) return this.complain(ENOENT, this.name);
+    if (chain === undefined) return this.#atName(ENOENT);
     if (this.op === "delete") {
       const handle = this.rest.slice("handle ".length);
       const at = chain.rules.findIndex((rule) => rule.handle === Number(handle));
-      if (at < 0) return this.complain(ENOENT, handle);
+      if (at < 0) return this.#inside(ENOENT, handle);
       chain.rules.splice(at, 1);
       return undefined;
     }
     const [, text = "", comment] = /^(.*?)(?: comment "([^"]*)")?$/.exec(this.rest) ?? [];
     const set = setsOf(text).find((name) => !table.sets.has(name));
-    if (set !== undefined) return this.complain(ENOENT, `@${set}`);
+    if (set !== undefined) return this.#inside(ENOENT, `@${set}`);
     const target = targetsOf(text).find((name) => !table.chains.has(name));
-    if (target !== undefined) return this.complain(ENOENT, target);
+    if (target !== undefined) return this.#inside(ENOENT, target, text.search(RegExp(`(jump|goto) ${target}\\b`)) + 5);
     const rule = { handle: ++table.handles, text, ...(comment === undefined ? {} : { comment }) };
     if (this.op === "insert") chain.rules.unshift(rule);
     else chain.rules.push(rule);
@@ -157,46 +158,60 @@ class Verb {
     const set = table.sets.get(this.name);
     if (this.op === "add") {
       const made = parseSet(this.object === "map" ? "map" : "set", this.rest);
-      if (made === undefined) return this.complain("syntax error", this.rest);
+      if (made === undefined) return this.#inside("syntax error", this.rest);
       if (set === undefined) {
         table.handles++;
         table.sets.set(this.name, made);
       } else if (set.typeof !== made.typeof || String(set.flags) !== String(made.flags)) {
-        return this.complain(EEXIST, this.name);
+        return this.#atName(EEXIST);
       }
       return undefined;
     }
-    if (set === undefined || set.kind !== this.object) return this.complain(ENOENT, this.name);
+    if (set === undefined || set.kind !== this.object) return this.#atName(ENOENT);
     if (this.op === "flush") set.elements.clear();
-    else if (isUsed(table, (text) => setsOf(text).includes(this.name))) return this.complain(EBUSY, this.name);
+    else if (isUsed(table, (text) => setsOf(text).includes(this.name))) return this.#atName(EBUSY);
     else table.sets.delete(this.name);
     return undefined;
   }
 
   #element(table: Table): string | undefined {
     const set = table.sets.get(this.name);
-    if (set === undefined) return this.complain(ENOENT, this.name);
+    if (set === undefined) return this.#atName(ENOENT);
     const parsed = /^\{ ([^"]*?|[^"]*"[^"]*"[^"]*?)(?: comment "([^"]*)")?(?: : ([^"]*))? \}$/.exec(this.rest);
-    if (parsed === null) return this.complain("syntax error", this.rest);
+    if (parsed === null) return this.#inside("syntax error", this.rest);
     const [, key = "", comment, value] = parsed;
     const there = set.elements.get(key);
-    if (this.op === "delete") return set.elements.delete(key) ? undefined : this.complain(ENOENT, key);
-    if (there !== undefined && (this.op === "create" || there.value !== value)) return this.complain(EEXIST, key);
+    if (this.op === "delete") return set.elements.delete(key) ? undefined : this.#inside(ENOENT, key);
+    if (there !== undefined && (this.op === "create" || there.value !== value)) return this.#inside(EEXIST, key);
     const target = targetsOf(value ?? "").find((name) => !table.chains.has(name));
-    if (target !== undefined) return this.complain(ENOENT, key);
+    if (target !== undefined) return this.#inside(ENOENT, key);
     if (there !== undefined) return undefined;
     if (set.flags.includes("interval") && [...set.elements.keys()].some((other) => overlap(key, other))) {
-      return this.complain("interval overlaps with an existing one", key);
+      return this.#inside("interval overlaps with an existing one", key);
     }
     set.elements.set(key, { ...(value === undefined ? {} : { value }), ...(comment === undefined ? {} : { comment }) });
     return undefined;
   }
 
-  /** nft counts columns in bytes, from 1, both ends included. */
-  complain(what: string, about: string): string {
-    const start = Buffer.byteLength(this.line.slice(0, this.line.lastIndexOf(about)));
-    return `${start + 1}-${start + Buffer.byteLength(about)}: Error: Could not process rule: ${what}`;
+  #atTable(what: string): string {
+    return complaint(what, `${this.op} ${this.object} ${this.family} `, this.table);
   }
+
+  #atName(what: string): string {
+    return complaint(what, `${this.op} ${this.object} ${this.family} ${this.table} `, this.name);
+  }
+
+  /** About `text`, the first of that kind from `from` on behind the names. */
+  #inside(what: string, text: string, from = 0): string {
+    const before = this.line.length - this.rest.length + this.rest.indexOf(text, from);
+    return complaint(what, this.line.slice(0, before), text);
+  }
+}
+
+/** nft counts columns in bytes, from 1, both ends included. */
+function complaint(what: string, before: string, text: string): string {
+  const start = Buffer.byteLength(before);
+  return `${start + 1}-${start + Buffer.byteLength(text)}: Error: Could not process rule: ${what}`;
 }
 
 function parseHook(text: string): NftHook | undefined {

@@ -107,6 +107,11 @@ export class NftTransaction {
     return this.#push(`add chain ${chainPath(spec)}${spec.hook === undefined ? "" : hookText(spec.hook)}`);
   }
 
+  /** `create chain`: fails with `exists` if the name is there. */
+  createChain(spec: NftChainName & { readonly hook?: NftHook }): this {
+    return this.#push(`create chain ${chainPath(spec)}${spec.hook === undefined ? "" : hookText(spec.hook)}`);
+  }
+
   /** `flush chain`: removes its rules. Fails with `not-found`. */
   flushChain(spec: NftChainName): this {
     return this.#push(`flush chain ${chainPath(spec)}`);

@@ -1,0 +1,185 @@
+/**
+ * Attach: from wishes to rules.
+ *
+ * Everything that can be refused is refused before the first change. The state is written before the kernel is
+ * changed, so that a call that dies half-way leaves nothing that DEL or GC would not find.
+ *
+ * @module
+ */
+import { isTsnetError, TsnetError } from "../errors.ts";
+import { formatAddress } from "../net/address.ts";
+import type { Cidr } from "../net/cidr.ts";
+import type { FileLock } from "../sys/files.ts";
+import type { Engine } from "./engine.ts";
+import { forgetPorts } from "./flows.ts";
+import { type FirewallHost, isSurprise } from "./host.ts";
+import { refuseAmbiguous, refuseHeld, refuseListeners } from "./ports.ts";
+import { type Content, type EngineName, type Entry, type EntryName, entryFile, tagOf } from "./record.ts";
+import { heldPorts, redirectsOf } from "./redirect.ts";
+import { forwards, openPath } from "./sysctls.ts";
+import type { Attachment, Part, PublishWish, Wishes } from "./types.ts";
+
+/** Makes the wishes true. */
+export async function attach(host: FirewallHost, attachment: Attachment, wishes: Wishes): Promise<void> {
+  const engine = host.opened(host.chosen) ?? (await host.engine(host.chosen));
+  const entries = planEntries(engine, attachment, wishes);
+  if (wishes.accept !== undefined) {
+    const { planAccept } = await import("./accept.ts");
+    entries.push(...(await planAccept(host, attachment, wishes.accept)));
+  }
+  const ports = entries.flatMap((entry) => entry.ports);
+  refuseListeners(ports);
+  const lock = host.state.tryLock() ?? (await host.state.lock());
+  try {
+    await change(host, { attachment, wishes, entries }, lock);
+  } finally {
+    lock.release();
+  }
+  await forgetPorts(ports, host.tools.conntrack);
+}
+
+/** What the wishes for masquerading and publishing mean for an engine; parts that come to nothing are left out. */
+export function planEntries(engine: Engine, attachment: Attachment, wishes: Wishes): Entry[] {
+  const entries: Entry[] = [];
+  if (wishes.masquerade !== undefined) {
+    const content = engine.planMasquerade(attachment, wishes.masquerade);
+    entries.push(toEntry(engine.name, attachment, "masquerade", wishes.masquerade.addresses, content));
+  }
+  if (wishes.publish !== undefined) {
+    const redirects = redirectsOf(wishes.publish);
+    refuseAmbiguous(redirects);
+    const used = wishes.publish.addresses.filter(({ address }) =>
+      redirects.some(({ family, target }) => family === address.family && target === formatAddress(address)),
+    );
+    const content = engine.planPublish(attachment, wishes.publish);
+    const entry = toEntry(engine.name, attachment, "publish", used, content);
+    entries.push({ ...entry, ports: heldPorts(redirects), forwarding: forwards(entry.families) });
+  }
+  return entries.filter((entry) => entry.families.length > 0);
+}
+
+/** An entry for `addresses`, which tell the families that it has rules in. */
+export function toEntry(
+  engine: EngineName,
+  attachment: Attachment,
+  part: Part,
+  addresses: readonly Cidr[],
+  content: Content,
+): Entry {
+  const families = ([4, 6] as const).filter((family) => addresses.some(({ address }) => address.family === family));
+  const texts = addresses.map(({ address }) => formatAddress(address));
+  return { attachment, part, engine, families, addresses: texts, ports: [], forwarding: false, content };
+}
+
+interface Change {
+  readonly attachment: Attachment;
+  readonly wishes: Wishes;
+  readonly entries: readonly Entry[];
+}
+
+async function change(host: FirewallHost, { attachment, wishes, entries }: Change, lock: FileLock): Promise<void> {
+  const { state } = host;
+  const tag = tagOf(attachment);
+  const names = state.names();
+  const own = names.filter((name) => name.tag === tag && wishes[name.part] !== undefined);
+  const ports = entries.flatMap((entry) => entry.ports);
+  if (ports.length > 0)
+    refuseHeld(ports, state.read(names.filter((name) => name.part === "publish" && name.tag !== tag)));
+  const previous = state.read(own);
+  for (const entry of entries) state.write(entry);
+  const stale = own.filter((name) => !entries.some((entry) => isNamed(entry, name)));
+  try {
+    await write(host, entries, { names, own, stale }, lock);
+    openPaths(host, entries, wishes.publish);
+  } catch (error) {
+    for (const entry of entries) state.remove({ engine: entry.engine, file: entryFile(entry) });
+    for (const entry of previous) state.write(entry);
+    await restore(host, tag, entries, lock);
+    throw explain(error, wishes.publish);
+  }
+  for (const name of stale) state.remove(name);
+}
+
+interface Present {
+  readonly names: readonly EntryName[];
+  /** What this attachment had before. */
+  readonly own: readonly EntryName[];
+  /** What of that is not written over. */
+  readonly stale: readonly EntryName[];
+}
+
+async function write(host: FirewallHost, entries: readonly Entry[], present: Present, lock: FileLock): Promise<void> {
+  const engines = new Set([...entries, ...present.stale].map((one) => one.engine));
+  for (const name of engines) {
+    const engine = host.opened(name) ?? (await host.engine(name));
+    const mine = entries.filter((entry) => entry.engine === name);
+    if (present.own.length === 0) {
+      try {
+        await engine.add(mine, host.others(name, present.names, []), lock.fd);
+        continue;
+      } catch (error) {
+        if (!isSurprise(error)) throw error;
+      }
+    }
+    takeOver(host, mine);
+    await host.repair(engine, present.stale, neverDrop, lock);
+  }
+}
+
+/**
+ * An address belongs to whom it was given last: an attachment that nobody took down, and whose address went to
+ * another, loses its elements, lest its late DEL take away the new owner's.
+ */
+function takeOver(host: FirewallHost, entries: readonly Entry[]): void {
+  const keys = new Set(
+    entries
+      .filter((entry) => entry.part === "masquerade")
+      .flatMap((entry) => entry.content.elements.map(({ set, key }) => `${set} ${key}`)),
+  );
+  if (keys.size === 0) return;
+  const taken = new Set(entries.flatMap((entry) => entry.addresses));
+  const tags = new Set(entries.map((entry) => tagOf(entry.attachment)));
+  const names = host.state.names().filter((name) => name.part === "masquerade" && !tags.has(name.tag));
+  for (const entry of host.state.read(names)) {
+    const left = entry.content.elements.filter(({ set, key }) => !keys.has(`${set} ${key}`));
+    if (left.length === entry.content.elements.length) continue;
+    const addresses = entry.addresses.filter((address) => !taken.has(address));
+    host.state.write({ ...entry, addresses, content: { ...entry.content, elements: left } });
+  }
+}
+
+/** After a failure: what was there before is there again, as far as it goes; the failure itself is what is told. */
+async function restore(host: FirewallHost, tag: string, entries: readonly Entry[], lock: FileLock): Promise<void> {
+  for (const name of new Set(entries.map((entry) => entry.engine))) {
+    const parts = new Set(entries.filter((entry) => entry.engine === name).map((entry) => entry.part));
+    try {
+      await host.repair(await host.engine(name), [], (other, part) => other === tag && parts.has(part), lock);
+    } catch {
+      // The engine does not work at all, or the next DEL finds what is left by its tag.
+    }
+  }
+}
+
+function openPaths(host: FirewallHost, entries: readonly Entry[], wish: PublishWish | undefined): void {
+  if (wish === undefined || !wish.snat || !entries.some((entry) => entry.part === "publish")) return;
+  for (const { address } of wish.addresses) if (address.family === 4) openPath(host.state, address);
+}
+
+function isNamed(entry: Entry, name: EntryName): boolean {
+  return entry.engine === name.engine && entryFile(entry) === name.file;
+}
+
+function neverDrop(): boolean {
+  return false;
+}
+
+/** What the filter cannot read is the user's when the user wrote part of it. */
+function explain(error: unknown, wish: PublishWish | undefined): unknown {
+  const conditions = [...(wish?.conditionsV4 ?? []), ...(wish?.conditionsV6 ?? [])];
+  if (!isTsnetError(error, "program", "kernel-lacks") || conditions.length === 0) return error;
+  return new TsnetError(`the conditions ${conditions.join(" ")} are refused: ${error.message}`, {
+    code: "invalid",
+    op: "publish",
+    cause: error,
+  });
+}

@@ -1,0 +1,44 @@
+/**
+ * Check: what the wishes mean is still in the kernel.
+ *
+ * @module
+ */
+import { TsnetError } from "../errors.ts";
+import { planEntries } from "./attach.ts";
+import type { FirewallHost } from "./host.ts";
+import { describe, type EngineName, type Entry, tagOf } from "./record.ts";
+import { ensureForwarding, missingSysctls } from "./sysctls.ts";
+import type { Attachment, Wishes } from "./types.ts";
+
+/** @throws TsnetError `check-failed`, naming what is missing. */
+export async function check(host: FirewallHost, attachment: Attachment, wishes: Wishes): Promise<void> {
+  const tag = tagOf(attachment);
+  const names = host.state.names().filter((name) => name.tag === tag);
+  const known = host.state.read(names);
+  // Where ADD put it, which may be another engine than today's choice.
+  const engineOf = (part: Entry["part"]): EngineName => names.find((name) => name.part === part)?.engine ?? host.chosen;
+  const entries: Entry[] = [];
+  for (const part of ["masquerade", "publish"] as const) {
+    const wish = wishes[part];
+    if (wish === undefined) continue;
+    entries.push(...planEntries(await host.engine(engineOf(part)), attachment, { [part]: wish }));
+  }
+  if (wishes.accept !== undefined) {
+    const { planAccept } = await import("./accept.ts");
+    entries.push(...(await planAccept(host, attachment, wishes.accept)));
+  }
+  for (const entry of entries) {
+    const missing = await (await host.engine(entry.engine)).missing([entry]);
+    if (missing.length > 0) throw failed(attachment, entry, missing);
+  }
+  for (const entry of known) if (entry.forwarding && wishes[entry.part] !== undefined) ensureForwarding(entry.families);
+  const sysctls = wishes.publish === undefined ? [] : missingSysctls(host.state, known);
+  if (sysctls.length > 0) throw failed(attachment, { part: "publish" }, sysctls);
+}
+
+function failed(attachment: Attachment, { part }: Pick<Entry, "part">, missing: readonly string[]): TsnetError {
+  return new TsnetError(`${part} of ${describe(attachment)}: missing ${missing.join("; ")}`, {
+    code: "check-failed",
+    op: "check rules",
+  });
+}

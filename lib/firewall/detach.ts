@@ -1,0 +1,99 @@
+/**
+ * Detach and collect: rules go, with whatever is left to find them by.
+ *
+ * @module
+ */
+import { joinErrors } from "../errors.ts";
+import type { FileLock } from "../sys/files.ts";
+import type { Drop } from "./engine.ts";
+import { forgetContainer } from "./flows.ts";
+import { type FirewallHost, isSurprise } from "./host.ts";
+import { type EngineName, type Entry, type EntryName, networkTag, tagOf } from "./record.ts";
+import { closePaths } from "./sysctls.ts";
+import type { Attachment, Part } from "./types.ts";
+
+/** Removes parts of an attachment from every engine. */
+export async function detach(host: FirewallHost, attachment: Attachment, parts: readonly Part[]): Promise<void> {
+  const lock = host.state.tryLock() ?? (await host.state.lock());
+  try {
+    const { state } = host;
+    const tag = tagOf(attachment);
+    const names = state.names();
+    const own = names.filter((name) => name.tag === tag && parts.includes(name.part));
+    const drop: Drop = (other, part) => other === tag && parts.includes(part);
+    if (own.length === 0) {
+      const { sweep } = await import("./sweep.ts");
+      await sweep(host, { attachment, parts, drop }, lock);
+    } else {
+      await removeAll(host, { names, own, drop }, lock);
+    }
+  } finally {
+    lock.release();
+  }
+}
+
+/** Removes parts of every attachment of a network but those in `keep`, from every engine. */
+export async function collect(
+  host: FirewallHost,
+  network: string,
+  keep: readonly Attachment[],
+  parts: readonly Part[],
+): Promise<void> {
+  const lock = host.state.tryLock() ?? (await host.state.lock());
+  try {
+    const { state } = host;
+    const kept = new Set(keep.map(tagOf));
+    const drop: Drop = (tag, part) =>
+      tag.startsWith(`${networkTag(network)}.`) && !kept.has(tag) && parts.includes(part);
+    const names = state.names();
+    const own = names.filter((name) => drop(name.tag, name.part));
+    if (own.length > 0) await removeAll(host, { names, own, drop }, lock);
+    const { sweep } = await import("./sweep.ts");
+    await sweep(host, { network, keep, parts, drop }, lock);
+  } finally {
+    lock.release();
+  }
+}
+
+interface Removal {
+  readonly names: readonly EntryName[];
+  readonly own: readonly EntryName[];
+  readonly drop: Drop;
+}
+
+/** The engines work beside each other and beside conntrack; what fails is told when all are done. */
+async function removeAll(host: FirewallHost, removal: Removal, lock: FileLock): Promise<void> {
+  const { names, own } = removal;
+  // The guard that makes the sysctls harmless goes with the last published port.
+  const published = (list: readonly EntryName[]) => list.filter((name) => name.part === "publish").length;
+  if (published(own) > 0 && published(own) === published(names)) closePaths(host.state);
+  const engines = [...new Set(own.map((name) => name.engine))];
+  const entries = host.state.read(own);
+  const work = engines.map((engine) => removeFrom(host, engine, entries, removal, lock));
+  const addresses = [...new Set(entries.flatMap((entry) => entry.addresses))];
+  const ports = entries.flatMap((entry) => entry.ports);
+  const results = await Promise.allSettled([...work, forgetContainer(addresses, ports, host.tools.conntrack)]);
+  const failures = results.flatMap((result) => (result.status === "rejected" ? [result.reason] : []));
+  if (failures.length > 0) throw joinErrors("remove rules", failures);
+}
+
+async function removeFrom(
+  host: FirewallHost,
+  name: EngineName,
+  entries: readonly Entry[],
+  { names, own, drop }: Removal,
+  lock: FileLock,
+): Promise<void> {
+  const engine = host.opened(name) ?? (await host.engine(name));
+  const gone = own.filter((one) => one.engine === name);
+  const mine = entries.filter((entry) => entry.engine === name);
+  try {
+    // Entries that could not be read are missing here: their rules are found by their tag.
+    if (mine.length !== gone.length) await host.repair(engine, gone, drop, lock);
+    else await engine.remove(mine, host.others(name, names, gone), lock.fd);
+  } catch (error) {
+    if (!isSurprise(error)) throw error;
+    await host.repair(engine, gone, drop, lock);
+  }
+  for (const one of gone) host.state.remove(one);
+}

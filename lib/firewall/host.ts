@@ -1,0 +1,74 @@
+/**
+ * The engines and the state of one host, for the verbs: what is there beside an entry, and what happens when the
+ * kernel holds something else than the state says.
+ *
+ * @module
+ */
+import { isTsnetError } from "../errors.ts";
+import type { FileLock } from "../sys/files.ts";
+import type { Drop, Engine, Others } from "./engine.ts";
+import type { EngineName, EntryName } from "./record.ts";
+import { State } from "./state.ts";
+import type { Tools } from "./tools.ts";
+
+export class FirewallHost {
+  readonly tools: Tools;
+  readonly state: State;
+  /** Where new rules go. */
+  readonly chosen: EngineName;
+  /** Whether another engine may be tried where this one turns out not to work. */
+  readonly mayFallBack: boolean;
+  readonly #engines = new Map<EngineName, Engine>();
+
+  constructor(tools: Tools, chosen: EngineName, mayFallBack: boolean) {
+    this.tools = tools;
+    this.state = new State(tools.root);
+    this.chosen = chosen;
+    this.mayFallBack = mayFallBack;
+  }
+
+  /** An engine that was opened before. */
+  opened(name: EngineName): Engine | undefined {
+    return this.#engines.get(name);
+  }
+
+  async engine(name: EngineName): Promise<Engine> {
+    const engine = this.#engines.get(name) ?? (await openEngine(name, this.tools));
+    this.#engines.set(name, engine);
+    return engine;
+  }
+
+  /** What an engine holds beside `gone`, by the names on disk. */
+  others(engine: EngineName, names: readonly EntryName[], gone: readonly EntryName[]): Others {
+    const orphans = this.state.hasOrphans(engine);
+    const rest = names.filter((name) => name.engine === engine && !gone.includes(name));
+    return {
+      any: orphans || rest.length > 0,
+      has: (part, family) =>
+        orphans || rest.some((one) => one.part === part && (family === undefined || one.families.includes(family))),
+    };
+  }
+
+  /** Makes an engine hold what the state says of it, less `gone`; for when the quick way failed. */
+  async repair(engine: Engine, gone: readonly EntryName[], drop: Drop, lock: FileLock): Promise<void> {
+    const names = this.state.names().filter((name) => name.engine === engine.name);
+    const left = names.filter((name) => !gone.some((one) => one.engine === name.engine && one.file === name.file));
+    const { orphans } = await engine.repair(this.state.read(left), drop, lock.fd);
+    this.state.setOrphans(engine.name, orphans);
+  }
+}
+
+/** Whether the kernel holds something else than we thought, so that reading it helps. */
+export function isSurprise(error: unknown): boolean {
+  return isTsnetError(error, "exists", "not-found", "conflict", "busy");
+}
+
+async function openEngine(name: EngineName, tools: Tools): Promise<Engine> {
+  if (name === "nftables") {
+    const [{ nftablesEngine }, nft] = await Promise.all([import("./nftables.ts"), tools.nft()]);
+    return nftablesEngine(nft);
+  }
+  const variant = name === "iptables-nft" ? "nft" : "legacy";
+  const [{ iptablesEngine }, iptables] = await Promise.all([import("./iptables.ts"), tools.iptables(variant)]);
+  return iptablesEngine(iptables);
+}

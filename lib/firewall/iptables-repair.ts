@@ -1,0 +1,220 @@
+/**
+ * Compares what iptables-save shows with what shall be there, and writes the change. Pure; off the fast path.
+ *
+ * @module
+ */
+import { TsnetError } from "../errors.ts";
+import type { SavedRule, SavedTable } from "../iptables/iptables.ts";
+import { wordsOf } from "../iptables/save.ts";
+import { IptablesTransaction } from "../iptables/transaction.ts";
+import type { Family } from "../net/address.ts";
+import type { Drop } from "./engine.ts";
+import { type Jump, jumpRule, layoutOf, PARTS, partOfChain } from "./iptables-layout.ts";
+import { OWN_CHAIN } from "./iptables-plan.ts";
+import { commentOf, type Entry, type HeldPort, type IptablesRule, parseComment, tagOf } from "./record.ts";
+import type { Part } from "./types.ts";
+
+type Saved = ReadonlyMap<string, SavedTable>;
+type Table = IptablesRule["table"];
+
+/** A rule of ours that no entry tells of and that stays. */
+interface Orphan {
+  readonly part: Part;
+  readonly table: Table;
+  readonly chain: string;
+  readonly saved: SavedRule;
+}
+
+/** A rule as it shall be; without a comment it is one of the fixed ones. */
+interface Line {
+  readonly table: Table;
+  readonly chain: string;
+  readonly rule: string;
+  readonly comment?: string;
+}
+
+/** The change that makes `saved` hold `wanted`, and whether other rules of ours stay beside them. */
+export function reparation(
+  family: Family,
+  saved: Saved,
+  wanted: readonly Entry[],
+  drop: Drop,
+): { readonly transaction: IptablesTransaction; readonly orphans: boolean } {
+  const tx = new IptablesTransaction();
+  const entries = wanted.filter((entry) => entry.families.includes(family));
+  const orphans = orphansOf(saved, entries, drop);
+  refuseTaken(family, entries, orphans);
+  for (const part of PARTS) {
+    const own = entries.filter((entry) => entry.part === part);
+    const others = orphans.filter((orphan) => orphan.part === part);
+    if (own.length + others.length === 0) removePart(tx, saved, family, part);
+    else if (!isWhole(saved, family, own, others)) writePart(tx, saved, family, own, others);
+  }
+  removeOwnChains(tx, saved, entries, orphans);
+  return { transaction: tx, orphans: orphans.length > 0 };
+}
+
+/** What of `entries` is not there. */
+export function missingFrom(family: Family, saved: Saved, entries: readonly Entry[]): readonly string[] {
+  const own = entries.filter((entry) => entry.families.includes(family));
+  const program = family === 4 ? "iptables" : "ip6tables";
+  const lines = [...fixedLines(family, own), ...own.flatMap((entry) => linesOf(entry, family))];
+  const missing = lines.filter((line) => !rulesOf(saved, line.table, line.chain).some((rule) => matches(rule, line)));
+  const jumps = [...new Set(own.map((entry) => entry.part))]
+    .flatMap((part) => layoutOf(part, family).jumps)
+    .filter((jump) => !jumpsTo(saved, jump).some((rule) => sameWords(rule.words, wordsOf(jumpRule(jump)))))
+    .map((jump): Line => ({ table: jump.table, chain: jump.from, rule: jumpRule(jump) }));
+  return [...jumps, ...missing].map(({ table, chain, rule }) => `${program} -t ${table} -A ${chain} ${rule}`);
+}
+
+function orphansOf(saved: Saved, entries: readonly Entry[], drop: Drop): readonly Orphan[] {
+  const known = new Set(entries.map((entry) => `${entry.part} ${tagOf(entry.attachment)}`));
+  const orphans: Orphan[] = [];
+  for (const { table, chains } of saved.values()) {
+    for (const { chain, rules } of chains.values()) {
+      const part = partOfChain(chain);
+      if (part === undefined) continue;
+      for (const rule of rules) {
+        const tag = parseComment(rule.comment)?.tag;
+        if (tag === undefined || known.has(`${part} ${tag}`) || drop(tag, part)) continue;
+        orphans.push({ part, table: table as Table, chain, saved: rule });
+      }
+    }
+  }
+  return orphans;
+}
+
+/** No kernel refuses a second redirection of a port; what no entry tells of is found here. */
+function refuseTaken(family: Family, entries: readonly Entry[], orphans: readonly Orphan[]): void {
+  const ports = entries.flatMap((entry) => entry.ports.filter((port) => port.family === family));
+  for (const { chain, saved } of orphans) {
+    const held = chain === "TSNET-DNAT" ? portOf(saved) : undefined;
+    if (held === undefined) continue;
+    for (const port of ports) {
+      if (`${port.port}` !== held.port || port.protocol !== held.protocol) continue;
+      if (port.hostIp !== undefined && held.hostIp !== undefined && port.hostIp !== held.hostIp) continue;
+      const who = parseComment(saved.comment)?.who ?? "";
+      throw new TsnetError(`host port ${port.port}/${port.protocol} is taken by ${who} (a rule in TSNET-DNAT)`, {
+        code: "conflict",
+        op: "publish",
+      });
+    }
+  }
+}
+
+function portOf({ words }: SavedRule): { port: string; protocol: string; hostIp: HeldPort["hostIp"] } | undefined {
+  const after = (word: string) => (words.includes(word) ? words[words.indexOf(word) + 1] : undefined);
+  const port = after("--dport");
+  return port === undefined ? undefined : { port, protocol: after("-p") ?? "", hostIp: after("-d")?.split("/")[0] };
+}
+
+function isWhole(saved: Saved, family: Family, own: readonly Entry[], others: readonly Orphan[]): boolean {
+  if (missingFrom(family, saved, own).length > 0) return false;
+  const [part] = [...own, ...others].map((one) => one.part);
+  if (part === undefined) return true;
+  const { chains, jumps, rules } = layoutOf(part, family);
+  const expected = rules.length + others.length + own.flatMap((entry) => entry.content.rules).filter(inFamily).length;
+  const found = chains.reduce((sum, { table, chain }) => sum + rulesOf(saved, table, chain).length, 0);
+  return found === expected && jumps.every((jump) => jumpsTo(saved, jump).length === 1);
+
+  function inFamily(rule: IptablesRule): boolean {
+    return rule.family === family;
+  }
+}
+
+/** Writes the chains of a part from the beginning, with what stays of others in front. */
+function writePart(
+  tx: IptablesTransaction,
+  saved: Saved,
+  family: Family,
+  own: readonly Entry[],
+  others: readonly Orphan[],
+): void {
+  const parts = new Set([...own, ...others].map((one) => one.part));
+  for (const part of parts) {
+    const { chains, jumps, rules } = layoutOf(part, family);
+    for (const { table, chain } of chains) tx.resetChain(table, chain);
+    for (const entry of own) {
+      for (const { family: of, chain } of entry.content.chains) if (of === family) tx.resetChain("nat", chain);
+    }
+    for (const { table, chain, rule } of rules) tx.append(table, chain, rule);
+    for (const { table, chain, saved: rule } of others) tx.append(table, chain, rule.text);
+    for (const entry of own) {
+      for (const { table, chain, rule, comment } of linesOf(entry, family)) tx.append(table, chain, rule, comment);
+    }
+    for (const jump of jumps) writeJump(tx, saved, jump);
+  }
+}
+
+function writeJump(tx: IptablesTransaction, saved: Saved, jump: Jump): void {
+  const there = jumpsTo(saved, jump);
+  const [only] = there;
+  if (there.length === 1 && only !== undefined && sameWords(only.words, wordsOf(jumpRule(jump)))) return;
+  for (const rule of there) tx.delete(jump.table, jump.from, rule.text);
+  if (jump.first) tx.insert(jump.table, jump.from, jumpRule(jump));
+  else tx.append(jump.table, jump.from, jumpRule(jump));
+}
+
+function removePart(tx: IptablesTransaction, saved: Saved, family: Family, part: Part): void {
+  const { chains, jumps } = layoutOf(part, family);
+  for (const jump of jumps) for (const rule of jumpsTo(saved, jump)) tx.delete(jump.table, jump.from, rule.text);
+  for (const { table, chain } of chains) {
+    if (saved.get(table)?.chains.has(chain) === true) tx.flushChain(table, chain).deleteChain(table, chain);
+  }
+}
+
+/** Removes chains of conditions that no rule leads to any more. */
+function removeOwnChains(
+  tx: IptablesTransaction,
+  saved: Saved,
+  entries: readonly Entry[],
+  orphans: readonly Orphan[],
+): void {
+  const used = new Set([
+    ...entries.flatMap((entry) => entry.content.chains.map(({ chain }) => chain)),
+    ...orphans.map((orphan) => orphan.saved.words.at(-1) ?? ""),
+  ]);
+  for (const chain of saved.get("nat")?.chains.keys() ?? []) {
+    if (chain.startsWith(OWN_CHAIN) && !used.has(chain)) tx.flushChain("nat", chain).deleteChain("nat", chain);
+  }
+}
+
+function fixedLines(family: Family, entries: readonly Entry[]): readonly Line[] {
+  return [...new Set(entries.map((entry) => entry.part))].flatMap((part) => layoutOf(part, family).rules);
+}
+
+function linesOf({ attachment, content }: Entry, family: Family): readonly Line[] {
+  const comment = commentOf(attachment);
+  const own = content.chains
+    .filter((chain) => chain.family === family)
+    .flatMap(({ chain, rules }) => rules.map((rule): Line => ({ table: "nat", chain, rule, comment })));
+  const rules = content.rules
+    .filter((rule) => rule.family === family)
+    .map(({ table, chain, rule }): Line => ({ table, chain, rule, comment }));
+  return [...own, ...rules];
+}
+
+/** Conditions are in the user's words, which iptables-save may print otherwise: such a rule is known by its target. */
+function matches(saved: SavedRule, { rule, comment }: Line): boolean {
+  if (saved.comment !== comment) return false;
+  const words = wordsOf(rule);
+  const target = words.at(-1);
+  return target?.startsWith(OWN_CHAIN) === true ? saved.words.at(-1) === target : sameWords(saved.words, words);
+}
+
+/** Whether two rules say the same but for their comments and the order of matches. */
+function sameWords(a: readonly string[], b: readonly string[]): boolean {
+  const plain = (words: readonly string[]) => {
+    const at = words.indexOf("--comment");
+    return (at < 0 ? words : [...words.slice(0, at - 2), ...words.slice(at + 2)]).toSorted().join(" ");
+  };
+  return plain(a) === plain(b);
+}
+
+function rulesOf(saved: Saved, table: string, chain: string): readonly SavedRule[] {
+  return saved.get(table)?.chains.get(chain)?.rules ?? [];
+}
+
+function jumpsTo(saved: Saved, { table, from, to }: Jump): readonly SavedRule[] {
+  return rulesOf(saved, table, from).filter(({ words }) => words.at(-2) === "-j" && words.at(-1) === to);
+}

@@ -1,0 +1,125 @@
+/**
+ * The firewall on iptables, of either variant: chains of our own that the built-in ones lead to once, and in them
+ * a few rules for each container, tagged by their comment.
+ *
+ * One `iptables-restore` for each family makes a change. It commits table by table, so the guard of 127.0.0.0/8,
+ * in `raw`, comes before the redirections in `nat`.
+ *
+ * @module
+ */
+import { isTsnetError, joinErrors } from "../errors.ts";
+import type { Iptables, SavedTable } from "../iptables/iptables.ts";
+import { IptablesTransaction } from "../iptables/transaction.ts";
+import type { Family } from "../net/address.ts";
+import type { Engine, Others } from "./engine.ts";
+import { jumpRule, layoutOf } from "./iptables-layout.ts";
+import { planIptMasquerade, planIptPublish } from "./iptables-plan.ts";
+import { commentOf, type Entry } from "./record.ts";
+
+type Change = (family: Family) => IptablesTransaction;
+
+/** The engine on `iptables-restore` and `ip6tables-restore`. */
+export function iptablesEngine(iptables: Iptables): Engine {
+  /** Changes the families at the same time, and waits for both whatever fails. */
+  const change = async (families: readonly Family[], lockFd: number, make: Change) => {
+    const runs = families.map((family) => iptables.run(family, make(family), { inheritFd: lockFd }));
+    const failures = (await Promise.allSettled(runs)).flatMap((run) => (run.status === "rejected" ? [run.reason] : []));
+    if (failures.length > 0) throw joinErrors("iptables", failures);
+  };
+  return {
+    name: `iptables-${iptables.variant}`,
+    planMasquerade: (_attachment, wish) => planIptMasquerade(wish),
+    planPublish: planIptPublish,
+    add: (entries, others, lockFd) =>
+      change(familiesOf(entries), lockFd, (family) => addition(family, entries, others)),
+    remove: (entries, others, lockFd) =>
+      change(familiesOf(entries), lockFd, (family) => removal(family, entries, others)),
+    async repair(wanted, drop, lockFd) {
+      const { reparation } = await import("./iptables-repair.ts");
+      const saves = new Map(await saveBoth(iptables, wanted));
+      const plans = new Map([...saves].map(([family, saved]) => [family, reparation(family, saved, wanted, drop)]));
+      await change([...plans.keys()], lockFd, (family) => plans.get(family)?.transaction ?? new IptablesTransaction());
+      return { orphans: [...plans.values()].some(({ orphans }) => orphans) };
+    },
+    async missing(entries) {
+      const { missingFrom } = await import("./iptables-repair.ts");
+      const saves = await Promise.all(
+        familiesOf(entries).map(async (family) => missingFrom(family, await iptables.save(family), entries)),
+      );
+      return saves.flat();
+    },
+  };
+}
+
+function addition(family: Family, entries: readonly Entry[], others: Others): IptablesTransaction {
+  const tx = new IptablesTransaction();
+  for (const { part, families } of entries) {
+    if (families.includes(family) && !others.has(part, family)) begin(tx, family, part);
+  }
+  for (const { attachment, content } of entries) {
+    const comment = commentOf(attachment);
+    for (const own of content.chains) {
+      if (own.family !== family) continue;
+      tx.newChain("nat", own.chain);
+      for (const rule of own.rules) tx.append("nat", own.chain, rule, comment);
+    }
+    for (const { table, chain, rule } of content.rules.filter((rule) => rule.family === family)) {
+      tx.append(table, chain, rule, comment);
+    }
+  }
+  return tx;
+}
+
+function begin(tx: IptablesTransaction, family: Family, part: Entry["part"]): void {
+  const { chains, jumps, rules } = layoutOf(part, family);
+  for (const { table, chain } of chains) tx.newChain(table, chain);
+  for (const { table, chain, rule } of rules) tx.append(table, chain, rule);
+  for (const jump of jumps) {
+    if (jump.first) tx.insert(jump.table, jump.from, jumpRule(jump));
+    else tx.append(jump.table, jump.from, jumpRule(jump));
+  }
+}
+
+function removal(family: Family, entries: readonly Entry[], others: Others): IptablesTransaction {
+  const tx = new IptablesTransaction();
+  const mine = entries.filter((entry) => entry.families.includes(family));
+  const last = new Set(mine.map((entry) => entry.part).filter((part) => !others.has(part, family)));
+  for (const part of last) {
+    const { chains, jumps } = layoutOf(part, family);
+    for (const jump of jumps) tx.delete(jump.table, jump.from, jumpRule(jump));
+    for (const { table, chain } of chains) tx.flushChain(table, chain).deleteChain(table, chain);
+  }
+  for (const { attachment, part, content } of mine) {
+    if (!last.has(part)) {
+      const comment = commentOf(attachment);
+      const rules = content.rules.filter((rule) => rule.family === family);
+      for (const { table, chain, rule } of rules) tx.delete(table, chain, rule, comment);
+    }
+    for (const own of content.chains.filter((chain) => chain.family === family)) {
+      tx.flushChain("nat", own.chain).deleteChain("nat", own.chain);
+    }
+  }
+  return tx;
+}
+
+/** What both families hold; one whose program is missing holds nothing, as long as nothing is wanted of it. */
+async function saveBoth(
+  iptables: Iptables,
+  wanted: readonly Entry[],
+): Promise<readonly (readonly [Family, ReadonlyMap<string, SavedTable>])[]> {
+  return await Promise.all(
+    ([4, 6] as const).map(async (family) => {
+      try {
+        return [family, await iptables.save(family)] as const;
+      } catch (error) {
+        if (!isTsnetError(error, "not-found", "kernel-lacks")) throw error;
+        if (wanted.some((entry) => entry.families.includes(family))) throw error;
+        return [family, new Map<string, SavedTable>()] as const;
+      }
+    }),
+  );
+}
+
+function familiesOf(entries: readonly Entry[]): readonly Family[] {
+  return ([4, 6] as const).filter((family) => entries.some((entry) => entry.families.includes(family)));
+}

@@ -1,0 +1,108 @@
+/**
+ * The fixed parts of our nftables table: what is there once, however many containers there are.
+ *
+ * @module
+ */
+import type { NftHook, NftSetFlag } from "../nft/transaction.ts";
+import type { Part } from "./types.ts";
+
+/** Our table is `inet tsnet`. */
+export const FAMILY = "inet";
+export const TABLE = "tsnet";
+
+export interface LayoutSet {
+  readonly set: string;
+  readonly typeof: string;
+  /** Makes it a map. */
+  readonly value?: string;
+  readonly flags?: readonly NftSetFlag[];
+}
+
+/** What a part of the firewall needs beside its elements. Rules come in order of their chains. */
+export interface NftLayout {
+  /** Chains that are jumped to come last, so that deleting in order never meets one in use. */
+  readonly chains: readonly { readonly chain: string; readonly hook?: NftHook }[];
+  readonly sets: readonly LayoutSet[];
+  readonly rules: readonly { readonly chain: string; readonly rule: string }[];
+}
+
+const POSTROUTING: NftHook = { type: "nat", hook: "postrouting", priority: 100 };
+
+// A destination in the container's own subnet is left alone by an element address . subnet, because the subnet's
+// length differs from container to container.
+const MASQUERADE: NftLayout = {
+  chains: [{ chain: "masquerade-postrouting", hook: POSTROUTING }],
+  sets: [
+    { set: "masquerade4", typeof: "ip saddr" },
+    { set: "masquerade6", typeof: "ip6 saddr" },
+    { set: "own4", typeof: "ip saddr . ip daddr", flags: ["interval"] },
+    { set: "own6", typeof: "ip6 saddr . ip6 daddr", flags: ["interval"] },
+  ],
+  rules: [
+    { chain: "masquerade-postrouting", rule: "ip daddr 224.0.0.0/4 return" },
+    { chain: "masquerade-postrouting", rule: "ip6 daddr ff00::/8 return" },
+    { chain: "masquerade-postrouting", rule: "ip saddr . ip daddr @own4 return" },
+    { chain: "masquerade-postrouting", rule: "ip6 saddr . ip6 daddr @own6 return" },
+    { chain: "masquerade-postrouting", rule: "ip saddr @masquerade4 masquerade" },
+    { chain: "masquerade-postrouting", rule: "ip6 saddr @masquerade6 masquerade" },
+  ],
+};
+
+const PUBLISH: NftLayout = {
+  chains: [
+    { chain: "publish-prerouting", hook: { type: "nat", hook: "prerouting", priority: -100 } },
+    { chain: "publish-output", hook: { type: "nat", hook: "output", priority: -100 } },
+    { chain: "publish-postrouting", hook: POSTROUTING },
+    { chain: "publish-guard", hook: { type: "filter", hook: "prerouting", priority: -300 } },
+    { chain: "published" },
+  ],
+  sets: [
+    { set: "publish4", typeof: "ip daddr . meta l4proto . th dport", value: "ip daddr . th dport" },
+    { set: "publish6", typeof: "ip6 daddr . meta l4proto . th dport", value: "ip6 daddr . th dport" },
+    { set: "publish4-any", typeof: "meta l4proto . th dport", value: "ip daddr . th dport" },
+    { set: "publish6-any", typeof: "meta l4proto . th dport", value: "ip6 daddr . th dport" },
+    { set: "conditional4", typeof: "meta l4proto . th dport", value: "verdict" },
+    { set: "conditional6", typeof: "meta l4proto . th dport", value: "verdict" },
+    // Source, container, protocol and the port of the host, as the connection was before it was redirected.
+    { set: "hairpin4", typeof: "ip saddr . ip daddr . meta l4proto . th dport", flags: ["interval"] },
+    { set: "hairpin6", typeof: "ip6 saddr . ip6 daddr . meta l4proto . th dport", flags: ["interval"] },
+  ],
+  rules: [
+    { chain: "publish-prerouting", rule: "fib daddr type local jump published" },
+    // The kernel routes nothing from ::1 to another host: redirected, a connection would hang.
+    { chain: "publish-output", rule: "ip6 daddr ::1 return" },
+    { chain: "publish-output", rule: "fib daddr type local jump published" },
+    { chain: "published", rule: "meta nfproto ipv4 meta l4proto . th dport vmap @conditional4" },
+    { chain: "published", rule: "meta nfproto ipv6 meta l4proto . th dport vmap @conditional6" },
+    { chain: "published", rule: "dnat ip to ip daddr . meta l4proto . th dport map @publish4" },
+    { chain: "published", rule: "dnat ip6 to ip6 daddr . meta l4proto . th dport map @publish6" },
+    { chain: "published", rule: "dnat ip to meta l4proto . th dport map @publish4-any" },
+    { chain: "published", rule: "dnat ip6 to meta l4proto . th dport map @publish6-any" },
+    { chain: "publish-postrouting", rule: hairpin("ip", "hairpin4") },
+    { chain: "publish-postrouting", rule: hairpin("ip6", "hairpin6") },
+    // route_localnet lets packets for 127.0.0.0/8 in from outside (CVE-2020-8558): what does not come by lo ends here.
+    { chain: "publish-guard", rule: 'iifname != "lo" ip daddr 127.0.0.0/8 drop' },
+    { chain: "publish-guard", rule: 'iifname != "lo" ip saddr 127.0.0.0/8 drop' },
+  ],
+};
+
+/** The parts that have a place in the table. */
+export const LAYOUTS: readonly { readonly part: Part; readonly layout: NftLayout }[] = [
+  { part: "masquerade", layout: MASQUERADE },
+  { part: "publish", layout: PUBLISH },
+];
+
+/** The layout of a part; undefined for one that never is in nftables. */
+export function layoutOf(part: Part): NftLayout | undefined {
+  return LAYOUTS.find((one) => one.part === part)?.layout;
+}
+
+/** The part that a set belongs to. */
+export function partOfSet(set: string): Part | undefined {
+  return LAYOUTS.find(({ layout }) => layout.sets.some((one) => one.set === set))?.part;
+}
+
+function hairpin(ip: "ip" | "ip6", set: string): string {
+  const key = `${ip} saddr . ${ip} daddr . meta l4proto . ct original proto-dst`;
+  return `ct status dnat meta l4proto { tcp, udp, sctp } ${key} @${set} masquerade`;
+}

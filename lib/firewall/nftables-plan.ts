@@ -1,0 +1,80 @@
+/**
+ * Wishes as elements of our nftables table. Pure.
+ *
+ * @module
+ */
+import { formatAddress } from "../net/address.ts";
+import { type Content, type Element, type OwnChain, tagOf } from "./record.ts";
+import { type Redirect, redirectsOf, subnetText } from "./redirect.ts";
+import type { Attachment, MasqueradeWish, PublishWish } from "./types.ts";
+
+/** Elements that masquerade what leaves the container's addresses for beyond their subnets. */
+export function planNftMasquerade(wish: MasqueradeWish): Content {
+  const elements = wish.addresses.flatMap((cidr): Element[] => {
+    const address = formatAddress(cidr.address);
+    const { family } = cidr.address;
+    return [
+      { set: `masquerade${family}`, key: address },
+      { set: `own${family}`, key: `${address} . ${subnetText(cidr)}` },
+    ];
+  });
+  return { elements: unique(elements), rules: [], chains: [] };
+}
+
+/** Elements that lead host ports to the container; with conditions of the user's, a chain that holds them. */
+export function planNftPublish(attachment: Attachment, wish: PublishWish): Content {
+  const redirects = redirectsOf(wish);
+  const elements = redirects.flatMap((redirect): Element[] => {
+    const { family, protocol, hostPort, target } = redirect;
+    const hairpins = redirect.masqueraded.map((source) => ({
+      set: `hairpin${family}`,
+      key: `${source} . ${target} . ${protocol} . ${hostPort}`,
+    }));
+    return [redirectElement(attachment, wish, redirect), ...hairpins];
+  });
+  const chains = ([4, 6] as const).flatMap((family): OwnChain[] => {
+    const conditions = conditionsOf(wish, family);
+    const own = redirects.filter((redirect) => redirect.family === family);
+    if (conditions === "" || own.length === 0) return [];
+    const rules = own.map((redirect) => `${conditions} ${redirectRule(redirect)}`);
+    return [{ family, chain: ownChainName(attachment, family), rules }];
+  });
+  return { elements: unique(elements), rules: [], chains };
+}
+
+/** The chain of an attachment's conditions: its name tells whose it is. */
+export function ownChainName(attachment: Attachment, family: 4 | 6): string {
+  return `if-${tagOf(attachment)}-${family}`;
+}
+
+/** The tag in the name of such a chain. */
+export function tagOfOwnChain(chain: string): string | undefined {
+  return /^if-([0-9a-f]{8}\.[0-9a-f]{16})-[46]$/.exec(chain)?.[1];
+}
+
+function redirectElement(attachment: Attachment, wish: PublishWish, redirect: Redirect): Element {
+  const { family, protocol, hostPort, hostIp, target, targetPort } = redirect;
+  const any = `${protocol} . ${hostPort}`;
+  if (conditionsOf(wish, family) !== "") {
+    return { set: `conditional${family}`, key: any, value: `jump ${ownChainName(attachment, family)}` };
+  }
+  const value = `${target} . ${targetPort}`;
+  if (hostIp === undefined) return { set: `publish${family}-any`, key: any, value };
+  return { set: `publish${family}`, key: `${hostIp} . ${any}`, value };
+}
+
+function redirectRule({ family, protocol, hostPort, hostIp, target, targetPort }: Redirect): string {
+  const ip = family === 4 ? "ip" : "ip6";
+  const bound = hostIp === undefined ? "" : `${ip} daddr ${hostIp} `;
+  const to = family === 4 ? `${target}:${targetPort}` : `[${target}]:${targetPort}`;
+  return `${bound}${protocol} dport ${hostPort} dnat ${ip} to ${to}`;
+}
+
+function conditionsOf(wish: PublishWish, family: 4 | 6): string {
+  return ((family === 4 ? wish.conditionsV4 : wish.conditionsV6) ?? []).join(" ").trim();
+}
+
+/** Two host addresses of one port give the same hairpin. */
+function unique(elements: readonly Element[]): readonly Element[] {
+  return [...new Map(elements.map((element) => [`${element.set} ${element.key}`, element])).values()];
+}

@@ -1,0 +1,149 @@
+/**
+ * What one part of one attachment put into one engine, as it is kept on disk, and how its rules are tagged.
+ *
+ * A tag is the comment of every rule and element that we make. It begins with hashes, since a comment has too few
+ * bytes for three names, and goes on in words for whoever reads the rules.
+ *
+ * @module
+ */
+import { TsnetError } from "../errors.ts";
+import type { Family } from "../net/address.ts";
+import type { Attachment, Part, Protocol } from "./types.ts";
+
+/** Who holds rules. The two iptables are rule sets of their own. */
+export type EngineName = "nftables" | "iptables-nft" | "iptables-legacy";
+
+export const ENGINES: readonly EngineName[] = ["nftables", "iptables-nft", "iptables-legacy"];
+
+/** A host port that an attachment has; without `hostIp` on all addresses of the family. */
+export interface HeldPort {
+  readonly family: Family;
+  readonly protocol: Protocol;
+  readonly port: number;
+  readonly hostIp?: string;
+}
+
+/** An element of a set or map in our nftables table, in nft's own words. */
+export interface Element {
+  readonly set: string;
+  readonly key: string;
+  readonly value?: string;
+}
+
+/** A rule of iptables without its comment. */
+export interface IptablesRule {
+  readonly family: Family;
+  readonly table: "raw" | "nat" | "filter";
+  readonly chain: string;
+  readonly rule: string;
+}
+
+/** A chain that one attachment alone has, for rules with conditions of the user's. */
+export interface OwnChain {
+  readonly family: Family;
+  readonly chain: string;
+  readonly rules: readonly string[];
+}
+
+/** What goes into the kernel. An nftables entry has elements, an iptables entry has rules. */
+export interface Content {
+  readonly elements: readonly Element[];
+  readonly rules: readonly IptablesRule[];
+  readonly chains: readonly OwnChain[];
+}
+
+export interface Entry {
+  readonly attachment: Attachment;
+  readonly part: Part;
+  readonly engine: EngineName;
+  readonly families: readonly Family[];
+  /** The container's addresses, canonical, without prefix. */
+  readonly addresses: readonly string[];
+  readonly ports: readonly HeldPort[];
+  /** Whether the host forwarded in these families then: later it is expected to. */
+  readonly forwarding: boolean;
+  readonly content: Content;
+}
+
+/** What the name of an entry's file tells, without reading it. */
+export interface EntryName {
+  readonly file: string;
+  readonly engine: EngineName;
+  readonly part: Part;
+  readonly families: readonly Family[];
+  readonly tag: string;
+}
+
+/** The tag of a network: the first part of the tags of all its attachments. */
+export function networkTag(network: string): string {
+  return hash(network).slice(0, 8);
+}
+
+/** Identifies an attachment in rules and file names: `d0a8b1c2.0123456789abcdef`. */
+export function tagOf({ network, containerId, ifname }: Attachment): string {
+  return `${networkTag(network)}.${hash(`${network}/${containerId}/${ifname}`).slice(0, 16)}`;
+}
+
+/** The comment of an attachment's rules. */
+export function commentOf(attachment: Attachment): string {
+  return `${tagOf(attachment)} ${describe(attachment)}`.slice(0, COMMENT_LENGTH);
+}
+
+/** An attachment in words: `network/container/ifname`. */
+export function describe({ network, containerId, ifname }: Attachment): string {
+  return `${network}/${containerId}/${ifname}`;
+}
+
+/** Reads a comment; undefined if it is none of ours. */
+export function parseComment(comment: string | undefined): { readonly tag: string; readonly who: string } | undefined {
+  const match = COMMENT.exec(comment ?? "");
+  return match === null ? undefined : { tag: match[1] ?? "", who: match[2] ?? "" };
+}
+
+/** The file name of an entry. It tells what a decision needs that must not cost reading all files. */
+export function entryFile(entry: Pick<Entry, "attachment" | "part" | "families">): string {
+  return `${tagOf(entry.attachment)}-${entry.part}-${entry.families.join("")}.json`;
+}
+
+/** Reads a file name; undefined for other files. */
+export function parseEntryFile(engine: EngineName, file: string): EntryName | undefined {
+  const match = ENTRY_FILE.exec(file);
+  if (match === null) return undefined;
+  const [, tag = "", part = "", families = ""] = match;
+  return { file, engine, part: part as Part, tag, families: [...families].map(Number) as Family[] };
+}
+
+/**
+ * Reads an entry from its file.
+ *
+ * @throws TsnetError `decoding` for anything that we did not write.
+ */
+export function parseEntry(text: string, path: string): Entry {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    throw new TsnetError(`${path} is not JSON`, { code: "decoding", op: "read state", cause: error });
+  }
+  if (isRecord(value) && value.version === VERSION) return value as unknown as Entry;
+  throw new TsnetError(`${path} is of another version of tsnet`, { code: "decoding", op: "read state" });
+}
+
+/** An entry as text for its file. */
+export function formatEntry(entry: Entry): string {
+  return `${JSON.stringify({ version: VERSION, ...entry })}\n`;
+}
+
+// A file is written whole or not at all and only by us, so its version vouches for its shape.
+const VERSION = 1;
+const COMMENT_LENGTH = 120;
+const COMMENT = /^([0-9a-f]{8}\.[0-9a-f]{16}) (.*)$/;
+const ENTRY_FILE = /^([0-9a-f]{8}\.[0-9a-f]{16})-(masquerade|publish|accept)-(4|6|46)\.json$/;
+
+function hash(text: string): string {
+  return new Bun.CryptoHasher("sha256").update(text).digest("hex");
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null;
+}

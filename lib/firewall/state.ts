@@ -1,0 +1,168 @@
+/**
+ * What is in the packet filter because of us, on disk: one file for each part of each attachment.
+ *
+ * A file is written before the kernel is changed and removed after the kernel was cleaned, so that whatever dies
+ * half-way is still found. It lets DEL work without the container's namespace or an earlier result, GC go by
+ * network, and a reload put everything back after somebody flushed the rules. It lies in /run, which ends with the
+ * boot, as the rules do.
+ *
+ * @module
+ */
+import { isTsnetError, TsnetError } from "../errors.ts";
+import {
+  exists,
+  type FileLock,
+  lockFile,
+  makeDirectory,
+  namesIn,
+  readIfThere,
+  removeFile,
+  replaceFile,
+} from "../sys/files.ts";
+import {
+  ENGINES,
+  type EngineName,
+  type Entry,
+  type EntryName,
+  entryFile,
+  formatEntry,
+  parseEntry,
+  parseEntryFile,
+} from "./record.ts";
+
+/** Where the state lies unless a test says otherwise. */
+export const STATE_ROOT = "/run/tsnet/firewall";
+
+/** The state's directory. All but `lock` is called with the lock held. */
+export class State {
+  readonly #root: string;
+
+  constructor(root: string) {
+    this.#root = root;
+  }
+
+  /**
+   * Waits for the lock without blocking, since the holder may be a call in this very process.
+   *
+   * @throws TsnetError `busy` after {@link LOCK_TIMEOUT_MS}.
+   */
+  async lock(): Promise<FileLock> {
+    const deadline = performance.now() + LOCK_TIMEOUT_MS;
+    for (;;) {
+      const lock = this.tryLock();
+      if (lock !== undefined) return lock;
+      if (performance.now() > deadline) {
+        throw new TsnetError(`${this.#root}/lock is held by another process for ${LOCK_TIMEOUT_MS} ms: try again`, {
+          code: "busy",
+          op: "lock",
+        });
+      }
+      await Bun.sleep(1);
+    }
+  }
+
+  /** The lock, if it is free. */
+  tryLock(): FileLock | undefined {
+    try {
+      return this.#openLock();
+    } catch (error) {
+      if (isTsnetError(error, "busy")) return undefined;
+      throw error;
+    }
+  }
+
+  /** The names of all entries of all engines. */
+  names(): readonly EntryName[] {
+    return ENGINES.flatMap((engine) => {
+      const names: EntryName[] = [];
+      for (const file of namesIn(this.#directory(engine))) {
+        const name = parseEntryFile(engine, file);
+        if (name !== undefined) names.push(name);
+      }
+      return names;
+    });
+  }
+
+  /** The entries behind `names`; one that cannot be read is left out, and its rules are then found by their tag. */
+  read(names: readonly EntryName[]): readonly Entry[] {
+    const entries: Entry[] = [];
+    for (const name of names) {
+      const path = `${this.#directory(name.engine)}/${name.file}`;
+      const text = readIfThere(path);
+      if (text === undefined) continue;
+      try {
+        entries.push(parseEntry(text, path));
+      } catch (error) {
+        if (!isTsnetError(error, "decoding")) throw error;
+      }
+    }
+    return entries;
+  }
+
+  write(entry: Entry): void {
+    const directory = this.#directory(entry.engine);
+    makeDirectory(directory);
+    replaceFile(`${directory}/${entryFile(entry)}`, formatEntry(entry), 0o600);
+  }
+
+  remove(name: Pick<EntryName, "engine" | "file">): void {
+    removeFile(`${this.#directory(name.engine)}/${name.file}`);
+  }
+
+  /**
+   * Whether the engine also holds rules of ours that no file tells of, because /run/tsnet was wiped under running
+   * containers: then the last known entry is not the last one.
+   */
+  hasOrphans(engine: EngineName): boolean {
+    return exists(this.#orphans(engine));
+  }
+
+  setOrphans(engine: EngineName, there: boolean): void {
+    if (!there) removeFile(this.#orphans(engine));
+    else if (!this.hasOrphans(engine)) {
+      makeDirectory(this.#directory(engine));
+      replaceFile(this.#orphans(engine), "");
+    }
+  }
+
+  /** Sysctls that we changed and what they were before, by key. */
+  sysctls(): ReadonlyMap<string, string> {
+    const text = readIfThere(this.#sysctls) ?? "";
+    return new Map(
+      text
+        .split("\n")
+        .filter((line) => line !== "")
+        .map((line) => [line.slice(0, line.indexOf(" ")), line.slice(line.indexOf(" ") + 1)]),
+    );
+  }
+
+  setSysctls(before: ReadonlyMap<string, string>): void {
+    if (before.size === 0) removeFile(this.#sysctls);
+    else replaceFile(this.#sysctls, [...before].map(([key, value]) => `${key} ${value}\n`).join(""));
+  }
+
+  #openLock(): FileLock {
+    try {
+      return lockFile(`${this.#root}/lock`, 0);
+    } catch (error) {
+      if (exists(this.#root)) throw error;
+      makeDirectory(this.#root);
+      return lockFile(`${this.#root}/lock`, 0);
+    }
+  }
+
+  #directory(engine: EngineName): string {
+    return `${this.#root}/${engine}`;
+  }
+
+  #orphans(engine: EngineName): string {
+    return `${this.#directory(engine)}/orphans`;
+  }
+
+  get #sysctls(): string {
+    return `${this.#root}/sysctls`;
+  }
+}
+
+/** Milliseconds; the holder waits at most 5 s for the xtables lock, and others may be before us. */
+const LOCK_TIMEOUT_MS = 30_000;

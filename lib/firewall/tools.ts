@@ -1,0 +1,42 @@
+/**
+ * What the firewall is built on, as one object that a test can replace.
+ *
+ * @module
+ */
+import type { Conntrack } from "../conntrack/conntrack.ts";
+import type { Iptables, IptablesVariant } from "../iptables/iptables.ts";
+import type { VariantReport } from "../iptables/variant.ts";
+import type { Nft } from "../nft/nft.ts";
+import { readIfThere } from "../sys/files.ts";
+import { STATE_ROOT } from "./state.ts";
+
+/** The doors to the host. Each is opened when it is needed. */
+export interface Tools {
+  /** Where the state lies. */
+  readonly root: string;
+  nft(): Promise<Nft>;
+  iptables(variant: IptablesVariant): Promise<Iptables>;
+  conntrack(): Promise<Conntrack>;
+  /** Whether the program `nft` is there. */
+  hasNft(): boolean;
+  /** Whether tables of iptables-legacy were ever opened in this namespace. */
+  legacyIsLoaded(): boolean;
+  /** The iptables to use; undefined if none is installed. */
+  detectVariant(): Promise<IptablesVariant | undefined>;
+  surveyVariants(): Promise<VariantReport>;
+}
+
+/** The tools of this machine, in the namespace that this process is in. */
+export function realTools(): Tools {
+  return {
+    root: STATE_ROOT,
+    nft: async () => (await import("../nft/nft.ts")).realNft(),
+    iptables: async (variant) => (await import("../iptables/iptables.ts")).realIptables({ variant }),
+    conntrack: async () => (await import("../conntrack/conntrack.ts")).realConntrack(),
+    hasNft: () => Bun.which("nft") !== null,
+    legacyIsLoaded: () =>
+      ["ip_tables_names", "ip6_tables_names"].some((name) => (readIfThere(`/proc/net/${name}`) ?? "") !== ""),
+    detectVariant: async () => (await import("../iptables/variant.ts")).detectVariant(),
+    surveyVariants: async () => (await import("../iptables/variant.ts")).surveyVariants(),
+  };
+}
