@@ -40,6 +40,8 @@ class Place {
 
 function judge(said: string, line: string, place: Place | undefined): Verdict {
   if (said.includes("No such file or directory")) return missing(line, place);
+  // nft itself looks into interval sets.
+  if (said.includes("element does not exist")) return { code: "not-found", reason: "there is no such element" };
   if (said.includes("File exists")) {
     if (line.startsWith("create")) return { code: "exists", reason: "it is there already" };
     const object = line.startsWith("add element")

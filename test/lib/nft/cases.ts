@@ -108,6 +108,12 @@ const FAILURES: readonly (readonly [string, (tx: NftTransaction) => NftTransacti
     /tcp \. 81.*no such element$/,
   ],
   [
+    "deleting no interval",
+    (tx) => tx.deleteElement({ ...T, set: "nets", key: "fd00:1::/64" }),
+    "not-found",
+    /fd00:1::\/64.*no such element$/,
+  ],
+  [
     "a verdict to no chain",
     (tx) => tx.addElement({ ...T, set: "dispatch", key: "10.9.0.2", value: "goto no" }),
     "not-found",
