@@ -30,7 +30,7 @@ export class PluginError extends TsnetError {
 }
 
 /** "The plugin is not available", what STATUS says when ADD would fail for want of something. */
-const UNAVAILABLE = 50;
+export const UNAVAILABLE = 50;
 const UNTYPED = 999;
 
 /**

@@ -36,6 +36,18 @@ export async function check(host: FirewallHost, attachment: Attachment, wishes: 
   if (sysctls.length > 0) throw failed(attachment, { part: "publish" }, sysctls);
 }
 
+/** @throws TsnetError `not-found` or `kernel-lacks` if the chosen engine does not work here. */
+export async function ensureUsable(host: FirewallHost): Promise<void> {
+  if (host.chosen === "nftables") {
+    await (await host.tools.nft()).tables();
+  } else if ((await host.tools.detectVariant()) === undefined) {
+    throw new TsnetError("there is no iptables on this host: install iptables, or choose the back end nftables", {
+      code: "not-found",
+      op: "check firewall",
+    });
+  }
+}
+
 function failed(attachment: Attachment, { part }: Pick<Entry, "part">, missing: readonly string[]): TsnetError {
   return new TsnetError(`${part} of ${describe(attachment)}: missing ${missing.join("; ")}`, {
     code: "check-failed",

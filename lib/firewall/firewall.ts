@@ -7,12 +7,13 @@
  *
  * @module
  */
+import { isTsnetError } from "../errors.ts";
 import { attach } from "./attach.ts";
 import { chooseEngine } from "./choose.ts";
 import { collect, detach } from "./detach.ts";
 import { FirewallHost } from "./host.ts";
 import { realTools, type Tools } from "./tools.ts";
-import type { Backend, Firewall } from "./types.ts";
+import type { Attachment, Backend, Firewall, Wishes } from "./types.ts";
 
 /**
  * The firewall of this host. `wanted` comes from the config; unset, it is iptables unless only nft works.
@@ -26,10 +27,22 @@ export async function chooseFirewall(wanted?: Backend, tools: Tools = realTools(
   await host.engine(host.chosen);
   return {
     backend: host.chosen === "nftables" ? "nftables" : "iptables",
-    attach: (attachment, wishes) => attach(host, attachment, wishes),
+    attach: (attachment, wishes) => attachSomewhere(host, attachment, wishes),
     detach: (attachment, parts) => detach(host, attachment, parts),
     check: async (attachment, wishes) => (await import("./check.ts")).check(host, attachment, wishes),
     collect: (network, keep, parts) => collect(host, network, keep, parts),
+    ensureUsable: async () => (await import("./check.ts")).ensureUsable(host),
     reload: async () => (await import("./reload.ts")).reload(host),
   };
+}
+
+/** iptables may be installed on a kernel that has no tables for it: unasked for, it then makes way for nft. */
+async function attachSomewhere(host: FirewallHost, attachment: Attachment, wishes: Wishes): Promise<void> {
+  try {
+    await attach(host, attachment, wishes);
+  } catch (error) {
+    const other = host.mayFallBack && host.chosen !== "nftables" && host.tools.hasNft();
+    if (!other || !isTsnetError(error, "kernel-lacks")) throw error;
+    await attach(new FirewallHost(host.tools, "nftables", false), attachment, wishes);
+  }
 }

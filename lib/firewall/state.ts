@@ -28,10 +28,18 @@ import {
   formatEntry,
   parseEntry,
   parseEntryFile,
+  tagOf,
 } from "./record.ts";
+import type { Attachment, Part } from "./types.ts";
 
 /** Where the state lies unless a test says otherwise. */
 export const STATE_ROOT = "/run/tsnet/firewall";
+
+/** Whether a part of an attachment is recorded, in any engine. Loads nothing and needs no lock. */
+export function isRecorded(attachment: Attachment, part: Part, root = STATE_ROOT): boolean {
+  const tag = tagOf(attachment);
+  return new State(root).names().some((name) => name.tag === tag && name.part === part);
+}
 
 /** The state's directory. All but `lock` is called with the lock held. */
 export class State {

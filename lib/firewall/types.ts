@@ -104,6 +104,9 @@ export interface Firewall {
   /** Removes `parts` of every attachment of `network` that is not in `keep`. */
   collect(network: string, keep: readonly Attachment[], parts: readonly Part[]): Promise<void>;
 
+  /** @throws TsnetError `not-found` or `kernel-lacks` if {@link Firewall.attach} could not work on this host. */
+  ensureUsable(): Promise<void>;
+
   /** Puts back what is recorded and was flushed by somebody: `nft flush ruleset`, a reload of firewalld. */
   reload(): Promise<void>;
 }
