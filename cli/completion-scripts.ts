@@ -45,8 +45,7 @@ ${optionCases(commands, (choices) => `offered=(${choices.join(" ")})`, "_files; 
 ${commands.map((each) => `      "${each.path}") offered=(${described(each)}) ;;`).join("\n")}
     esac ;;
   esac
-  _describe -t values tsnet offered
-  [[ $PREFIX == -* ]] || _files
+  _describe -t values tsnet offered || _files
 }
 if [[ $funcstack[1] == _tsnet ]]; then _tsnet "$@"; else compdef _tsnet tsnet; fi
 `;

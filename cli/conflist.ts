@@ -6,6 +6,7 @@
  *
  * @module
  */
+import { type Cidr, formatCidr } from "../lib/net/cidr.ts";
 
 /** Extensions that runtimes read. */
 const EXTENSIONS = [".conf", ".conflist", ".json"];
@@ -23,7 +24,7 @@ export function conflistName(present: readonly string[]): string {
  * The text of the list: a bridge with addresses out of `subnet`, and published ports. It names 1.0.0 first because
  * containerd 1.6 refuses a list of 1.1.0; what knows `cniVersions` takes 1.1.0.
  */
-export function conflistText(subnet: string): string {
+export function conflistText({ bridge, subnet }: { readonly bridge: string; readonly subnet: Cidr }): string {
   const list = {
     cniVersion: "1.0.0",
     cniVersions: ["1.0.0", "1.1.0"],
@@ -31,14 +32,14 @@ export function conflistText(subnet: string): string {
     plugins: [
       {
         type: "bridge",
-        bridge: "tsnet0",
+        bridge,
         isGateway: true,
         ipMasq: true,
         hairpinMode: true,
         ipam: {
           type: "host-local",
-          ranges: [[{ subnet }]],
-          routes: [{ dst: subnet.includes(":") ? "::/0" : "0.0.0.0/0" }],
+          ranges: [[{ subnet: formatCidr(subnet) }]],
+          routes: [{ dst: subnet.address.family === 4 ? "0.0.0.0/0" : "::/0" }],
         },
       },
       { type: "portmap", capabilities: { portMappings: true } },

@@ -5,13 +5,16 @@
  */
 import { resolve } from "node:path";
 import type { Command } from "commander";
-import { TsnetError } from "../lib/errors.ts";
-import { CONF_DIR } from "../lib/runtime/load.ts";
+import { messageOf, TsnetError } from "../lib/errors.ts";
+import { type Cidr, networkOf, parseCidr } from "../lib/net/cidr.ts";
+import { CONF_DIR, networkFiles } from "../lib/runtime/load.ts";
 import { ownExecutable } from "../lib/sys/executable.ts";
+import { readIfThere } from "../lib/sys/files.ts";
 import { pluginNames } from "../plugins/names.ts";
 import { PLUGIN_DIR } from "./cni-options.ts";
+import { conflistText } from "./conflist.ts";
 import { type Change, install, uninstall } from "./installation.ts";
-import { formatOf, printRows, withOutput } from "./output.ts";
+import { formatOf, printRows, usageError, withOutput } from "./output.ts";
 
 interface InstallOptions {
   readonly binDir: string;
@@ -51,18 +54,41 @@ async function changesOf(options: InstallOptions): Promise<readonly Change[]> {
       op: "install",
     });
   }
+  const confDir = resolve(options.confDir);
   return install({
     binDir,
-    confDir: resolve(options.confDir),
+    confDir,
     executable,
     names: pluginNames,
-    subnet: options.conflist ? () => options.subnet ?? chooseSubnet() : undefined,
+    listText: options.conflist ? () => networkList(confDir, options.subnet) : undefined,
   });
 }
 
-/** A subnet that nothing on this host uses. */
-async function chooseSubnet(): Promise<string> {
-  return "10.87.0.0/16";
+/** The list's text: a bridge and a subnet that nothing on this host has, or the subnet that was asked for. */
+async function networkList(confDir: string, wanted: string | undefined): Promise<string> {
+  const asked = wanted === undefined ? undefined : parseSubnet(wanted);
+  const { readFacts, rangesIn } = await import("../standalone/host/facts.ts");
+  const { chooseSubnet, conflictOf, describeTaken } = await import("../standalone/plan/subnet.ts");
+  const facts = readFacts(new Set());
+  const beside = networkFiles(confDir).flatMap((name) => rangesIn(readIfThere(`${confDir}/${name}`) ?? "", name));
+  const taken = [...facts.taken, ...beside];
+  const conflict = asked === undefined ? undefined : conflictOf(asked, taken);
+  if (conflict !== undefined) {
+    throw new TsnetError(`subnet ${wanted} is in conflict with ${describeTaken(conflict)}: choose another, or none`, {
+      code: "conflict",
+      op: "install",
+    });
+  }
+  const bridge = Array.from({ length: 100 }, (_, at) => `tsnet${at}`).find((name) => !facts.links.has(name));
+  return conflistText({ bridge: bridge ?? "tsnet0", subnet: asked ?? chooseSubnet(taken) });
+}
+
+function parseSubnet(text: string): Cidr {
+  try {
+    return networkOf(parseCidr(text));
+  } catch (error) {
+    throw usageError(`--subnet: ${messageOf(error)}`, "write it as 10.88.0.0/16");
+  }
 }
 
 function print(options: InstallOptions, changes: readonly Change[]): void {

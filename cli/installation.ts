@@ -19,7 +19,7 @@ import {
   sameIdentity,
 } from "../lib/sys/executable.ts";
 import { exists, makeDirectory, namesIn, readIfThere, removeFile, removeTree, replaceFile } from "../lib/sys/files.ts";
-import { conflistName, conflistText } from "./conflist.ts";
+import { conflistName } from "./conflist.ts";
 
 export interface Places {
   readonly binDir: string;
@@ -31,8 +31,8 @@ export interface Wanted extends Places {
   readonly executable: string;
   /** The names that it is called by. */
   readonly names: readonly string[];
-  /** Chooses the subnet of the network list; undefined: write no list. */
-  readonly subnet: (() => Promise<string> | string) | undefined;
+  /** Makes the text of the network list; undefined: write none. */
+  readonly listText: (() => Promise<string> | string) | undefined;
 }
 
 /** What happened to one file. */
@@ -60,8 +60,8 @@ interface InstallRecord {
 export async function install(wanted: Wanted): Promise<readonly Change[]> {
   const { binDir, names, executable } = wanted;
   const before = readRecord(binDir);
-  const madeDirectories = [...(before?.madeDirectories ?? []), ...makeDirectories(wanted)];
   const conflist = before?.conflist ?? (await planList(wanted));
+  const madeDirectories = [...(before?.madeDirectories ?? []), ...makeDirectories(wanted)];
   const base = {
     madeDirectories,
     names: union(before?.names ?? [], names),
@@ -138,9 +138,9 @@ function restore(record: InstallRecord, binDir: string, name: string): Change {
   return { path, action: "removed" };
 }
 
-async function planList({ confDir, subnet }: Wanted): Promise<WrittenList | undefined> {
-  if (subnet === undefined) return undefined;
-  return { path: `${confDir}/${conflistName(namesIn(confDir))}`, text: conflistText(await subnet()) };
+async function planList({ confDir, listText }: Wanted): Promise<WrittenList | undefined> {
+  if (listText === undefined) return undefined;
+  return { path: `${confDir}/${conflistName(namesIn(confDir))}`, text: await listText() };
 }
 
 function placeList({ path, text }: WrittenList): Change {
@@ -159,8 +159,8 @@ function removeList({ path, text }: WrittenList): Change {
 }
 
 /** Makes the directories and returns those that were not there, outermost first. */
-function makeDirectories({ binDir, confDir, subnet }: Wanted): readonly string[] {
-  const missing = [binDir, ...(subnet === undefined ? [] : [confDir])].flatMap(missingUpTo);
+function makeDirectories({ binDir, confDir, listText }: Wanted): readonly string[] {
+  const missing = [binDir, ...(listText === undefined ? [] : [confDir])].flatMap(missingUpTo);
   for (const directory of missing) makeDirectory(directory);
   makeDirectory(replacedIn(binDir), 0o700);
   return [...new Set(missing)];

@@ -27,13 +27,13 @@ afterEach(() => rmSync(root, { recursive: true }));
 
 const names = ["bridge", "host-local", "portmap"];
 
-function wanted(more: { readonly subnet?: undefined } = {}) {
+function wanted(more: { readonly listText?: undefined } = {}) {
   return {
     binDir: `${root}/opt/cni/bin`,
     confDir: `${root}/etc/cni/net.d`,
     executable: `${root}/tsnet`,
     names,
-    subnet: () => "10.87.0.0/16",
+    listText: () => "{}",
     ...more,
   };
 }
@@ -157,10 +157,10 @@ test("installing over somebody's later upgrade keeps that one for undo", async (
 test("an edited network list is nobody's to overwrite or delete", async () => {
   await install(wanted());
   const path = `${root}/etc/cni/net.d/99-tsnet.conflist`;
-  writeFileSync(path, "{}");
+  writeFileSync(path, "mine");
   expect(actions(await install(wanted()))).toMatchObject({ "99-tsnet.conflist": "left" });
   expect(actions(undo())).toMatchObject({ "99-tsnet.conflist": "left" });
-  expect(readFileSync(path, "utf8")).toBe("{}");
+  expect(readFileSync(path, "utf8")).toBe("mine");
 });
 
 test("an install that was cut off before its links is finished by the next, and undone by undo", async () => {
@@ -174,7 +174,7 @@ test("an install that was cut off before its links is finished by the next, and 
 });
 
 test("the plugins alone, without a network list", async () => {
-  await install(wanted({ subnet: undefined }));
+  await install(wanted({ listText: undefined }));
   expect(() => readdirSync(`${root}/etc`)).toThrow("ENOENT");
 });
 

@@ -11,6 +11,7 @@ import { ask, serve } from "./packets.ts";
 const { cnitool, directory: REFERENCE } = await referencePrograms();
 
 const CONF_DIR = "/etc/cni/net.d";
+const LIST = `${CONF_DIR}/10-net1.conflist`;
 const ENV = { NETCONFPATH: CONF_DIR, CNI_PATH: PLUGINS };
 
 let host: Host;
@@ -30,7 +31,7 @@ async function network(more: object = {}, plugins: readonly object[] = []): Prom
     ipam: { type: "host-local", ranges: [[{ subnet: "10.11.0.0/24" }]] },
   };
   const list = { cniVersion: "1.0.0", cniVersions: ["1.1.0"], name: "net1", plugins: [bridge, ...plugins], ...more };
-  await put(`${CONF_DIR}/10-net1.conflist`, JSON.stringify(list));
+  await put(LIST, JSON.stringify(list));
 }
 
 async function put(path: string, text: string, mode = "644"): Promise<void> {
@@ -99,7 +100,7 @@ describe("tsnet cni", () => {
 
   it("takes its network from a file anywhere, and its settings from cnitool's variables", async () => {
     await network();
-    await host.ok(["mv", `${CONF_DIR}/10-net1.conflist`, "/opt/mine.conflist"]);
+    await host.ok(["mv", LIST, "/opt/mine.conflist"]);
     await host.addNetns("a");
     const env = { CNI_PATH: PLUGINS, CNI_IFNAME: "net7", CNI_ARGS: "IgnoreUnknown=1;X=y" };
     expect(await done(["cni", "add", "/opt/mine.conflist", "a"], env)).toContain("net7");
@@ -182,6 +183,23 @@ describe("tsnet cni", () => {
   });
 });
 
+describe("tsnet network reload", () => {
+  it.each(["iptables", "nftables"])("containers row 7: puts back what a flush took, with %s", async (backend) => {
+    await network();
+    await host.ok(["sed", "-i", `s/"bridge":"br0"/&,"ipMasq":true,"ipMasqBackend":"${backend}"/`, LIST]);
+    await host.addNetns("a");
+    await done(["cni", "add", "net1", "a"]);
+    const before = await host.snapshot();
+    expect(before).toContain("10.11.0.2");
+    await host.sh("nft flush ruleset; iptables-legacy -t nat -F 2>/dev/null || true");
+    expect(await host.snapshot()).not.toBe(before);
+    expect(await done(["network", "reload"])).toBe("the rules of running containers are in place\n");
+    expect(await host.snapshot()).toBe(before);
+    await done(["network", "reload"]);
+    expect(await host.snapshot()).toBe(before);
+  });
+});
+
 const WITH_CNITOOL = cnitool === undefined ? "cnitool (not tried: it takes Go to build it)" : "cnitool";
 
 describe.skipIf(cnitool === undefined)(WITH_CNITOOL, () => {
@@ -261,6 +279,25 @@ describe("tsnet install", () => {
     expect(await host.ok(["sh", "-c", "CNI_COMMAND=VERSION /opt/cni/bin/bridge"])).toContain("supportedVersions");
     await done(["install", "--undo"]);
     expect(await host.sh("ls -li --time-style=full-iso /opt/cni/bin; cat /opt/cni/bin/bridge")).toBe(before);
+  });
+
+  it("chooses a subnet and a bridge that nothing on the host has, or says who has the one asked for", async () => {
+    await network();
+    await host.sh("ip link add tsnet0 type bridge; ip addr add 172.17.0.1/16 dev tsnet0; ip link set tsnet0 up");
+    expect(await tsnet(["install", "--subnet", "10.11.0.0/16"])).toEqual({
+      exitCode: 1,
+      stdout: "",
+      stderr:
+        "tsnet: subnet 10.11.0.0/16 is in conflict with 10.11.0.0/24 of /etc/cni/net.d/10-net1.conflist: choose another, or none\n",
+    });
+    expect((await tsnet(["install", "--subnet", "10.11"])).exitCode).toBe(2);
+    expect((await host.run(["test", "-e", "/opt/cni"])).exitCode).toBe(1);
+    await done(["install"]);
+    const [bridge] = JSON.parse(await host.ok(["cat", `${CONF_DIR}/99-tsnet.conflist`])).plugins;
+    expect(bridge).toMatchObject({ bridge: "tsnet1", ipam: { ranges: [[{ subnet: "172.18.0.0/16" }]] } });
+    await host.addNetns("a");
+    expect(await done(["cni", "add", "tsnet", "a"], {})).toContain("172.18.0.2/16");
+    await done(["cni", "del", "tsnet", "a"], {});
   });
 
   it("replaces plugins while they are called, and no call fails", async () => {
