@@ -12,7 +12,7 @@ import { readIfThere } from "../sys/files.ts";
 
 /** What this boot stamps its files with. */
 export interface Boot {
-  /** A time of writing that is now, to the second, and carries this boot. Milliseconds since the epoch. */
+  /** A time of writing of the last second that carries this boot. Milliseconds since the epoch. */
   stampedNow(): number;
   /** Whether a file last written at this time, in milliseconds since the epoch, is from before this boot. */
   isBefore(modifiedAt: number): boolean;
@@ -23,7 +23,12 @@ export function thisBoot(): Boot {
   let stamp: number | undefined;
   const microseconds = () => (stamp ??= stampOf(readIfThere("/proc/sys/kernel/random/boot_id") ?? ""));
   return {
-    stampedNow: () => Math.floor(Date.now() / 1000) * 1000 + microseconds() / 1000,
+    stampedNow() {
+      const now = Date.now();
+      const stamped = Math.floor(now / 1000) * 1000 + microseconds() / 1000;
+      // Never in the future, which tools that look at times take offence at.
+      return stamped <= now ? stamped : stamped - 1000;
+    },
     isBefore: (at) => at < startedAt() && Math.round(at * 1000) % MICROSECONDS !== microseconds(),
   };
 }
