@@ -13,9 +13,11 @@ import {
   openSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   renameSync,
   rmSync,
   statSync,
+  symlinkSync,
   unlinkSync,
   utimesSync,
   writeFileSync,
@@ -131,6 +133,28 @@ export function removeFile(path: string): boolean {
   } catch (error) {
     if (hasErrno(error, "ENOENT", "ENOTDIR")) return false;
     throw ioError("remove", path, error);
+  }
+}
+
+/** Makes `path` a symbolic link to `target`, in place of another link that is there, at once. */
+export function ensureSymlink(target: string, path: string): void {
+  const temporary = `${dirname(path)}/.${process.pid}-${crypto.randomUUID().slice(0, 8)}.tmp`;
+  try {
+    if (readLinkIfThere(path) === target) return;
+    symlinkSync(target, temporary);
+    renameSync(temporary, path);
+  } catch (error) {
+    removeFile(temporary);
+    throw ioError("link", path, error);
+  }
+}
+
+function readLinkIfThere(path: string): string | undefined {
+  try {
+    return readlinkSync(path);
+  } catch (error) {
+    if (hasErrno(error, "ENOENT", "EINVAL")) return undefined;
+    throw error;
   }
 }
 

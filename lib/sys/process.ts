@@ -63,13 +63,28 @@ export function commandLineOf(pid: number): readonly string[] {
   return (read(`/proc/${pid}/cmdline`) ?? "").split("\0").slice(0, -1);
 }
 
+/** What the kernel calls the process: the first 15 bytes of its program's name. */
+export function nameOfProcess(pid: number): string {
+  return read(`/proc/${pid}/comm`)?.trim() ?? "?";
+}
+
+/** The process that has the socket of this inode open. */
+export function socketOwner(inode: string): number | undefined {
+  return pids().find((pid) => descriptorsOf(pid).includes(`socket:[${inode}]`));
+}
+
+function descriptorsOf(pid: number): readonly string[] {
+  try {
+    return readdirSync(`/proc/${pid}/fd`).map((fd) => readLink(`/proc/${pid}/fd/${fd}`));
+  } catch {
+    return [];
+  }
+}
+
 /** The inode of one of a process's namespaces: equal for two processes that share it. */
 export function namespaceOf(pid: number | "self", kind: "net" | "mnt" | "pid" | "uts" | "ipc"): number | undefined {
-  try {
-    return Number(/\[(\d+)\]/.exec(readlinkSync(`/proc/${pid}/ns/${kind}`))?.[1]);
-  } catch {
-    return undefined;
-  }
+  const inode = /\[(\d+)\]/.exec(readLink(`/proc/${pid}/ns/${kind}`))?.[1];
+  return inode === undefined ? undefined : Number(inode);
 }
 
 /** The path of the file that `path` is in the process's eyes, as device and inode. */
@@ -93,6 +108,14 @@ function readStat(pid: number): { readonly dead: boolean; readonly startTime: nu
   // The second field is the name in parentheses, which may hold anything, also parentheses: count from the last one.
   const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
   return { dead: fields[0] === "Z" || fields[0] === "X", startTime: Number(fields[19]) };
+}
+
+function readLink(path: string): string {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return "";
+  }
 }
 
 // A process may go away between any two looks, also within one: ESRCH.
