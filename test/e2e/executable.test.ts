@@ -76,19 +76,16 @@ describe("the caller's folder", () => {
     expect((await readdir(trap)).sort()).toEqual(Object.keys(TRAPS).sort());
   });
 
-  test.each([[TSNET, "version"], ...pluginNames.map((plugin) => [`${PLUGINS}/${plugin}`])])(
-    "%s %s does not so much as look at a file there",
-    async (...argv) => {
-      const trace = `${folder}/trace`;
-      const given = argv.filter((argument) => argument !== undefined);
-      await inTrap(["strace", "-f", "-o", trace, "-e", "trace=%file,!getcwd", ...given], { CNI_COMMAND: "VERSION" });
+  test.each(["tsnet", ...pluginNames])("%s does not so much as look at a file there", async (name) => {
+    const program = name === "tsnet" ? [TSNET, "version"] : [`${PLUGINS}/${name}`];
+    const trace = `${folder}/trace-${name}`;
+    await inTrap(["strace", "-f", "-o", trace, "-e", "trace=%file", ...program], { CNI_COMMAND: "VERSION" });
 
-      const lines = (await Bun.file(trace).text()).split("\n");
-      expect(lines.length).toBeGreaterThan(10);
-      // A path from here: one that does not begin with a slash, or that begins with this folder's name.
-      expect(lines.filter((line) => /"[^"/][^"]*"/.test(line) || line.includes(trap))).toEqual([]);
-    },
-  );
+    const calls = (await Bun.file(trace).text()).split("\n").filter((line) => !/execve\(|getcwd\(/.test(line));
+    expect(calls.length).toBeGreaterThan(10);
+    // A path from here: one that does not begin with a slash, or that begins with this folder's name.
+    expect(calls.filter((line) => /"[^"/][^"]*"/.test(line) || line.includes(trap))).toEqual([]);
+  });
 });
 
 describe("the name that it is called by", () => {
@@ -113,7 +110,9 @@ describe("the name that it is called by", () => {
   });
 
   test("a plugin found in PATH, called by its bare name, is that plugin", async () => {
-    const { stdout } = await call(["sh", "-c", "exec loopback"], { env: { PATH: PLUGINS, CNI_COMMAND: "VERSION" } });
+    const { stdout } = await call(["sh", "-c", "exec loopback"], {
+      env: { PATH: `${PLUGINS}:${process.env.PATH}`, CNI_COMMAND: "VERSION" },
+    });
 
     expect(JSON.parse(stdout)).toEqual(VERSION_ANSWER);
   });
