@@ -73,7 +73,7 @@ function judge(said: string, place: Place, { saved }: IptablesFailure): Verdict 
   const target = /^.*(?:Chain '(.+)' does not exist|Couldn't load target `(.+)')/.exec(said);
   if (target !== null) return { code: "not-found", reason: `there is no chain ${target[1] ?? target[2]}` };
   if (/unable to initialize table|Table does not exist|table name .* invalid/.test(said)) {
-    return { code: "kernel-lacks", reason: "the kernel has no such table" };
+    return { code: "kernel-lacks", reason: "the table cannot be opened: the kernel lacks it, or we are not root" };
   }
   if (/\b(?:RULE|CHAIN|TABLE)_\w+ failed/.test(said)) return refused;
   if (/line \d+ failed$/.test(said)) return silent(place, saved);

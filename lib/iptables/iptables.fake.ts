@@ -164,7 +164,7 @@ function dumpOf(host: Tables, whole: boolean): string {
     const shown = [...chains].filter(([, { builtIn, rules }]) => whole || !builtIn || rules.length > 0).sort(byName);
     if (shown.length === 0) continue;
     const heads = shown.map(([name, chain]) => `:${name} ${chain.builtIn ? "ACCEPT" : "-"}`);
-    const rules = shown.flatMap(([name, chain]) => chain.rules.map(({ text }) => `-A ${name} ${text}`));
+    const rules = shown.flatMap(([name, chain]) => chain.rules.map(({ text }) => `-A ${name} ${text}`.trimEnd()));
     text += `${[`*${table}`, ...heads, ...rules, "COMMIT"].join("\n")}\n`;
   }
   return text;
