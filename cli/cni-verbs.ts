@@ -4,11 +4,8 @@
  * @module
  */
 import type { Attachment, ValidAttachment } from "../lib/cni/types.ts";
-import { parseResult } from "../lib/cni/versions.ts";
 import { isTsnetError, messageOf } from "../lib/errors.ts";
 import { warn } from "../lib/log.ts";
-import { formatAddress } from "../lib/net/address.ts";
-import { formatCidr } from "../lib/net/cidr.ts";
 import { linkGet } from "../lib/netlink/link.ts";
 import { RtSocket } from "../lib/netlink/socket.ts";
 import type { CachedAttachment } from "../lib/runtime/cache.ts";
@@ -18,7 +15,8 @@ import type { RuntimeCall } from "../lib/runtime/request.ts";
 import { Runtime } from "../lib/runtime/runtime.ts";
 import { openNetns } from "../lib/sys/netns.ts";
 import { type CniOptions, callOf, confDirOf, pluginDirsOf } from "./cni-options.ts";
-import { formatOf, printJson, printRows, usageError } from "./output.ts";
+import { printAttachments, printResult } from "./cni-tables.ts";
+import { formatOf, printRows, usageError } from "./output.ts";
 
 export interface GcOptions extends CniOptions {
   readonly keep?: readonly string[];
@@ -28,8 +26,7 @@ export interface GcOptions extends CniOptions {
 export async function add(network: string, netns: string, options: CniOptions): Promise<void> {
   const call = callOf(netns, options, process.env);
   const result = await addOrUndo(runtimeOf(options), networkOf(network, options), call);
-  if (formatOf(options) === "json") printJson(result);
-  else printResult(result);
+  printResult(formatOf(options), result);
 }
 
 export async function del(network: string, netns: string | undefined, options: CniOptions): Promise<void> {
@@ -38,14 +35,16 @@ export async function del(network: string, netns: string | undefined, options: C
   const list = networkOrCached(network, options, runtime.attachments(), call);
   const cached = runtime.attachments(list.name).find((entry) => isOf(entry, call));
   await runtime.delList(list, call.netns === "" && cached !== undefined ? { ...call, netns: cached.netns } : call);
-  report(options, [{ network: list.name, ...attachmentOf(call), state: "deleted" }]);
+  printAttachments(formatOf(options), [{ network: list.name, ...attachmentOf(call), state: "deleted" }]);
 }
 
 export async function check(network: string, netns: string, options: CniOptions): Promise<void> {
   const call = callOf(netns, options, process.env);
   const list = networkOf(network, options);
   await runtimeOf(options).checkList(list, call);
-  report(options, [{ network: list.name, ...attachmentOf(call), state: list.disableCheck ? "not checked" : "ok" }]);
+  printAttachments(formatOf(options), [
+    { network: list.name, ...attachmentOf(call), state: list.disableCheck ? "not checked" : "ok" },
+  ]);
 }
 
 export async function gc(network: string, _netns: string | undefined, options: GcOptions): Promise<void> {
@@ -54,8 +53,8 @@ export async function gc(network: string, _netns: string | undefined, options: G
   const list = networkOf(network, options);
   const before = runtime.attachments(list.name);
   const deleted = await runtime.gcList(list, named ?? before.filter(({ netns }) => isNetns(netns)).map(validOf));
-  report(
-    options,
+  printAttachments(
+    formatOf(options),
     before.map((entry) => ({
       network: list.name,
       ...attachmentOf(entry),
@@ -168,29 +167,4 @@ function isOf(one: Named, other: Named): boolean {
 
 function attachmentOf({ containerId, ifname }: Named): Named {
   return { containerId, ifname };
-}
-
-function report(options: CniOptions, rows: readonly (Attachment & { readonly state: string })[]): void {
-  printRows(formatOf(options), rows, [
-    { title: "NETWORK", cell: (row) => row.network },
-    { title: "CONTAINER", cell: (row) => row.containerId },
-    { title: "INTERFACE", cell: (row) => row.ifname },
-    { title: "STATE", cell: (row) => row.state },
-  ]);
-}
-
-/** One line an address; an interface of the container without any has a line of its own. */
-function printResult(json: JsonObject): void {
-  const { interfaces, ips } = parseResult(json, String(json.cniVersion));
-  const bare = interfaces.filter(({ sandbox }, at) => (sandbox ?? "") !== "" && !ips.some((ip) => ip.interface === at));
-  const rows = [
-    ...ips.map((ip) => ({ ...interfaces[ip.interface ?? -1], address: formatCidr(ip.address), gateway: ip.gateway })),
-    ...bare.map((each) => ({ ...each, address: "-", gateway: undefined })),
-  ];
-  printRows("table", rows, [
-    { title: "INTERFACE", cell: (row) => row.name ?? "-" },
-    { title: "ADDRESS", cell: (row) => row.address },
-    { title: "GATEWAY", cell: (row) => (row.gateway === undefined ? "-" : formatAddress(row.gateway)) },
-    { title: "MAC", cell: (row) => row.mac ?? "-" },
-  ]);
 }

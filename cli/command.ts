@@ -31,6 +31,7 @@ Example:
 /** Runs `tsnet ARGV...` and returns the exit code: the one that the subcommand set, else 0, 1 or 2. */
 export async function runCommand(argv: readonly string[]): Promise<number> {
   const [first] = argv;
+  if (first === "help") return runCommand([...argv.slice(1), "--help"]);
   if (first === "-V" || first === "--version") return runCommand(["version", ...argv.slice(1)]);
   const program = newProgram();
   try {

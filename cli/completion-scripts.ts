@@ -4,7 +4,28 @@
  *
  * @module
  */
-import type { CommandWords, OptionWords, Word } from "./completion.ts";
+/** A command, as a shell has to know it. */
+export interface CommandWords {
+  /** The words before: `cni add`; empty for tsnet itself. */
+  readonly path: string;
+  readonly subcommands: readonly Word[];
+  readonly options: readonly OptionWords[];
+  /** What its argument may be, where that is a fixed choice. */
+  readonly values: readonly string[];
+}
+
+export interface Word {
+  readonly name: string;
+  readonly description: string;
+}
+
+export interface OptionWords {
+  /** `-o` and `--output`, as far as there are both. */
+  readonly flags: readonly string[];
+  readonly description: string;
+  readonly takesValue: boolean;
+  readonly choices: readonly string[];
+}
 
 /** For bash 4 and later. */
 export function bashScript(commands: readonly CommandWords[]): string {

@@ -6,31 +6,8 @@
  * @module
  */
 import { Argument, type Command } from "commander";
-import { bashScript, fishScript, zshScript } from "./completion-scripts.ts";
+import { bashScript, type CommandWords, fishScript, zshScript } from "./completion-scripts.ts";
 import { printLine } from "./output.ts";
-
-/** A command, as a shell has to know it. */
-export interface CommandWords {
-  /** The words before: `cni add`; empty for tsnet itself. */
-  readonly path: string;
-  readonly subcommands: readonly Word[];
-  readonly options: readonly OptionWords[];
-  /** What its argument may be, where that is a fixed choice. */
-  readonly values: readonly string[];
-}
-
-export interface Word {
-  readonly name: string;
-  readonly description: string;
-}
-
-export interface OptionWords {
-  /** `-o` and `--output`, as far as there are both. */
-  readonly flags: readonly string[];
-  readonly description: string;
-  readonly takesValue: boolean;
-  readonly choices: readonly string[];
-}
 
 const scripts = { bash: bashScript, zsh: zshScript, fish: fishScript } as const;
 

@@ -94,11 +94,6 @@ export function uninstall(binDir: string): readonly Change[] {
   return changes;
 }
 
-/** Whether an installation is recorded for `binDir`. */
-export function isInstalled(binDir: string): boolean {
-  return exists(recordOf(binDir));
-}
-
 function placeExecutable(
   { binDir, names, executable }: Wanted,
   before: InstallRecord | undefined,

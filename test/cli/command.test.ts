@@ -44,6 +44,12 @@ test.each([[[]], [["cni"]], [["network"]]])("%j without a command shows help and
   expect(stderr).toContain("Usage: tsnet");
 });
 
+test("help may be asked for by word", async () => {
+  const asked = await tsnet(["help", "cni", "add"]);
+  expect(asked).toEqual(await tsnet(["cni", "add", "--help"]));
+  expect(asked).toMatchObject({ exitCode: 0, stderr: "" });
+});
+
 test("every command has help with an example", async () => {
   const commands = ["", "version", "completion", "install", "network", "network reload", "cni"].concat(
     ["add", "del", "check", "gc", "status"].map((verb) => `cni ${verb}`),
