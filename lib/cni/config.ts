@@ -107,8 +107,14 @@ function parsedIn<T>(object: ConfigObject, key: string, parse: (text: string) =>
   }
 }
 
+/** One that names no interface would have GC take a living container's: refused rather than guessed at. */
 function parseAttachment(attachment: ConfigObject): ValidAttachment {
-  return { containerID: attachment.string("containerID") ?? "", ifname: attachment.string("ifname") ?? "" };
+  const containerID = attachment.string("containerID");
+  const ifname = attachment.string("ifname");
+  if (!containerID || !ifname) {
+    throw new TsnetError(`${attachment.at} needs containerID and ifname`, { code: "invalid", op: "read config" });
+  }
+  return { containerID, ifname };
 }
 
 /** Readers over a parsed object. Of keys that differ only in case the last one counts, as in Go. */

@@ -23,7 +23,7 @@ export async function serve(plugin: Plugin, versions: readonly string[]): Promis
   try {
     const env = parseEnv(process.env);
     command = env.command;
-    const stdin = readStdin();
+    const stdin = readInput();
     const raw = parseJsonObject(stdin, "the network config");
     version = versionOf(raw);
     await answer(plugin, callOf(env, stdin, parseConfig(raw, env, versions)));
@@ -31,6 +31,14 @@ export async function serve(plugin: Plugin, versions: readonly string[]): Promis
   } catch (error) {
     writeStdout(`${JSON.stringify(toCniError(error, version, command), null, 4)}\n`);
     return 1;
+  }
+}
+
+function readInput(): string {
+  try {
+    return readStdin();
+  } catch (cause) {
+    throw new TsnetError(`error reading from stdin: ${messageOf(cause)}`, { code: "io", cause });
   }
 }
 

@@ -13,9 +13,6 @@ import { addressIn, cidrIn, objectOf, parseDns, parseJsonObject } from "./config
 import { CNI_VERSIONS, isAtLeast } from "./supported.ts";
 import type { CniDns, CniInterface, CniIp, CniResult, CniRoute, ConfigObject } from "./types.ts";
 
-/** A result that says nothing. */
-export const EMPTY_RESULT: CniResult = { interfaces: [], ips: [], routes: [], dns: {} };
-
 /**
  * The result as the object to print in `version`.
  *

@@ -40,6 +40,12 @@ describe("a network config", () => {
     expect(conf({ name: "front" }).validAttachments).toBeUndefined();
   });
 
+  it("with a valid attachment that lacks its interface is refused, for GC would take a living one", () => {
+    expect(() => conf({ name: "front", "cni.dev/valid-attachments": [{ containerID: "web" }] })).toThrow(
+      coded("invalid", "cni.dev/valid-attachments[0] needs containerID and ifname"),
+    );
+  });
+
   it("has a name that can be a file's", () => {
     expect(() => conf({})).toThrow(coded("invalid", "missing network name"));
     expect(() => conf({ name: "../x" })).toThrow(coded("invalid", "invalid characters found in network name"));

@@ -159,6 +159,14 @@ describe("a plugin's process", () => {
     expect(wasCalled(stderr)).toMatchObject({ prevResult: { interfaces: [{ name: "x" }] } });
   });
 
+  it("has a number for a standard input that cannot be read", async () => {
+    const { stdout, exitCode } = await run("sh", ["-c", '"$0" "$1" </', process.execPath, FILE], {
+      env: { PATH: process.env.PATH, CNI_COMMAND: "ADD", ...ENV },
+    });
+    expect(exitCode).toBe(1);
+    expect(JSON.parse(stdout)).toMatchObject({ code: 5, msg: expect.stringContaining("error reading from stdin") });
+  });
+
   it("does DEL without a prevResult that cannot be read", async () => {
     const { exitCode, stderr } = await call("DEL", conf("1.0.0", { prevResult: { ips: 5 } }));
     expect(exitCode).toBe(0);
