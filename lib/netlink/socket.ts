@@ -65,6 +65,7 @@ const DUMP_TRIES = 20;
 /** A netlink conversation with the kernel about one network namespace. */
 export class RtSocket {
   readonly #fd: number;
+  readonly #buffer = Buffer.allocUnsafe(RECEIVE_BYTES);
   #sequence = 0;
   #open = true;
 
@@ -150,9 +151,8 @@ export class RtSocket {
   #receive(sequence: number, what: string, onPayload: (payload: Buffer) => void): boolean {
     let whole = true;
     for (;;) {
-      const buffer = Buffer.allocUnsafe(RECEIVE_BYTES);
-      const length = receive(this.#fd, buffer);
-      let rest = buffer.subarray(0, length);
+      const length = receive(this.#fd, this.#buffer);
+      let rest = this.#buffer.subarray(0, length);
       while (rest.length >= HEADER_LENGTH) {
         const message = splitMessage(rest);
         rest = rest.subarray((message.length + 3) & ~3);
@@ -163,7 +163,8 @@ export class RtSocket {
           throwIfError(message, what);
           return whole;
         }
-        onPayload(message.payload);
+        // A copy: the buffer serves the next datagram, too.
+        onPayload(Buffer.from(message.payload));
         if ((message.flags & NLM_F_MULTI) === 0) return whole;
       }
     }

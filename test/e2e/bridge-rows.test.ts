@@ -12,7 +12,7 @@ async function attach(id: string, conf: object): Promise<Record<string, unknown>
   return out.json as Record<string, unknown>;
 }
 
-const netnsOf = (id: string) => ({ id, netns: `/run/netns/${id}` });
+const netnsOf = (id: string): { id: string; netns: string } => ({ id, netns: `/run/netns/${id}` });
 
 async function check(id: string, conf: object, prevResult: object): Promise<string> {
   const out = await host.cni("CHECK", "bridge", { ...conf, prevResult }, netnsOf(id));
