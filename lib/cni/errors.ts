@@ -2,8 +2,7 @@
  * Errors on the wire: ours to CNI's numbers, and another plugin's back to ours.
  *
  * The only place that knows CNI's codes. Those below 100 are the specification's (1.1.0, section 5, "Error"); from
- * 100 on a plugin may use its own, which `docs/` lists for users. An error without a meaning of its own is 999, as
- * with the reference plugins.
+ * 100 on a plugin may use its own. An error without a meaning of its own is 999, as with the reference plugins.
  *
  * @module
  */

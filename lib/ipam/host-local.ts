@@ -59,6 +59,7 @@ export const hostLocal = {
     const keep = keepOf(valid);
     store.locked((held) => {
       const stale = held.reservations().filter((each) => isCollected(held, each, keep));
+      warnOfAbandoned(held, stale);
       releaseAll(stale, (each) => held.release(each));
     });
   },
@@ -111,6 +112,14 @@ function isCollected(view: StoreView, reservation: Reservation, keep: Keep): boo
     case "hand":
       return false;
   }
+}
+
+/** That containers did not give back what they had before a reboot is worth a line. */
+function warnOfAbandoned(view: StoreView, stale: readonly Reservation[]): void {
+  const abandoned = stale.filter((each) => view.holderOf(each).kind !== "nobody" && view.isFromBeforeBoot(each));
+  if (abandoned.length === 0) return;
+  const addresses = abandoned.map(({ address }) => formatAddress(address)).join(", ");
+  warn(`freeing what was held since before the boot: ${addresses}`);
 }
 
 function releaseAll(reservations: readonly Reservation[], release: (reservation: Reservation) => void): void {

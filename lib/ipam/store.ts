@@ -9,7 +9,7 @@
  *
  * @module
  */
-import { hasErrno } from "../errors.ts";
+import { hasErrno, isTsnetError } from "../errors.ts";
 import { type Address, formatAddress, parseAddress } from "../net/address.ts";
 import {
   createFile,
@@ -143,7 +143,7 @@ class Directory implements LockedStore {
     const reservation = { address, name: formatAddress(address) };
     const path = this.#path(reservation);
     if (!createFile(path, formatHolder(owner), 0o600)) return false;
-    setModifiedAt(path, this.#boot.stampedNow());
+    this.#stamp(path);
     this.#holders.delete(reservation.name);
     return true;
   }
@@ -151,7 +151,7 @@ class Directory implements LockedStore {
   takeOver(reservation: Reservation, owner: Owner): void {
     const path = this.#path(reservation);
     replaceFile(path, formatHolder(owner), 0o600);
-    setModifiedAt(path, this.#boot.stampedNow());
+    this.#stamp(path);
     this.#holders.delete(reservation.name);
   }
 
@@ -167,6 +167,15 @@ class Directory implements LockedStore {
   setLastReserved(set: number, address: Address): void {
     // Losing it to a crash loses one turn of the round, so it is not worth an fsync.
     overwriteFile(`${this.#directory}/${LAST_RESERVED}${set}`, formatAddress(address), 0o600);
+  }
+
+  /** A file system that keeps no such times is no reason to fail: the time of writing alone has to do there. */
+  #stamp(path: string): void {
+    try {
+      setModifiedAt(path, this.#boot.stampedNow());
+    } catch (error) {
+      if (!isTsnetError(error, "io")) throw error;
+    }
   }
 
   #path(reservation: Reservation): string {

@@ -5,7 +5,7 @@
  */
 import { delegate, findPlugin, isThisExecutable } from "../../lib/cni/delegate.ts";
 import type { CniCommand, CniResult, PluginCall } from "../../lib/cni/types.ts";
-import { parseResult } from "../../lib/cni/versions.ts";
+import { parseResultText } from "../../lib/cni/versions.ts";
 
 const OURS = "host-local";
 
@@ -17,7 +17,7 @@ export async function callIpam(
 ): Promise<CniResult | undefined> {
   if (type === OURS && isThisExecutable(findPlugin(type, call.path))) return callOurs(call, verb);
   const stdout = await delegate(verb, type, call);
-  return verb === "ADD" ? parseResult(JSON.parse(stdout), call.conf.cniVersion) : undefined;
+  return verb === "ADD" ? parseResultText(stdout, call.conf.cniVersion) : undefined;
 }
 
 async function callOurs(call: PluginCall, verb: CniCommand): Promise<CniResult | undefined> {

@@ -1,8 +1,10 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { parseJsonObject, parseNetConf } from "../../../lib/cni/config.ts";
+import { CNI_VERSIONS } from "../../../lib/cni/supported.ts";
 import type { CniCommand, PluginCall } from "../../../lib/cni/types.ts";
 import { encodeResult, parseResult } from "../../../lib/cni/versions.ts";
 import { hostLocal } from "../../../lib/ipam/host-local.ts";
@@ -117,6 +119,34 @@ describe("ADD", () => {
   ])("is refused before anything is reserved: %s", (message, ipam, given) => {
     expect(() => add(ipam, given)).toThrow(message);
     expect(readdirSync(dataDir)).toEqual([]);
+  });
+
+  it("of any ipam section gives an address or an error with a code", () => {
+    const text = fc.oneof(
+      fc.constantFrom("10.1.0.0/24", "10.1.0.9", "fd00::/64", "fd00::9", "", "10.1.0.0/33"),
+      fc.string(),
+    );
+    const range = fc.record({ subnet: text, rangeStart: text, rangeEnd: text, gateway: text }, { requiredKeys: [] });
+    const ipam = fc.record(
+      {
+        subnet: fc.oneof(text, fc.jsonValue()),
+        gateway: fc.oneof(text, fc.jsonValue()),
+        ranges: fc.oneof(fc.array(fc.array(range, { maxLength: 2 }), { maxLength: 3 }), fc.jsonValue()),
+        routes: fc.oneof(fc.array(fc.record({ dst: text, gw: text })), fc.jsonValue()),
+      },
+      { requiredKeys: [] },
+    );
+    const asked = fc.oneof(fc.array(text, { maxLength: 2 }), fc.jsonValue());
+    fc.assert(
+      fc.property(ipam, asked, fc.constantFrom(...CNI_VERSIONS), (section, wanted, version) => {
+        try {
+          add({ ...section, dataDir }, { version, conf: { runtimeConfig: { ips: wanted, ipRanges: null } } });
+          hostLocal.del(call("DEL", {}));
+        } catch (error) {
+          expect(error).toMatchObject({ name: "TsnetError" });
+        }
+      }),
+    );
   });
 
   it("below 0.3.0 gives one address of each family", () => {
