@@ -65,14 +65,14 @@ export async function gc(network: string, _netns: string | undefined, options: G
 
 export async function status(network: string, _netns: string | undefined, options: CniOptions): Promise<void> {
   const list = networkOf(network, options);
-  await runtimeOf(options).statusList(list);
-  const rows = [{ network: list.name, state: "ready" }];
+  const asked = await runtimeOf(options).statusList(list);
+  const rows = [{ network: list.name, state: asked ? "ready" : "unknown: STATUS needs cniVersion 1.1.0" }];
   printRows(
     formatOf(options),
     rows,
     [
       { title: "NETWORK", cell: (row) => row.network },
-      { title: "STATE", cell: (row) => row.state, style: () => "green" },
+      { title: "STATE", cell: (row) => row.state, style: () => (asked ? "green" : "yellow") },
     ],
     ([row]) => row,
   );
@@ -86,7 +86,9 @@ async function addOrUndo(runtime: Runtime, list: NetworkList, call: RuntimeCall)
   } catch (error) {
     const begun = !isTsnetError(error, "not-found", "environment", "busy");
     if (begun && !there) {
-      await runtime.delList(list, call).catch((left) => warn(`after the failed ADD: ${messageOf(left)}`));
+      await runtime.delList(list, call).catch((left) => {
+        if (messageOf(left) !== messageOf(error)) warn(`after the failed ADD: ${messageOf(left)}`);
+      });
     }
     throw error;
   }

@@ -7,7 +7,7 @@
  * @module
  */
 import { type Command, Option } from "commander";
-import { isTsnetError, messageOf, TsnetError } from "../lib/errors.ts";
+import { hasErrno, isTsnetError, messageOf, TsnetError } from "../lib/errors.ts";
 import { writeStderr, writeStdout } from "../lib/sys/stdio.ts";
 
 /** Exit codes of every command: 0 done, 1 failed, 2 called wrongly. */
@@ -101,7 +101,8 @@ export function usageError(message: string, way: string): TsnetError {
 /** Prints `error` as `tsnet: ...` on standard error, with its details if any, and returns the exit code for it. */
 export function reportError(error: unknown): number {
   const details = isTsnetError(error) && error.details !== undefined ? `\n${error.details.trimEnd()}` : "";
-  writeStderr(`${`tsnet: ${messageOf(error)}${details}`.replaceAll("\n", "\n  ")}\n`);
+  const root = hasErrno(error, "EACCES", "EPERM") && process.getuid?.() !== 0 ? " (run it as root)" : "";
+  writeStderr(`${`tsnet: ${messageOf(error)}${root}${details}`.replaceAll("\n", "\n  ")}\n`);
   return isTsnetError(error, "usage") ? EXIT.usage : EXIT.failed;
 }
 

@@ -134,10 +134,17 @@ export class Runtime {
     });
   }
 
-  /** STATUS: asks every plugin, and throws what the first says that is not ready. Below 1.1.0 there is none to ask. */
-  async statusList(list: NetworkList): Promise<void> {
-    if (!atLeast(list.cniVersion, "1.1.0")) return;
+  /**
+   * STATUS: asks every plugin, and throws what the first says that is not ready, or `not-found` for one that is
+   * missing.
+   *
+   * @returns false where the list's version is below 1.1.0, in which there is no such question.
+   */
+  async statusList(list: NetworkList): Promise<boolean> {
+    for (const plugin of list.plugins) this.#find(plugin);
+    if (!atLeast(list.cniVersion, "1.1.0")) return false;
     for (const plugin of list.plugins) await this.#call("STATUS", list, { plugin, stdin: configFor(list, plugin, {}) });
+    return true;
   }
 
   /** The cached attachments, those of one network if it is named. */

@@ -110,10 +110,11 @@ function attempt(op: string, path: string, work: () => void): void {
 }
 
 function failure(op: string, path: string, cause: unknown): TsnetError {
-  const denied = hasErrno(cause, "EACCES", "EPERM");
-  return new TsnetError(`cannot ${op} ${path}: ${messageOf(cause)}${denied ? " (are you root?)" : ""}`, {
-    code: denied ? "permission" : "io",
+  const errno = cause instanceof Error && "code" in cause ? String(cause.code) : undefined;
+  return new TsnetError(`cannot ${op} ${path}: ${messageOf(cause)}`, {
+    code: "io",
     op,
     cause,
+    ...(errno === undefined ? {} : { errno }),
   });
 }

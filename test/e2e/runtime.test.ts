@@ -189,19 +189,22 @@ describe("tsnet cni", () => {
 });
 
 describe("tsnet network reload", () => {
+  /** The host as it is, less connections: their clocks run. */
+  const rules = async () => (await host.snapshot()).replace(/^# conntrack\n[^#]*/m, "");
+
   it.each(["iptables", "nftables"])("containers row 7: puts back what a flush took, with %s", async (backend) => {
     await network();
     await host.ok(["sed", "-i", `s/"bridge":"br0"/&,"ipMasq":true,"ipMasqBackend":"${backend}"/`, LIST]);
     await host.addNetns("a");
     await done(["cni", "add", "net1", "a"]);
-    const before = await host.snapshot();
+    const before = await rules();
     expect(before).toContain("10.11.0.2");
     await host.sh("nft flush ruleset; iptables-legacy -t nat -F 2>/dev/null || true");
-    expect(await host.snapshot()).not.toBe(before);
+    expect(await rules()).not.toBe(before);
     expect(await done(["network", "reload"])).toBe("the rules of running containers are in place\n");
-    expect(await host.snapshot()).toBe(before);
+    expect(await rules()).toBe(before);
     await done(["network", "reload"]);
-    expect(await host.snapshot()).toBe(before);
+    expect(await rules()).toBe(before);
   });
 });
 

@@ -245,15 +245,20 @@ test("below 1.1.0 GC deletes from the cache alone, and STATUS asks nobody", asyn
   await runtime().addList(old, call);
   calls = [];
   await runtime().gcList(old, []);
-  await runtime().statusList(old);
+  expect(await runtime().statusList(old)).toBe(false);
   expect(calls.map(({ what }) => what)).toEqual(["portmap DEL", "bridge DEL"]);
 });
 
 test("STATUS throws what the first plugin says that is not ready", async () => {
-  await runtime().statusList(list());
+  expect(await runtime().statusList(list())).toBe(true);
   expect(calls.map(({ what }) => what)).toEqual(["bridge STATUS", "portmap STATUS"]);
   answers["bridge STATUS"] = { exitCode: 1, stdout: { code: 50, msg: "no addresses left" } };
   await expect(runtime().statusList(list())).rejects.toMatchObject({ cniCode: 50 });
+});
+
+test("STATUS says that a plugin is missing, whatever the version", async () => {
+  const wanted = list({ cniVersion: "0.4.0" }, [{ type: "absent" }]);
+  await expect(runtime().statusList(wanted)).rejects.toMatchObject({ code: "not-found" });
 });
 
 test("containers row 31: GC waits for running ADDs, and an ADD for a running GC", async () => {
