@@ -8,6 +8,7 @@
  */
 import type { CniResult, Plugin, PluginCall } from "../../lib/cni/types.ts";
 import { messageOf, TsnetError } from "../../lib/errors.ts";
+import { Undo } from "../../lib/undo.ts";
 import { hasMappings } from "./config.ts";
 
 export const plugin: Plugin = {
@@ -17,7 +18,16 @@ export const plugin: Plugin = {
     const result = previousResult(call, "must be called as chained plugin");
     if (!hasMappings(call)) return result;
     const { wish, firewall } = await prepare(call, result);
-    if (wish !== undefined) await firewall.attach(call.attachment, { publish: wish });
+    if (wish === undefined) return result;
+    await firewall.attach(call.attachment, { publish: wish });
+    try {
+      const { allowHairpin } = await import("./hairpin.ts");
+      await allowHairpin(result, wish);
+    } catch (error) {
+      const undo = new Undo();
+      undo.add("the published ports", () => firewall.detach(call.attachment, ["publish"]));
+      throw await undo.unwind(error);
+    }
     return result;
   },
 

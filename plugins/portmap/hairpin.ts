@@ -1,0 +1,34 @@
+/**
+ * A container that reaches itself by its own published port.
+ *
+ * Where the bridge hands its frames to the packet filter (br_netfilter), a redirected frame does not come back by
+ * way of the host's routing: the bridge sends it out itself, and to the port that it came in by only in hairpin
+ * mode. Where it does not, nothing is needed, and nothing is loaded.
+ *
+ * @module
+ */
+import type { CniResult } from "../../lib/cni/types.ts";
+import type { PublishWish } from "../../lib/firewall/types.ts";
+import { readSysctl } from "../../lib/sys/files.ts";
+
+/** Puts the container's port of the bridge into hairpin mode where its published ports need it. */
+export async function allowHairpin(result: CniResult, { snat, addresses }: PublishWish): Promise<void> {
+  const filtered = addresses.some(({ address }) => {
+    const key = address.family === 4 ? "bridge-nf-call-iptables" : "bridge-nf-call-ip6tables";
+    return readSysctl(`net/bridge/${key}`) === "1";
+  });
+  if (!snat || !filtered) return;
+  const [{ RtSocket }, { linkGet }, { portOf, portSet }] = await Promise.all([
+    import("../../lib/netlink/socket.ts"),
+    import("../../lib/netlink/link.ts"),
+    import("../../lib/netlink/port.ts"),
+  ]);
+  using socket = RtSocket.open();
+  for (const { name, sandbox } of result.interfaces) {
+    if ((sandbox ?? "") !== "") continue;
+    const link = linkGet(socket, name);
+    // The bridge itself is of the list, too.
+    if (link?.kind !== "veth" || link.master === undefined || portOf(link).hairpin) continue;
+    portSet(socket, link.index, { hairpin: true });
+  }
+}
