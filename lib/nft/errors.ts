@@ -13,14 +13,15 @@ type Verdict = { readonly code: ErrorCode; readonly reason: string };
 
 /** The error for a failed `nft` that was given `text` and wrote `stderr`. Of several complaints the first counts. */
 export function nftFailure(text: string, stderr: string): TsnetError {
-  const found = /^(?:\/dev\/stdin:(\d+):(\d+)-(\d+): )?Error: (.*)$/m.exec(stderr);
-  const said = found?.[4] ?? stderr.trim();
-  const line = text.split("\n")[Number(found?.[1] ?? 1) - 1] ?? "";
-  // Columns count bytes, from 1.
-  const place =
-    found?.[1] === undefined ? undefined : new Place(line, Number(found[2] ?? 1) - 1, Number(found[3] ?? 1));
+  const found = /^(?:\/dev\/stdin:(\d+):(\d+)-(\d+): |internal:\S+ )?Error: (.*)$/m.exec(stderr);
+  const [, number, start, end, said = stderr.trim()] = found ?? [];
+  const lines = text.trimEnd().split("\n");
+  // Without a place only a single verb can be meant.
+  const line = number === undefined ? (lines.length === 1 ? (lines[0] ?? "") : "") : (lines[Number(number) - 1] ?? "");
+  const place = number === undefined ? undefined : new Place(line, Number(start) - 1, Number(end));
   const { code, reason } = judge(said, line, place);
-  return new TsnetError(`nft: ${shorten(line)}: ${reason}`, { code, op: "nft", details: stderr.trim() });
+  const verb = line === "" ? "" : ` ${shorten(line)}:`;
+  return new TsnetError(`nft:${verb} ${reason}`, { code, op: "nft", details: stderr.trim() });
 }
 
 /** The part of a verb that nft points at. */
@@ -31,6 +32,7 @@ class Place {
   readonly before: string;
 
   constructor(line: string, start: number, end: number) {
+    // Columns count bytes, from 1.
     const bytes = Buffer.from(line);
     this.text = bytes.toString("utf8", start, end).trim();
     this.before = bytes.toString("utf8", 0, start);

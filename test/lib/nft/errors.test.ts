@@ -41,6 +41,13 @@ test.each([
     /^nft: add rule inet t c frobnicate: syntax error, unexpected newline/,
   ],
   [
+    "a complaint without a place, which does not blame the first verb",
+    `${RULE}dnat to th dport map @m`,
+    "internal:0:0-0: Error: conflicting protocols specified: inet-service vs. th",
+    "program",
+    /^nft: conflicting protocols specified: inet-service vs. th$/,
+  ],
+  [
     "not being root",
     "add table inet t",
     "/dev/stdin:1:1-16: Error: Could not process rule: Operation not permitted",
