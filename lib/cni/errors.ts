@@ -7,7 +7,7 @@
  * @module
  */
 import { type ErrorCode, isTsnetError, messageOf, TsnetError } from "../errors.ts";
-import { objectOf } from "./config.ts";
+import { objectOf } from "./object.ts";
 import type { CniCommand } from "./types.ts";
 
 /** An error as a plugin prints it. */

@@ -9,7 +9,8 @@
 import { TsnetError } from "../errors.ts";
 import { type Address, formatAddress } from "../net/address.ts";
 import { type Cidr, formatCidr } from "../net/cidr.ts";
-import { addressIn, cidrIn, objectOf, parseDns, parseJsonObject } from "./config.ts";
+import { parseDns } from "./config.ts";
+import { addressIn, cidrIn, objectOf, parseJsonObject } from "./object.ts";
 import { CNI_VERSIONS, isAtLeast } from "./supported.ts";
 import type { CniDns, CniInterface, CniIp, CniResult, CniRoute, ConfigObject } from "./types.ts";
 

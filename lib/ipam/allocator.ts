@@ -10,8 +10,9 @@ import { isTsnetError, messageOf, TsnetError } from "../errors.ts";
 import { type Address, formatAddress, sameAddress } from "../net/address.ts";
 import type { Cidr } from "../net/cidr.ts";
 import { describeHolder, isHeldBy, isHeldByContainer, type Owner } from "./holder.ts";
-import { addressesAfter, formatRangeSet, type Range, type RangeSet, rangeFor, sizeOf } from "./range.ts";
-import type { LockedStore, Reservation, StoreView } from "./store.ts";
+import { describe, exhausted, gatewaysOf, isAbandoned, isOneOf, within } from "./pool.ts";
+import { addressesAfter, formatRangeSet, type RangeSet, rangeFor } from "./range.ts";
+import type { LockedStore, Reservation } from "./store.ts";
 
 /** What one ADD wants. */
 export interface Wish {
@@ -42,22 +43,6 @@ export function allocate(store: LockedStore, wish: Wish, warn: (message: string)
   } catch (error) {
     round.takeBack();
     throw error;
-  }
-}
-
-/**
- * Finds out whether an ADD would find an address in each set.
- *
- * @throws TsnetError `exhausted`, with who holds what in its details.
- */
-export function checkNotExhausted(view: StoreView, sets: readonly RangeSet[]): void {
-  const reservations = view.reservations();
-  for (const set of sets) {
-    const gateways = gatewaysOf(sets).filter((gateway) => rangeFor(set, gateway) !== undefined);
-    const taken = within(set, reservations).filter(({ address }) => !isOneOf(gateways, address));
-    if (BigInt(taken.length + gateways.length) < sizeOf(set)) continue;
-    if (taken.some((each) => view.holderOf(each).kind === "nobody" || isAbandoned(view, each))) continue;
-    throw exhausted(view, set, taken);
   }
 }
 
@@ -206,43 +191,6 @@ class Round {
     const holder = this.#store.holderOf(reservation);
     return isHeldBy(holder, this.#owner) || isHeldByContainer(holder, this.#owner);
   }
-}
-
-/** In a message there is room for a /24, not for a /16. */
-const MAX_LISTED = 256;
-
-function exhausted(view: StoreView, set: RangeSet, taken: readonly Reservation[]): TsnetError {
-  const lines = taken.slice(0, MAX_LISTED).map((reservation) => describe(view, reservation));
-  if (taken.length > MAX_LISTED) lines.push(`and ${taken.length - MAX_LISTED} more`);
-  return new TsnetError(`no IP addresses available in range set: ${formatRangeSet(set)}`, {
-    code: "exhausted",
-    op: "allocate",
-    details: lines.join("\n"),
-  });
-}
-
-function describe(view: StoreView, reservation: Reservation): string {
-  return `${formatAddress(reservation.address)} is held by ${describeHolder(view.holderOf(reservation))}`;
-}
-
-/** Held by a container of an earlier boot. What a hand wrote stays: it may stand for a printer. */
-function isAbandoned(view: StoreView, reservation: Reservation): boolean {
-  const { kind } = view.holderOf(reservation);
-  return (kind === "attachment" || kind === "container") && view.isFromBeforeBoot(reservation);
-}
-
-function within(set: RangeSet, reservations: readonly Reservation[]): readonly Reservation[] {
-  return reservations.filter(({ address }) => rangeFor(set, address) !== undefined);
-}
-
-/** Every gateway of the config: with a subnet split into sets, one set's gateway lies in another's range. */
-function gatewaysOf(sets: readonly RangeSet[]): readonly Address[] {
-  const gateways = sets.flat().map((range: Range) => range.gateway);
-  return gateways.filter((gateway, i) => gateways.findIndex((each) => sameAddress(each, gateway)) === i);
-}
-
-function isOneOf(addresses: readonly Address[], address: Address): boolean {
-  return addresses.some((each) => sameAddress(each, address));
 }
 
 function allocationOf(set: RangeSet, address: Address): Allocation {

@@ -4,15 +4,15 @@
  * @module
  */
 import { parseCniArgs } from "../cni/args.ts";
-import { addressIn, cidrIn, objectAt } from "../cni/config.ts";
+import { addressIn, cidrIn, objectAt } from "../cni/object.ts";
 import { CNI_VERSIONS, isAtLeast } from "../cni/supported.ts";
 import type { CniRoute, ConfigObject, PluginCall } from "../cni/types.ts";
 import { parseRoute } from "../cni/versions.ts";
 import { messageOf, TsnetError } from "../errors.ts";
 import { type Address, parseAddress } from "../net/address.ts";
 import { parseCidr } from "../net/cidr.ts";
+import { DEFAULT_DATA_DIR } from "./disk.ts";
 import { buildRangeSets, type RangeSet, type RangeSpec } from "./range.ts";
-import { DEFAULT_DATA_DIR } from "./store.ts";
 
 /** Everything that ADD needs. */
 export interface IpamConfig {

@@ -11,12 +11,14 @@ import { joinErrors, TsnetError } from "../errors.ts";
 import { warn } from "../log.ts";
 import { formatAddress, sameAddress } from "../net/address.ts";
 import { readIfThere } from "../sys/files.ts";
-import { allocate, checkNotExhausted } from "./allocator.ts";
+import { allocate } from "./allocator.ts";
 import { dataDirOf, parseIpamConfig, parseRangeSets } from "./config.ts";
+import { diskStore } from "./disk.ts";
 import { isHeldBy, isHeldByContainer } from "./holder.ts";
+import { checkNotExhausted } from "./pool.ts";
 import { rangeFor } from "./range.ts";
 import { parseResolvConf } from "./resolv-conf.ts";
-import { diskStore, type Reservation, type Store, type StoreView } from "./store.ts";
+import type { Reservation, Store, StoreView } from "./store.ts";
 
 /** The verbs of host-local. Each throws TsnetError and leaves nothing half-done. */
 export const hostLocal = {

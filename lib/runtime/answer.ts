@@ -3,8 +3,9 @@
  *
  * @module
  */
-import { parseJsonObject } from "../cni/config.ts";
+
 import { fromCniError, PluginError } from "../cni/errors.ts";
+import { parseJsonObject } from "../cni/object.ts";
 import { encodeResult, parseResult } from "../cni/versions.ts";
 import type { RunResult } from "../sys/run.ts";
 import type { JsonObject, ListedPlugin, NetworkList } from "./list.ts";

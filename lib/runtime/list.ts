@@ -8,8 +8,9 @@
  *
  * @module
  */
-import { objectOf, parseJsonObject } from "../cni/config.ts";
+
 import { checkNetworkName } from "../cni/names.ts";
+import { objectOf, parseJsonObject } from "../cni/object.ts";
 import { NEWEST_VERSION } from "../cni/supported.ts";
 import { TsnetError } from "../errors.ts";
 import { atLeast, isVersion } from "./version.ts";

@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { parseJsonObject } from "../cni/config.ts";
+import { parseJsonObject } from "../cni/object.ts";
 import { messageOf, TsnetError } from "../errors.ts";
 import { namesIn, readIfThere } from "../sys/files.ts";
 import { listOfPlugin, type NetworkList, parseNetworkList, parsePlugin } from "./list.ts";

@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { addressIn, cidrIn, parseJsonObject, parseNetConf } from "../../../lib/cni/config.ts";
+import { parseNetConf } from "../../../lib/cni/config.ts";
+import { addressIn, cidrIn, parseJsonObject } from "../../../lib/cni/object.ts";
 import { formatAddress } from "../../../lib/net/address.ts";
 
 const parse = (text: string) => parseJsonObject(text, "the network config");

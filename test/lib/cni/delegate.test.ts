@@ -2,8 +2,9 @@ import { chmodSync, linkSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, write
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { parseJsonObject, parseNetConf } from "../../../lib/cni/config.ts";
+import { parseNetConf } from "../../../lib/cni/config.ts";
 import { delegate, findPlugin, isThisExecutable } from "../../../lib/cni/delegate.ts";
+import { parseJsonObject } from "../../../lib/cni/object.ts";
 import type { PluginCall } from "../../../lib/cni/types.ts";
 
 let directory = "";

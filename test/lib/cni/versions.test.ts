@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { parseJsonObject } from "../../../lib/cni/config.ts";
+import { parseJsonObject } from "../../../lib/cni/object.ts";
 import { CNI_VERSIONS, isAtLeast } from "../../../lib/cni/supported.ts";
 import type { CniInterface, CniIp, CniResult, CniRoute } from "../../../lib/cni/types.ts";
 import { encodeResult, parsePrevResult, parseResult, parseResultText } from "../../../lib/cni/versions.ts";

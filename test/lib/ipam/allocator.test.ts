@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { allocate, checkNotExhausted } from "../../../lib/ipam/allocator.ts";
+import { allocate } from "../../../lib/ipam/allocator.ts";
+import { checkNotExhausted } from "../../../lib/ipam/pool.ts";
 import { buildRangeSets, type RangeSet, type RangeSpec, rangeFor } from "../../../lib/ipam/range.ts";
 import { FakeStore } from "../../../lib/ipam/store.fake.ts";
 import { formatAddress, parseAddress, sameAddress } from "../../../lib/net/address.ts";

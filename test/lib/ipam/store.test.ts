@@ -12,8 +12,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { thisBoot } from "../../../lib/ipam/boot.ts";
+import { diskStore } from "../../../lib/ipam/disk.ts";
 import { FakeStore } from "../../../lib/ipam/store.fake.ts";
-import { diskStore } from "../../../lib/ipam/store.ts";
 import { parseAddress } from "../../../lib/net/address.ts";
 import { storeCases } from "./store.cases.ts";
 
