@@ -104,7 +104,7 @@ describe("host-local", () => {
     });
   });
 
-  it("cni row 1: collects by GC what no valid attachment has", async () => {
+  it("cni row 1, containers row 31: collects by GC what no valid attachment has", async () => {
     for (const id of many(4)) await ok("ADD", { id });
     await ok("GC");
     expect(addresses()).toHaveLength(4);
