@@ -78,6 +78,7 @@ export interface LinkSpec {
   readonly up?: boolean;
   readonly master?: number;
   readonly txQueueLength?: number;
+  readonly group?: number;
 }
 
 /** What of a link to change. */

@@ -8,7 +8,7 @@ import { joinErrors } from "../../lib/errors.ts";
 import { linkDel, linkList } from "../../lib/netlink/link.ts";
 import { RtSocket } from "../../lib/netlink/socket.ts";
 import { parseConfig } from "./config.ts";
-import { aliasPrefix, hostVethName } from "./identity.ts";
+import { aliasPrefix, HALF_MADE_GROUP, hostVethName } from "./identity.ts";
 import { callIpam } from "./ipam.ts";
 
 /** Removes what is ours, of this network, and of no attachment in the list: veths, rules, addresses. */
@@ -26,7 +26,7 @@ export async function gc(call: PluginCall): Promise<void> {
       errors.push(error);
     }
   };
-  await attempt(() => collectVeths(network, keep));
+  await attempt(() => collectVeths(config.bridge, network, keep));
   await attempt(async () => {
     const { chooseFirewall } = await import("../../lib/firewall/firewall.ts");
     await (await chooseFirewall(config.ipMasqBackend)).collect(network, keep, ["masquerade"]);
@@ -45,10 +45,14 @@ export async function status(call: PluginCall): Promise<void> {
   if (config.ipamType !== undefined) await callIpam(config.ipamType, call, "STATUS");
 }
 
-function collectVeths(network: string, keep: readonly Attachment[]): void {
+function collectVeths(bridge: string, network: string, keep: readonly Attachment[]): void {
   const names = new Set(keep.map(hostVethName));
   using host = RtSocket.open();
-  for (const link of linkList(host)) {
-    if (link.alias?.startsWith(aliasPrefix(network)) === true && !names.has(link.name)) linkDel(host, link.index);
+  const links = linkList(host);
+  const index = links.find((link) => link.name === bridge)?.index;
+  for (const link of links) {
+    const halfMade = link.group === HALF_MADE_GROUP && link.master === index;
+    const ours = halfMade || link.alias?.startsWith(aliasPrefix(network)) === true;
+    if (ours && !names.has(link.name)) linkDel(host, link.index);
   }
 }

@@ -6,6 +6,12 @@
  */
 import type { Attachment } from "../../lib/cni/types.ts";
 
+/**
+ * The link group of a host's end until it has its alias. The kernel sets a group, but no alias, as it makes a
+ * link: of an ADD that was killed between the two, GC finds the veth by this.
+ */
+export const HALF_MADE_GROUP = 0x74736e;
+
 // IFALIASZ of linux/if.h is 256 with its NUL.
 const MAX_ALIAS = 255;
 

@@ -19,7 +19,7 @@ import type { RtSocket } from "../../lib/netlink/socket.ts";
 import { writeSysctls } from "../../lib/sys/files.ts";
 import type { Netns } from "../../lib/sys/netns.ts";
 import type { BridgeConfig } from "./config.ts";
-import { hostVethAlias, hostVethName } from "./identity.ts";
+import { HALF_MADE_GROUP, hostVethAlias, hostVethName } from "./identity.ts";
 
 /** IF_OPER_UP of linux/if.h. */
 const IF_OPER_UP = 6;
@@ -63,7 +63,7 @@ export function attachVeth(
   const name = hostVethName(attachment);
   createVeth(host, container, netns, name, what);
   writeSysctls(undefined, [[`net/ipv6/conf/${name}/accept_ra`, "0"]]);
-  linkSet(host, name, { up: true, alias: hostVethAlias(attachment) });
+  linkSet(host, name, { up: true, alias: hostVethAlias(attachment), group: 0 });
   const hostEnd = requireLink(host, name);
   const settings = {
     ...(config.hairpin ? { hairpin: true } : {}),
@@ -182,7 +182,7 @@ function createVeth(
   const { attachment, config, bridge } = what;
   const mtu = config.mtu === undefined ? {} : { mtu: config.mtu };
   const peer = { name: attachment.ifname, netns, ...mtu, ...(config.mac === undefined ? {} : { mac: config.mac }) };
-  const create = () => linkAdd(host, { name, kind: veth(peer), master: bridge.index, ...mtu });
+  const create = () => linkAdd(host, { name, kind: veth(peer), master: bridge.index, group: HALF_MADE_GROUP, ...mtu });
   try {
     create();
   } catch (error) {

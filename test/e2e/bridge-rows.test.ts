@@ -22,12 +22,20 @@ async function check(id: string, conf: object, prevResult: object): Promise<stri
 describe("CHECK", () => {
   it.each([
     ["nothing", "true", ""],
-    ["an unrelated address, route and link", "ip -n a addr add 10.200.0.1/32 dev eth0; ip -n a route add 10.201.0.0/16 dev eth0; ip link add x0 type veth", ""],
+    [
+      "an unrelated address, route and link",
+      "ip -n a addr add 10.200.0.1/32 dev eth0; ip -n a route add 10.201.0.0/16 dev eth0; ip link add x0 type veth",
+      "",
+    ],
     ["the address", "ip -n a addr del 10.11.0.2/24 dev eth0", "lacks the address 10.11.0.2/24"],
     ["the default route", "ip -n a route del default", "lacks the route 0.0.0.0/0 via 10.11.0.1"],
     ["the container's MAC", "ip -n a link set eth0 address 02:00:00:00:00:01", "eth0 has the MAC 02:00:00:00:00:01"],
     ["the container's interface", "ip -n a link del eth0", "eth0 is gone"],
-    ["the port's master", "ip link set $(ip -o link | grep -o 'veth[0-9a-f]*' | head -1) nomaster", "is no port of bridge br0"],
+    [
+      "the port's master",
+      "ip link set $(ip -o link | grep -o 'veth[0-9a-f]*' | head -1) nomaster",
+      "is no port of bridge br0",
+    ],
     ["the port, set down", "ip link set $(ip -o link | grep -o 'veth[0-9a-f]*' | head -1) down", "is down, wanted up"],
     ["the gateway's address", "ip addr del 10.11.0.1/24 dev br0", "br0 lacks the gateway address 10.11.0.1"],
     ["the bridge", "ip link del br0", "br0 is gone"],
@@ -62,29 +70,32 @@ describe("CHECK", () => {
 });
 
 describe("GC", () => {
-  it.each(["iptables", "nftables"])("removes what is ours and not in the list, of the named network only, on %s", async (ipMasqBackend) => {
-    host = await world();
-    const one = bridgeConf({ cniVersion: "1.1.0", ipMasq: true, ipMasqBackend });
-    const two = bridgeConf({
-      cniVersion: "1.1.0",
-      name: "net2",
-      bridge: "br2",
-      ipMasq: true,
-      ipMasqBackend,
-      ipam: { type: "host-local", ranges: [[{ subnet: "10.12.0.0/24" }]] },
-    });
-    await attach("keep", one);
-    await attach("other", two);
-    const before = await host.snapshot();
-    await attach("stale", one);
-    await attach("staler", one);
-    await host.ok(["ip", "netns", "del", "staler"]);
-    const list = (valid: readonly object[]) => ({ ...one, "cni.dev/valid-attachments": valid });
-    const out = await host.cni("GC", "bridge", list([{ containerID: "keep", ifname: "eth0" }]));
-    expect(out, out.stdout).toMatchObject({ exitCode: 0 });
-    await host.ok(["ip", "netns", "del", "stale"]);
-    expect(await host.snapshot()).toBe(before);
-  });
+  it.each(["iptables", "nftables"])(
+    "removes what is ours and not in the list, of the named network only, on %s",
+    async (ipMasqBackend) => {
+      host = await world();
+      const one = bridgeConf({ cniVersion: "1.1.0", ipMasq: true, ipMasqBackend });
+      const two = bridgeConf({
+        cniVersion: "1.1.0",
+        name: "net2",
+        bridge: "br2",
+        ipMasq: true,
+        ipMasqBackend,
+        ipam: { type: "host-local", ranges: [[{ subnet: "10.12.0.0/24" }]] },
+      });
+      await attach("keep", one);
+      await attach("other", two);
+      const before = await host.snapshot();
+      await attach("stale", one);
+      await attach("staler", one);
+      await host.ok(["ip", "netns", "del", "staler"]);
+      const list = (valid: readonly object[]) => ({ ...one, "cni.dev/valid-attachments": valid });
+      const out = await host.cni("GC", "bridge", list([{ containerID: "keep", ifname: "eth0" }]));
+      expect(out, out.stdout).toMatchObject({ exitCode: 0 });
+      await host.ok(["ip", "netns", "del", "stale"]);
+      expect(await host.snapshot()).toBe(before);
+    },
+  );
 
   it("does nothing without a list, and collects everything with an empty one", async () => {
     host = await world();
@@ -106,14 +117,19 @@ describe("GC", () => {
 describe("STATUS", () => {
   it("cni row 3: is code 50 once the pool is exhausted, and ADD says who holds what", async () => {
     host = await world();
-    const conf = bridgeConf({ cniVersion: "1.1.0", ipam: { type: "host-local", ranges: [[{ subnet: "10.13.0.0/30" }]] } });
+    const conf = bridgeConf({
+      cniVersion: "1.1.0",
+      ipam: { type: "host-local", ranges: [[{ subnet: "10.13.0.0/30" }]] },
+    });
     expect((await host.cni("STATUS", "bridge", conf)).exitCode).toBe(0);
     await attach("holder", conf);
     const status = await host.cni("STATUS", "bridge", conf);
     expect(status.json).toMatchObject({ code: 50 });
     const netns = await host.addNetns("late");
     const late = await host.cni("ADD", "bridge", conf, { id: "late", netns });
-    expect(late.json).toMatchObject({ msg: expect.stringContaining("no IP addresses available in range set: 10.13.0.1-10.13.0.2") });
+    expect(late.json).toMatchObject({
+      msg: expect.stringContaining("no IP addresses available in range set: 10.13.0.1-10.13.0.2"),
+    });
     expect(JSON.stringify(late.json)).toContain("holder");
   });
 });
@@ -135,7 +151,9 @@ describe("the host", () => {
   it("cni row 13: gives IPv6 addresses that are usable at once, without duplicate address detection", async () => {
     host = await world();
     await attach("a", bridgeConf());
-    expect(await host.ok(["ip", "-n", "a", "-6", "addr", "show", "eth0", "scope", "global"])).not.toContain("tentative");
+    expect(await host.ok(["ip", "-n", "a", "-6", "addr", "show", "eth0", "scope", "global"])).not.toContain(
+      "tentative",
+    );
     expect((await host.inNetns("a", ["busybox", "ping", "-6", "-c1", "-W1", "fd11::1"])).exitCode).toBe(0);
   });
 
@@ -143,15 +161,32 @@ describe("the host", () => {
     host = await world();
     await host.sh("echo 1 > /proc/sys/net/ipv4/conf/all/rp_filter");
     await attach("a", bridgeConf());
-    expect(await host.sh("cat /proc/sys/net/ipv4/conf/br0/rp_filter /proc/sys/net/ipv4/conf/all/rp_filter /proc/sys/net/ipv4/conf/up0/rp_filter")).toBe("2\n1\n0\n");
+    expect(
+      await host.sh(
+        "cat /proc/sys/net/ipv4/conf/br0/rp_filter /proc/sys/net/ipv4/conf/all/rp_filter /proc/sys/net/ipv4/conf/up0/rp_filter",
+      ),
+    ).toBe("2\n1\n0\n");
   });
 
   it("cni row 24: forgets the former holder of an address, and so do its neighbours", async () => {
     host = await world();
-    const conf = bridgeConf({ ipam: { type: "host-local", ranges: [[{ subnet: "10.11.0.0/24", rangeStart: "10.11.0.2", rangeEnd: "10.11.0.3" }]] } });
+    const conf = bridgeConf({
+      ipam: {
+        type: "host-local",
+        ranges: [[{ subnet: "10.11.0.0/24", rangeStart: "10.11.0.2", rangeEnd: "10.11.0.3" }]],
+      },
+    });
     await attach("peer", conf);
     await attach("old", conf);
-    const ping = (netns: string | undefined) => host.run([...(netns === undefined ? [] : ["ip", "netns", "exec", netns]), "busybox", "ping", "-c1", "-W1", "10.11.0.3"]);
+    const ping = (netns: string | undefined) =>
+      host.run([
+        ...(netns === undefined ? [] : ["ip", "netns", "exec", netns]),
+        "busybox",
+        "ping",
+        "-c1",
+        "-W1",
+        "10.11.0.3",
+      ]);
     expect((await ping("peer")).exitCode).toBe(0);
     expect((await ping(undefined)).exitCode).toBe(0);
     await host.cni("DEL", "bridge", conf, netnsOf("old"));
@@ -174,7 +209,9 @@ describe("the host", () => {
   it("containers row 10: says code 11 with bridge and limit when the bridge is full, before an address is taken", async () => {
     host = await world();
     await attach("first", bridgeConf());
-    const links = Array.from({ length: 1022 }, (_, i) => `link add p${i} master br0 type veth peer name q${i}`).join("\n");
+    const links = Array.from({ length: 1022 }, (_, i) => `link add p${i} master br0 type veth peer name q${i}`).join(
+      "\n",
+    );
     await host.ok(["ip", "-batch", "-"], { stdin: `${links}\n` });
     const netns = await host.addNetns("late");
     const out = await host.cni("ADD", "bridge", bridgeConf(), { id: "late", netns });
@@ -186,7 +223,11 @@ describe("the host", () => {
     host = await world();
     const path = REFERENCE;
     for (const ipMasqBackend of ["iptables", "nftables"]) {
-      const conf = bridgeConf({ ipMasq: true, ipMasqBackend, ipam: { type: "host-local", ranges: [[{ subnet: "10.11.0.0/24" }]] } });
+      const conf = bridgeConf({
+        ipMasq: true,
+        ipMasqBackend,
+        ipam: { type: "host-local", ranges: [[{ subnet: "10.11.0.0/24" }]] },
+      });
       const first = await host.addNetns(`f${ipMasqBackend}`);
       await host.cni("ADD", "bridge", conf, { id: "first", netns: first });
       await host.cni("DEL", "bridge", conf, { id: "first", netns: first });

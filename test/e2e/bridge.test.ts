@@ -39,15 +39,19 @@ describe.each(["iptables", "nftables"])("a container on a bridge, masqueraded by
   });
 
   it.each([
-    ["DEL twice", async (_: string) => {}, {}],
-    ["DEL with the namespace gone", async (id: string) => void (await host.ok(["ip", "netns", "del", id])), {}],
-    ["DEL with CNI_NETNS empty", async () => {}, { netns: "" }],
+    ["DEL twice", async (_id: string): Promise<void> => {}, {}],
     [
-      "DEL with our rules flushed by somebody",
-      async () => void (await host.sh("nft flush ruleset; iptables -t nat -F")),
+      "DEL with the namespace gone",
+      async (id: string): Promise<void> => void (await host.ok(["ip", "netns", "del", id])),
       {},
     ],
-    ["DEL with the record of our rules gone", async () => void (await host.sh("rm -rf /run/tsnet")), {}],
+    ["DEL with CNI_NETNS empty", async (): Promise<void> => {}, { netns: "" }],
+    [
+      "DEL with our rules flushed by somebody",
+      async (): Promise<void> => void (await host.sh("nft flush ruleset; iptables -t nat -F")),
+      {},
+    ],
+    ["DEL with the record of our rules gone", async (): Promise<void> => void (await host.sh("rm -rf /run/tsnet")), {}],
   ] as const)("%s leaves the host as before", async (_, harm, options) => {
     host = await world();
     const conf = bridgeConf({ ipMasq: true, ipMasqBackend });

@@ -24,7 +24,11 @@ function removeGroup(path: string): void {
 }
 
 async function startContainerd(): Promise<void> {
-  const conflist = { cniVersion: "1.0.0", name: "net1", plugins: [bridgeConf({ ipMasq: true }), { type: "portmap", capabilities: { portMappings: true } }] };
+  const conflist = {
+    cniVersion: "1.0.0",
+    name: "net1",
+    plugins: [bridgeConf({ ipMasq: true }), { type: "portmap", capabilities: { portMappings: true } }],
+  };
   await host.sh(`
     mkdir -p /etc/cni/net.d /opt/cni/bin ${ROOT}/bin ${ROOT}/etc ${ROOT}/proc ${ROOT}/sys ${ROOT}/dev ${ROOT}/www
     cp "$(command -v busybox)" ${ROOT}/bin/busybox
@@ -51,11 +55,19 @@ it("containerd runs containers that fetch from each other, and their removal lea
 
   // Not detached: when its command ends, ctr itself calls DEL, with CNI_NETNS empty.
   const servers = ["web", "peer"].map((name) => host.spawn(run(name, "/bin/httpd", "-f", "-p", "80", "-h", "/www")));
-  await host.sh("for i in $(seq 200); do [ $(ls /var/lib/cni/networks/net1 | grep -c '^10') = 2 ] && exit 0; sleep 0.05; done; exit 1");
+  await host.sh(
+    "for i in $(seq 200); do [ $(ls /var/lib/cni/networks/net1 | grep -c '^10') = 2 ] && exit 0; sleep 0.05; done; exit 1",
+  );
   const addresses = (await host.sh("ls /var/lib/cni/networks/net1 | grep '^10'")).trim().split("\n");
-  const fetch = (address: string) => ["/bin/sh", "-c", `for i in 1 2 3 4 5; do wget -qO- http://${address}/ && exit; sleep 0.2; done; exit 1`];
+  const fetch = (address: string) => [
+    "/bin/sh",
+    "-c",
+    `for i in 1 2 3 4 5; do wget -qO- http://${address}/ && exit; sleep 0.2; done; exit 1`,
+  ];
   for (const address of addresses) {
-    expect(await host.ok(run(`ask-${address.replaceAll(".", "-")}`, ...fetch(address)))).toBe(`page of this run ${NAMESPACE}\n`);
+    expect(await host.ok(run(`ask-${address.replaceAll(".", "-")}`, ...fetch(address)))).toBe(
+      `page of this run ${NAMESPACE}\n`,
+    );
     expect(await host.ok(["busybox", "wget", "-qO-", `http://${address}/`])).toBe(`page of this run ${NAMESPACE}\n`);
   }
   for (const name of ["web", "peer"]) await host.ok(ctr("tasks", "kill", "--signal", "SIGKILL", name));

@@ -174,7 +174,7 @@ export class Host {
 }
 
 // iptables-nft's own tables are shared and never deleted: of them only what is not an empty base chain counts.
-// A bridge has a carrier and a link-local address only while it has a port that is up.
+// Groups that the host itself joins (IGMP) are nobody's traffic. A bridge has a carrier and a link-local address only while it has a port that is up.
 // The store's lock and last_reserved_ip stay by design.
 const SNAPSHOT = `
 echo "# links";  ip -o link | sed -E 's/^[0-9]+: //; s/@if[0-9]+/@if/; s/ state .*//; s/(NO-CARRIER,|,LOWER_UP)//'
@@ -190,6 +190,6 @@ echo "# nft"; for table in $(nft list tables | sed 's/^table //; s/ /,/'); do
   *) nft -s list table $(echo $table | tr , ' ') ;; esac
 done
 echo "# netns"; ls /run/netns
-echo "# conntrack"; conntrack -L 2>/dev/null | sed -E 's/ [0-9]+ (ESTABLISHED|TIME_WAIT)/ \\1/' | sort
+echo "# conntrack"; conntrack -L 2>/dev/null | grep -v 'dst=224.0.0.' | sed -E 's/^([a-z0-9]+ +[0-9]+) [0-9]+ /\\1 /' | sort
 echo "# files"; find /run/tsnet /run/cni /var/lib/cni /var/lib/tsnet -type f 2>/dev/null | grep -vE '/(lock|last_reserved_ip[^/]*)$' | sort
 `;
