@@ -12,10 +12,7 @@ export function fakeConntrack(flows: readonly Flow[] = []): Conntrack {
   return {
     async deleteFlows(filter) {
       ensureFilter(filter);
-      const left = tracked.filter((flow) => !matches(flow, filter));
-      const deleted = tracked.length - left.length;
-      tracked = left;
-      return deleted;
+      tracked = tracked.filter((flow) => !matches(flow, filter));
     },
     async listFlows(filter) {
       ensureFilter(filter);

@@ -1,5 +1,5 @@
 /**
- * Connection tracking through the `conntrack` program: what flows are there, and take some away.
+ * Connection tracking: what flows are there, and take some away.
  *
  * A flow that was set up before a rule keeps being translated as it was then: who changes NAT for UDP deletes the
  * flows of its port. {@link Conntrack} is what the rest of the house sees; `conntrack.fake.ts` is the double that
@@ -9,8 +9,10 @@
  */
 import { TsnetError } from "../errors.ts";
 import { type Address, formatAddress } from "../net/address.ts";
+import type { Netns } from "../sys/netns.ts";
 import { type RunResult, run } from "../sys/run.ts";
 import { conntrackFailure, isNothing, isVanished } from "./errors.ts";
+import { flushFlows } from "./flush.ts";
 import { parseFlows } from "./listing.ts";
 
 /** One direction of a flow. Ports are undefined where the protocol has none. */
@@ -46,42 +48,42 @@ export interface FlowFilter {
 
 export interface Conntrack {
   /**
-   * Deletes the flows that match and returns how many there were; none is fine.
+   * Deletes the flows that match; none is fine. Asks the kernel, and where that cannot look for flows, `conntrack`.
    *
-   * @throws TsnetError `not-found` if there is no `conntrack` program; `invalid` for a port without a protocol;
-   * `permission`, `kernel-lacks`, `program`.
+   * @throws TsnetError `invalid` for a port without a protocol; `not-found` if `conntrack` is needed and not
+   * installed; `permission`, `kernel-lacks`, `program`.
    */
-  deleteFlows(filter: FlowFilter): Promise<number>;
-  /** The flows that match. Throws as {@link deleteFlows} does. */
+  deleteFlows(filter: FlowFilter): Promise<void>;
+  /** The flows that match, by `conntrack -L`. Throws as {@link deleteFlows} does. */
   listFlows(filter: FlowFilter): Promise<readonly Flow[]>;
 }
 
 export interface RealConntrackOptions {
-  /** Put before `conntrack`: `["nsenter", "--net=/run/netns/x"]`. */
+  /** The namespace to work in, if not the one that the process is in. */
+  readonly netns?: Netns;
+  /** Put before `conntrack`, which alone is asked then: `["nsenter", "--net=/run/netns/x"]`. */
   readonly prefix?: readonly string[];
 }
 
-// Each try ends at the first flow that vanished under it, so a busy host may need a few.
+// On a busy host a few flows end while one try lasts.
 const TRIES = 10;
 
-/** The flows of the namespace that this process is in, unless `prefix` leads elsewhere. */
-export function realConntrack({ prefix = [] }: RealConntrackOptions = {}): Conntrack {
+/** The flows that the kernel tracks. */
+export function realConntrack({ netns, prefix }: RealConntrackOptions = {}): Conntrack {
   const conntrack = (args: readonly string[]): Promise<RunResult> => {
-    const [program = "conntrack", ...rest] = [...prefix, "conntrack", ...args];
-    return run(program, rest, { light: true });
+    // The descriptor is the program's number 3.
+    const lead = prefix ?? (netns === undefined ? [] : ["nsenter", "--net=/proc/self/fd/3"]);
+    const [program = "conntrack", ...rest] = [...lead, "conntrack", ...args];
+    return run(program, rest, netns === undefined ? { light: true } : { inheritFd: netns.fd });
   };
   return {
     async deleteFlows(filter) {
-      const args = ["-D", ...argsOf(filter)];
-      let deleted = 0;
-      for (let tries = 1; ; tries++) {
-        const { exitCode, stdout, stderr } = await conntrack(args);
-        deleted += parseFlows(stdout).length;
-        if (exitCode === 0 || isNothing(stderr)) return deleted;
-        if (!isVanished(stderr) || tries === TRIES) throw conntrackFailure(args, stderr);
-      }
+      ensureFilter(filter);
+      if (prefix === undefined && flushFlows(filter, netns)) return;
+      await deleteByProgram(["-D", ...argsOf(filter)], conntrack);
     },
     async listFlows(filter) {
+      ensureFilter(filter);
       const args = ["-L", ...argsOf(filter)];
       const { exitCode, stdout, stderr } = await conntrack(args);
       if (exitCode !== 0) throw conntrackFailure(args, stderr);
@@ -90,8 +92,19 @@ export function realConntrack({ prefix = [] }: RealConntrackOptions = {}): Connt
   };
 }
 
+/** `conntrack -D` gives up at the first flow that ends by itself meanwhile. */
+async function deleteByProgram(
+  args: readonly string[],
+  conntrack: (args: readonly string[]) => Promise<RunResult>,
+): Promise<void> {
+  for (let tries = 1; ; tries++) {
+    const { exitCode, stderr } = await conntrack(args);
+    if (exitCode === 0 || isNothing(stderr)) return;
+    if (!isVanished(stderr) || tries === TRIES) throw conntrackFailure(args, stderr);
+  }
+}
+
 function argsOf(filter: FlowFilter): string[] {
-  ensureFilter(filter);
   const args = ["-f", filter.family === 4 ? "ipv4" : "ipv6"];
   const add = (option: string, value: string | number | undefined) => {
     if (value !== undefined) args.push(option, String(value));

@@ -79,11 +79,12 @@ export function conntrackCases(title: string, open: () => Promise<Subject>): voi
       const listed = await subject.conntrack.listFlows(filter);
       expect(listed).toHaveLength(matching.length);
       expect(listed).toEqual(expect.arrayContaining([...matching]));
-      expect(await subject.conntrack.deleteFlows(filter)).toBe(matching.length);
+      await subject.conntrack.deleteFlows(filter);
       const left = await all();
       expect(left).toHaveLength(FLOWS.length - matching.length);
       expect(left).toEqual(expect.arrayContaining(FLOWS.filter((flow) => !matching.includes(flow))));
-      expect(await subject.conntrack.deleteFlows(filter)).toBe(0);
+      await subject.conntrack.deleteFlows(filter);
+      expect(await all()).toHaveLength(left.length);
     });
 
     test("a port without a protocol, or an address of the other family, is refused", async () => {

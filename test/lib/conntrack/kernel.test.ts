@@ -1,45 +1,46 @@
-import { mkdtemp } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { type Flow, realConntrack } from "../../../lib/conntrack/conntrack.ts";
+import { type Flow, type RealConntrackOptions, realConntrack } from "../../../lib/conntrack/conntrack.ts";
 import { formatAddress } from "../../../lib/net/address.ts";
+import { openNetns } from "../../../lib/sys/netns.ts";
 import { Host } from "../../e2e/host.ts";
 import { conntrackCases } from "./cases.ts";
 
-conntrackCases("flows in the kernel", async () => {
+const open = async (options: (host: Host) => RealConntrackOptions) => {
   const host = await Host.create();
   return {
-    conntrack: realConntrack({ prefix: host.enter([]) }),
-    track: async (flows) => {
+    conntrack: realConntrack(options(host)),
+    track: async (flows: readonly Flow[]) => {
       await host.ok(["conntrack", "-F"]);
       for (const flow of flows) await host.ok(["conntrack", "-I", "--timeout", "600", ...insertion(flow)]);
     },
     close: () => host.destroy(),
   };
-});
+};
+
+conntrackCases("flows in the kernel", () => open((host) => ({ netns: openNetns(`/proc/${host.pid}/ns/net`) })));
+conntrackCases("flows in the kernel, by the program alone", () => open((host) => ({ prefix: host.enter([]) })));
 
 test("a flow that ends by itself meanwhile does not save those behind it", async () => {
-  const flow = (port: number) => `udp 17 9 src=10.0.0.1 dst=10.0.0.9 sport=${port} dport=53 src=10.0.0.9 dst=10.0.0.1`;
-  // The first time it gives up after one flow, as conntrack does; then it finds the other two.
-  const stub = `if rmdir "$0"; then
-    echo "${flow(1)}"; echo "conntrack v1.4.7 (conntrack-tools): Operation failed: such conntrack doesn't exist" >&2; exit 1
-  else
-    echo "${flow(2)}"; echo "${flow(3)}"
-  fi`;
-  const first = await mkdtemp(join(tmpdir(), "conntrack-"));
-  const conntrack = realConntrack({ prefix: ["sh", "-c", stub, first] });
-  expect(await conntrack.deleteFlows({ family: 4, proto: "udp", dport: 53 })).toBe(3);
+  // The first time it gives up after one flow, as conntrack does; then it notes that it came to the end.
+  const stub = `if rmdir "$0/first"; then
+    echo "conntrack v1.4.7 (conntrack-tools): Operation failed: such conntrack doesn't exist" >&2; exit 1
+  fi
+  mkdir "$0/end"`;
+  const folder = await mkdtemp(join(tmpdir(), "conntrack-"));
+  await mkdir(join(folder, "first"));
+  const conntrack = realConntrack({ prefix: ["sh", "-c", stub, folder] });
+  await conntrack.deleteFlows({ family: 4, proto: "udp", dport: 53 });
+  expect(await readdir(folder)).toEqual(["end"]);
 });
 
 test("who may not is told so, with a code", async () => {
-  const host = await Host.create();
-  const nobody = ["setpriv", "--reuid", "65534", "--clear-groups"];
-  const conntrack = realConntrack({ prefix: host.enter(nobody) });
+  const conntrack = realConntrack({ prefix: ["setpriv", "--reuid", "65534", "--clear-groups"] });
   await expect(conntrack.deleteFlows({ family: 4, proto: "udp", dport: 53 })).rejects.toMatchObject({
     code: "permission",
   });
-  await host.destroy();
 });
 
 function insertion({ proto, orig, reply }: Flow): string[] {
