@@ -10,7 +10,7 @@ import { isTsnetError, TsnetError } from "../errors.ts";
 import { formatAddress } from "../net/address.ts";
 import type { Cidr } from "../net/cidr.ts";
 import type { FileLock } from "../sys/files.ts";
-import type { Engine } from "./engine.ts";
+import type { Drop, Engine } from "./engine.ts";
 import { forgetPorts } from "./flows.ts";
 import { type FirewallHost, isSurprise } from "./host.ts";
 import { refuseAmbiguous, refuseHeld, refuseListeners } from "./ports.ts";
@@ -86,15 +86,17 @@ async function change(host: FirewallHost, { attachment, wishes, entries }: Chang
   if (ports.length > 0)
     refuseHeld(ports, state.read(names.filter((name) => name.part === "publish" && name.tag !== tag)));
   const previous = state.read(own);
+  // Whatever the kernel has of this attachment beside its entries is of an earlier one.
+  const drop: Drop = (other, part) => other === tag && wishes[part] !== undefined;
   for (const entry of entries) state.write(entry);
   const stale = own.filter((name) => !entries.some((entry) => isNamed(entry, name)));
   try {
-    await write(host, entries, { names, own, stale }, lock);
+    await write(host, entries, { names, own, stale, drop }, lock);
     openPaths(host, entries, wishes.publish);
   } catch (error) {
     for (const entry of entries) state.remove({ engine: entry.engine, file: entryFile(entry) });
     for (const entry of previous) state.write(entry);
-    await restore(host, tag, entries, lock);
+    await restore(host, entries, drop, lock);
     throw explain(error, wishes.publish);
   }
   for (const name of stale) state.remove(name);
@@ -106,6 +108,7 @@ interface Present {
   readonly own: readonly EntryName[];
   /** What of that is not written over. */
   readonly stale: readonly EntryName[];
+  readonly drop: Drop;
 }
 
 async function write(host: FirewallHost, entries: readonly Entry[], present: Present, lock: FileLock): Promise<void> {
@@ -122,7 +125,7 @@ async function write(host: FirewallHost, entries: readonly Entry[], present: Pre
       }
     }
     takeOver(host, mine);
-    await host.repair(engine, present.stale, neverDrop, lock);
+    await host.repair(engine, present.stale, present.drop, lock);
   }
 }
 
@@ -149,11 +152,10 @@ function takeOver(host: FirewallHost, entries: readonly Entry[]): void {
 }
 
 /** After a failure: what was there before is there again, as far as it goes; the failure itself is what is told. */
-async function restore(host: FirewallHost, tag: string, entries: readonly Entry[], lock: FileLock): Promise<void> {
+async function restore(host: FirewallHost, entries: readonly Entry[], drop: Drop, lock: FileLock): Promise<void> {
   for (const name of new Set(entries.map((entry) => entry.engine))) {
-    const parts = new Set(entries.filter((entry) => entry.engine === name).map((entry) => entry.part));
     try {
-      await host.repair(await host.engine(name), [], (other, part) => other === tag && parts.has(part), lock);
+      await host.repair(await host.engine(name), [], drop, lock);
     } catch {
       // The engine does not work at all, or the next DEL finds what is left by its tag.
     }
@@ -167,10 +169,6 @@ function openPaths(host: FirewallHost, entries: readonly Entry[], wish: PublishW
 
 function isNamed(entry: Entry, name: EntryName): boolean {
   return entry.engine === name.engine && entryFile(entry) === name.file;
-}
-
-function neverDrop(): boolean {
-  return false;
 }
 
 /** What the filter cannot read is the user's when the user wrote part of it. */

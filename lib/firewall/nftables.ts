@@ -82,7 +82,12 @@ function declare(tx: NftTransaction, layout: NftLayout | undefined, how: "create
 function undeclare(tx: NftTransaction, layout: NftLayout | undefined): void {
   for (const { chain } of layout?.chains ?? []) tx.flushChain({ ...AT, chain });
   for (const { chain } of layout?.chains ?? []) tx.deleteChain({ ...AT, chain });
-  for (const { set } of layout?.sets ?? []) tx.deleteSet({ ...AT, set });
+  for (const { set, value } of layout?.sets ?? []) removeSet(tx, set, value !== undefined);
+}
+
+function removeSet(tx: NftTransaction, set: string, isMap: boolean): void {
+  if (isMap) tx.deleteMap({ ...AT, map: set });
+  else tx.deleteSet({ ...AT, set });
 }
 
 function addContent(tx: NftTransaction, { attachment, content }: Entry): void {
@@ -133,8 +138,8 @@ function clear(tx: NftTransaction, table: NftTable | undefined, orphans: readonl
   const kept = new Set(orphans.map((orphan) => parseComment(orphan.comment)?.tag));
   const gone = [...(table?.chains.keys() ?? [])].filter((chain) => !kept.has(tagOfOwnChain(chain) ?? "none"));
   for (const chain of gone) tx.flushChain({ ...AT, chain });
-  // Emptying the maps takes the jumps away that elements are.
-  for (const set of table?.sets.keys() ?? []) tx.deleteSet({ ...AT, set });
+  // With the maps go the jumps that their elements are.
+  for (const { set, kind } of table?.sets.values() ?? []) removeSet(tx, set, kind === "map");
   for (const chain of gone) tx.deleteChain({ ...AT, chain });
 }
 

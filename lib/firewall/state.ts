@@ -38,7 +38,12 @@ export const STATE_ROOT = "/run/tsnet/firewall";
 /** Whether a part of an attachment is recorded, in any engine. Loads nothing and needs no lock. */
 export function isRecorded(attachment: Attachment, part: Part, root = STATE_ROOT): boolean {
   const tag = tagOf(attachment);
-  return new State(root).names().some((name) => name.tag === tag && name.part === part);
+  return ENGINES.some((engine) =>
+    namesIn(`${root}/${engine}`).some((file) => {
+      const name = parseEntryFile(engine, file);
+      return name?.tag === tag && name.part === part;
+    }),
+  );
 }
 
 /** The state's directory. All but `lock` is called with the lock held. */
@@ -79,15 +84,14 @@ export class State {
     }
   }
 
-  /** The names of all entries of all engines. */
+  /** The names of all entries of all engines. What a killed call was about to write is removed on the way. */
   names(): readonly EntryName[] {
+    removeTemporary(this.#root, namesIn(this.#root));
     return ENGINES.flatMap((engine) => {
-      const names: EntryName[] = [];
-      for (const file of namesIn(this.#directory(engine))) {
-        const name = parseEntryFile(engine, file);
-        if (name !== undefined) names.push(name);
-      }
-      return names;
+      const directory = this.#directory(engine);
+      const files = namesIn(directory);
+      removeTemporary(directory, files);
+      return files.flatMap((file) => parseEntryFile(engine, file) ?? []);
     });
   }
 
@@ -170,6 +174,11 @@ export class State {
   get #sysctls(): string {
     return `${this.#root}/sysctls`;
   }
+}
+
+/** Only the holder of the lock writes, so whoever holds it now finds no file of a living call. */
+function removeTemporary(directory: string, files: readonly string[]): void {
+  for (const file of files) if (file.endsWith(".tmp")) removeFile(`${directory}/${file}`);
 }
 
 /** Milliseconds; the holder waits at most 5 s for the xtables lock, and others may be before us. */
