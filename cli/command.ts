@@ -15,6 +15,12 @@ interface CommandFile {
 
 /** The subcommands, in the order in which help lists them. */
 const files: ReadonlyMap<string, () => Promise<CommandFile>> = new Map([
+  ["up", () => import("./up.ts")],
+  ["down", () => import("./down.ts")],
+  ["ps", () => import("./ps.ts")],
+  ["inspect", () => import("./inspect.ts")],
+  ["logs", () => import("./logs.ts")],
+  ["exec", () => import("./exec.ts")],
   ["cni", () => import("./cni.ts")],
   ["network", () => import("./network.ts")],
   ["install", () => import("./install.ts")],

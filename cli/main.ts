@@ -17,6 +17,12 @@ async function main(): Promise<void> {
     const { runPlugin } = await import("../lib/cni/run.ts");
     process.exit(await runPlugin(await loadPlugin(name)));
   }
+  // Started by `tsnet up` for each container, never by hand.
+  if (name === "tsnet-log") {
+    const { pumpLog } = await import("../lib/sys/cappedlog.ts");
+    pumpLog(process.argv[2] ?? "");
+    process.exit(0);
+  }
   const { runCommand } = await import("./command.ts");
   process.exit(await runCommand(process.argv.slice(2)));
 }

@@ -25,12 +25,24 @@ export const FILE_NAME = "tsnet.yaml";
  * @throws TsnetError `not-found` if there is none; `invalid` with a line for each mistake.
  */
 export function loadProject(path: string): Project {
+  return parseProject(readFile(path), path);
+}
+
+function readFile(path: string): string {
   const text = readIfThere(path);
-  if (text !== undefined) return parseProject(text, path);
+  if (text !== undefined) return text;
   throw new TsnetError(`no ${path} here: write one (tsnet up --help shows how), or name another with -f`, {
     code: "not-found",
     op: "read file",
   });
+}
+
+/** The name of the project of the file at `path`, also if the rest of the file is wrong. @throws as {@link loadProject}. */
+export function loadName(path: string): string {
+  const source = new Source(readFile(path), path);
+  const name = source.root.find("name")?.text(NAME_FORM);
+  source.finish();
+  return name ?? nameOfFolder(basename(dirname(resolve(path))));
 }
 
 /** Reads a project from `text`. Relative paths in it start at the folder of `path`. */

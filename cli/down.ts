@@ -1,0 +1,60 @@
+/**
+ * `tsnet down`: a project's containers and networks, gone.
+ *
+ * @module
+ */
+import { type Command, InvalidArgumentError } from "commander";
+import { info } from "../lib/log.ts";
+import { GRACE_SECONDS } from "../standalone/container/stop.ts";
+import { down } from "../standalone/down.ts";
+import { FILE_NAME } from "../standalone/file/file.ts";
+import { State } from "../standalone/state/state.ts";
+import { formatOf, printJson, printLine, usageError, withOutput } from "./output.ts";
+import { type ProjectOptions, projectOf, requireRoot, withProject } from "./project.ts";
+
+export function register(program: Command): void {
+  withOutput(withProject(program.command("down")))
+    .description("stop and remove the containers and networks of a project")
+    .option(
+      "-t, --time <seconds>",
+      "how long a container may take after TERM before it is killed",
+      parseSeconds,
+      GRACE_SECONDS,
+    )
+    .addHelpText("after", HELP)
+    .action(async (options: ProjectOptions & { readonly output?: unknown; readonly time: number }) => {
+      requireRoot("tsnet down");
+      const project = projectOf(options);
+      if (project === undefined)
+        throw usageError(`no ${FILE_NAME} here`, "name the project with --project, or its file with -f");
+      const done = await down(project, new State(), options.time);
+      if (formatOf(options) === "json") printJson({ project, ...done });
+      else printLine(summaryOf(project, done.containers.length, done.networks.length));
+      for (const key of done.stillForwarding) {
+        info(
+          `${key} stays on, as others may need it by now; without them this host still forwards for anybody: sysctl -w ${key}=0`,
+        );
+      }
+    });
+}
+
+function summaryOf(project: string, containers: number, networks: number): string {
+  if (containers + networks === 0) return `nothing of ${project} is up`;
+  return `${project}: removed ${count(containers, "container")} and ${count(networks, "network")}`;
+}
+
+function count(number: number, what: string): string {
+  return `${number} ${what}${number === 1 ? "" : "s"}`;
+}
+
+function parseSeconds(text: string): number {
+  if (/^\d{1,6}$/.test(text)) return Number(text);
+  throw new InvalidArgumentError("It is a whole number of seconds.");
+}
+
+const HELP = `
+All containers get TERM at once, and KILL when the time is over; one that does not listen to TERM is killed at once.
+
+Examples:
+  tsnet down
+  tsnet down --project hello -t 30`;

@@ -1,0 +1,54 @@
+/**
+ * `tsnet logs`: what a container has written.
+ *
+ * @module
+ */
+import { type Command, InvalidArgumentError } from "commander";
+import { followLog, LOG_ROOM, readLog } from "../lib/sys/cappedlog.ts";
+import { writeStdout } from "../lib/sys/stdio.ts";
+import { isRunning } from "../standalone/container/stop.ts";
+import { State } from "../standalone/state/state.ts";
+import { formatOf, printJson, withOutput } from "./output.ts";
+
+interface LogsOptions {
+  readonly follow?: boolean;
+  readonly lines?: number;
+  readonly output?: unknown;
+}
+
+export function register(program: Command): void {
+  withOutput(program.command("logs"))
+    .description("print what a container wrote to its standard output and error")
+    .argument("<name>", "the container")
+    .option("-f, --follow", "go on with what comes, until the container ends")
+    .option("-n, --lines <number>", "only the last lines", parseLines)
+    .addHelpText(
+      "after",
+      `\nThe last ${LOG_ROOM / 2_000_000} to ${LOG_ROOM / 1_000_000} MB are kept.\n\nExamples:\n  tsnet logs web\n  tsnet logs -f -n 10 web`,
+    )
+    .action(async (name: string, options: LogsOptions) => {
+      const state = new State();
+      const record = state.container(name);
+      const log = `${state.folderOf(name)}/log`;
+      const text = lastLines(readLog(log).toString(), options.lines);
+      if (formatOf(options) === "json") printJson({ name, lines: text.replace(/\n$/, "").split("\n") });
+      else writeStdout(text);
+      if (options.follow === true)
+        await followLog(
+          log,
+          (data) => writeStdout(data.toString()),
+          () => isRunning(record),
+        );
+    });
+}
+
+function lastLines(text: string, count: number | undefined): string {
+  if (count === undefined) return text;
+  const lines = text.split(/(?<=\n)/);
+  return count === 0 ? "" : lines.slice(-count).join("");
+}
+
+function parseLines(text: string): number {
+  if (/^\d{1,9}$/.test(text)) return Number(text);
+  throw new InvalidArgumentError("It is a whole number.");
+}

@@ -1,0 +1,151 @@
+/**
+ * A container's interfaces: each is a CNI list that lib/runtime runs, with this very executable as its plugins.
+ *
+ * @module
+ */
+
+import { parseResult } from "../lib/cni/versions.ts";
+import { isTsnetError, joinErrors, messageOf, TsnetError } from "../lib/errors.ts";
+import { formatCidr } from "../lib/net/cidr.ts";
+import { linkSet } from "../lib/netlink/link.ts";
+import { RtSocket } from "../lib/netlink/socket.ts";
+import { type NetworkList, parseNetworkList } from "../lib/runtime/list.ts";
+import type { RuntimeCall } from "../lib/runtime/request.ts";
+import { Runtime } from "../lib/runtime/runtime.ts";
+import { ownExecutable } from "../lib/sys/executable.ts";
+import { ensureSymlink, makeDirectory, removeTree, writeSysctls } from "../lib/sys/files.ts";
+import { addNetns, netnsNames, openNetns, removeNetns } from "../lib/sys/netns.ts";
+import { namespaceOf } from "../lib/sys/process.ts";
+import type { AttachmentRecord, ContainerRecord } from "./state/records.ts";
+
+/** The plugins that our lists name. */
+const PLUGINS = ["bridge", "host-local", "portmap"] as const;
+
+/** Makes the folder of plugins, links to this executable, and returns the runtime that calls them. */
+export function openRuntime(directory: string): Runtime {
+  const executable = ownExecutable();
+  if (executable === undefined) {
+    throw new TsnetError("tsnet up and down need the compiled executable: npm run build, then dist/tsnet", {
+      code: "unsupported",
+      op: "find plugins",
+    });
+  }
+  const folder = pluginFolder(directory);
+  makeDirectory(folder);
+  for (const name of PLUGINS) ensureSymlink(executable, `${folder}/${name}`);
+  return new Runtime({ pluginDirs: [folder] });
+}
+
+/** Removes the folder of plugins. */
+export function closeRuntime(directory: string): void {
+  removeTree(pluginFolder(directory));
+}
+
+/** Whether the network namespace is the container's, not the host's nor another container's. */
+export function ownsNetns({ network }: Pick<ContainerRecord, "network">): boolean {
+  return network === "bridge" || network === "none";
+}
+
+/** Makes the container's network namespace and puts it on its networks; the record gets its addresses. */
+export async function connect(runtime: Runtime, record: ContainerRecord): Promise<ContainerRecord> {
+  if (!ownsNetns(record)) return record;
+  // One of this name is what a killed `up` left; a foreign one was found by the plan.
+  if (netnsNames().includes(record.id)) await removeNetns(record.id);
+  await addNetns(record.id);
+  openLoopback(record.netns);
+  const attachments: AttachmentRecord[] = [];
+  for (const attachment of record.attachments) attachments.push(await add(runtime, record, attachment));
+  return { ...record, attachments };
+}
+
+/** Puts a running container on its networks anew, with the addresses that it had. */
+export async function reconnect(runtime: Runtime, record: ContainerRecord): Promise<ContainerRecord> {
+  const attachments: AttachmentRecord[] = [];
+  for (const attachment of record.attachments) {
+    await runtime.delList(listOf(attachment), callOf(record, attachment));
+    const ips = (attachment.addresses ?? []).map((address) => address.replace(/\/\d+$/, ""));
+    const again = { ...attachment, capabilityArgs: { ...attachment.capabilityArgs, ips } };
+    attachments.push({ ...(await add(runtime, record, again)), capabilityArgs: attachment.capabilityArgs });
+  }
+  return { ...record, attachments };
+}
+
+/** Takes the container off its networks and removes its namespace; what is gone already is fine. */
+export async function disconnect(runtime: Runtime, record: ContainerRecord): Promise<void> {
+  const errors: unknown[] = [];
+  for (const attachment of record.attachments.toReversed()) {
+    try {
+      await runtime.delList(listOf(attachment), callOf(record, attachment));
+    } catch (error) {
+      errors.push(error);
+    }
+  }
+  if (ownsNetns(record)) await removeNetns(record.id).catch((error: unknown) => errors.push(error));
+  if (errors.length > 0) throw joinErrors("disconnect", errors);
+}
+
+/**
+ * What is wrong with the network of a container that runs, or undefined. Asks the kernel: rules may have been
+ * flushed and links deleted under it.
+ */
+export async function damageOf(runtime: Runtime, record: ContainerRecord): Promise<string | undefined> {
+  for (const attachment of record.attachments) {
+    try {
+      await runtime.checkList(listOf(attachment), callOf(record, attachment));
+    } catch (error) {
+      if (!isTsnetError(error)) throw error;
+      return messageOf(error);
+    }
+  }
+  return undefined;
+}
+
+/** Whether the namespace of that name is still the one that the container's process is in. */
+export function isInItsNetns({ network, netns, process }: ContainerRecord): boolean {
+  if (network === "host" || process === undefined) return true;
+  try {
+    const handle = openNetns(netns);
+    handle.close();
+    return handle.inode === namespaceOf(process.pid, "net");
+  } catch {
+    return false;
+  }
+}
+
+function openLoopback(path: string): void {
+  const netns = openNetns(path);
+  try {
+    using socket = RtSocket.open(netns);
+    linkSet(socket, "lo", { up: true });
+    // As Docker has it: in a network namespace of one's own these are nobody else's business.
+    writeSysctls(netns, [
+      ["net/ipv4/ip_unprivileged_port_start", "0"],
+      ["net/ipv4/ping_group_range", "0 2147483647"],
+    ]);
+  } finally {
+    netns.close();
+  }
+}
+
+async function add(runtime: Runtime, record: ContainerRecord, attachment: AttachmentRecord): Promise<AttachmentRecord> {
+  const list = listOf(attachment);
+  const { ips, interfaces } = parseResult(await runtime.addList(list, callOf(record, attachment)), list.cniVersion);
+  const mac = interfaces.find(({ name, sandbox }) => name === attachment.ifname && sandbox === record.netns)?.mac;
+  return {
+    ...attachment,
+    addresses: ips.map(({ address }) => formatCidr(address)),
+    ...(mac === undefined ? {} : { mac }),
+  };
+}
+
+function listOf({ list, network }: AttachmentRecord): NetworkList {
+  return parseNetworkList(list, `network ${network}`);
+}
+
+function callOf({ id, netns }: ContainerRecord, { ifname, capabilityArgs }: AttachmentRecord): RuntimeCall {
+  return { containerId: id, netns, ifname, capabilityArgs };
+}
+
+function pluginFolder(directory: string): string {
+  return `${directory}/cni`;
+}

@@ -1,0 +1,149 @@
+/**
+ * The programs, all of util-linux, that become a container's command one after the other. Pure.
+ *
+ *     nsenter --net     into its network namespace
+ *     unshare           other namespaces of its own; forks, and the child is pid 1
+ *     nsenter --root    keeps the host's root, where the next programs are, with the folder "." in the new one
+ *     flock             waits at the gate, a named pipe, while mounts, host name and control group are made
+ *     setpriv           takes the capabilities away
+ *     nsenter --root=.  into the root that was made, which needs no program of ours there; then the command
+ *
+ * The gate opens by itself for nobody: if `tsnet` is killed before, the command is never started.
+ *
+ * @module
+ */
+import type { StartRecord } from "../state/records.ts";
+import type { User } from "./user.ts";
+
+/** Where the host's programs are. */
+export type Programs = Readonly<Record<(typeof PROGRAMS)[number], string>>;
+
+/** Programs of util-linux and coreutils that starting takes. */
+export const PROGRAMS = [
+  "nsenter",
+  "unshare",
+  "flock",
+  "setpriv",
+  "mount",
+  "umount",
+  "pivot_root",
+  "mkfifo",
+  "tee",
+] as const;
+
+/** What Docker leaves a container by default: all others are about the host, not about the container. */
+export const DEFAULT_CAPABILITIES = [
+  "chown",
+  "dac_override",
+  "fsetid",
+  "fowner",
+  "mknod",
+  "net_raw",
+  "setgid",
+  "setuid",
+  "setfcap",
+  "setpcap",
+  "net_bind_service",
+  "sys_chroot",
+  "kill",
+  "audit_write",
+] as const;
+
+export interface StartChain {
+  readonly start: StartRecord;
+  /** Path of the network namespace; empty for the host's. */
+  readonly netns: string;
+  /** The named pipe. */
+  readonly gate: string;
+  readonly user: User;
+  readonly programs: Programs;
+  /** Our pid, whose root is the host's. */
+  readonly self: number;
+}
+
+/** The command line that starts a container. */
+export function startChain({ start, netns, gate, user, programs, self }: StartChain): readonly string[] {
+  const { shares } = start;
+  const own = (["mount", "uts", "ipc", "pid"] as const).filter((which) => !shares.includes(which));
+  const namespaces = [
+    ...own.map((which) => `--${which}`),
+    ...(own.includes("pid") ? ["--fork"] : []),
+    // What the host unmounts later is unmounted here, too, and nothing the other way.
+    ...(own.includes("mount") ? ["--propagation", "slave"] : []),
+  ];
+  return [
+    ...(netns === "" ? [] : [programs.nsenter, `--net=${netns}`, "--"]),
+    ...(own.length === 0 ? [] : [programs.unshare, ...namespaces, "--"]),
+    programs.nsenter,
+    `--root=/proc/${self}/root`,
+    "--wd=/",
+    "--",
+    programs.flock,
+    "--no-fork",
+    gate,
+    ...confined({ start, user, programs, workdir: start.workdir, command: start.command }),
+  ];
+}
+
+export interface ExecChain {
+  readonly start: StartRecord;
+  readonly user: User;
+  readonly programs: Programs;
+  /** The container's first process. */
+  readonly pid: number;
+  readonly workdir: string;
+  readonly command: readonly string[];
+}
+
+/**
+ * The command line that runs a command in a running container. `unshare --fork` makes the step into the pid
+ * namespace, since unlike `nsenter` it lives on when the terminal's Ctrl-C was meant for the command.
+ */
+export function execChain(chain: ExecChain): readonly string[] {
+  const { programs, pid } = chain;
+  const into = ["--mount", "--uts", "--ipc", "--net", "--pid", "--no-fork", "--root=/", `--wd=/proc/${pid}/root`];
+  return [
+    programs.nsenter,
+    "--target",
+    String(pid),
+    ...into,
+    "--",
+    programs.unshare,
+    "--fork",
+    "--",
+    ...confined(chain),
+  ];
+}
+
+/** The chain's end: less rights, then the command in the root that "." is. */
+function confined({ start, user, programs, workdir, command }: Omit<ExecChain, "pid">): readonly string[] {
+  const groups = user.groups.length === 0 ? ["--clear-groups"] : ["--groups", user.groups.join(",")];
+  const bounds = ["-all", ...DEFAULT_CAPABILITIES.map((name) => `+${name}`)].join(",");
+  const limits = ["--bounding-set", bounds, "--inh-caps=-all", "--ambient-caps=-all", "--no-new-privs"];
+  return [
+    programs.setpriv,
+    ...(start.privileged ? [] : limits),
+    "--regid",
+    String(user.gid),
+    ...groups,
+    "--",
+    programs.nsenter,
+    "--root=.",
+    ...(workdir === "/" ? [] : [`--wdns=${workdir}`]),
+    // Last, since it takes the capabilities away that the steps before need.
+    ...(user.uid === 0 ? [] : [`--setuid=${user.uid}`]),
+    "--",
+    ...command,
+  ];
+}
+
+/** The command's environment: the file's, and what every program may count on; nothing of the caller's. */
+export function environmentOf(start: StartRecord, user: User): Readonly<Record<string, string>> {
+  return {
+    PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    HOME: user.home,
+    TERM: "xterm",
+    HOSTNAME: start.hostname,
+    ...start.environment,
+  };
+}

@@ -1,0 +1,91 @@
+/**
+ * `down`: a project's containers and networks, gone, by what the state knows of them; no file is needed.
+ *
+ * It walks `up` backwards, goes on past errors and reports them all. What could not be removed stays in the state,
+ * so that `down` can be run again.
+ *
+ * @module
+ */
+import { joinErrors, TsnetError } from "../lib/errors.ts";
+import type { Runtime } from "../lib/runtime/runtime.ts";
+import { removeMade } from "../lib/sys/rooted.ts";
+import { closeRuntime, disconnect, openRuntime } from "./attach.ts";
+import { stopContainer } from "./container/stop.ts";
+import { unguardForwarding } from "./forwarding.ts";
+import { removeNetwork } from "./network.ts";
+import { ofProject } from "./observe.ts";
+import { inUse } from "./plan/network.ts";
+import type { ContainerRecord } from "./state/records.ts";
+import type { State } from "./state/state.ts";
+
+/** What `down` did. */
+export interface Lowered {
+  readonly containers: readonly string[];
+  readonly networks: readonly string[];
+  /** Switches that make the host a router and that stay on, though we turned them on: `net.ipv4.ip_forward`. */
+  readonly stillForwarding: readonly string[];
+}
+
+/** @throws TsnetError `conflict` before anything is changed if another project's container is on one of the networks. */
+export async function down(project: string, state: State, graceSeconds: number): Promise<Lowered> {
+  const lock = state.lock();
+  try {
+    const containers = ofProject(state.containers(), project);
+    const networks = ofProject(state.networks(), project);
+    checkUnused(project, state);
+    if (containers.length === 0 && networks.length === 0) return { containers: [], networks: [], stillForwarding: [] };
+    const runtime = openRuntime(state.directory);
+    const errors: unknown[] = [];
+    await removeContainers(containers, { state, runtime, graceSeconds }).catch((error: unknown) => errors.push(error));
+    for (const network of networks) await removeNetwork(state, network).catch((error: unknown) => errors.push(error));
+    if (errors.length > 0) throw joinErrors("down", errors);
+    const stillForwarding = await cleanUp(state);
+    return {
+      containers: containers.map(({ name }) => name),
+      networks: networks.map(({ name }) => name),
+      stillForwarding,
+    };
+  } finally {
+    lock.release();
+  }
+}
+
+export interface Removing {
+  readonly state: State;
+  readonly runtime: Runtime;
+  /** Seconds between TERM and KILL. */
+  readonly graceSeconds: number;
+}
+
+/** Stops all of them at once, and removes each. Goes on past errors. */
+export async function removeContainers(records: readonly ContainerRecord[], removing: Removing): Promise<void> {
+  const done = await Promise.allSettled(records.map((record) => removeContainer(record, removing)));
+  const errors = done.flatMap((one): readonly unknown[] => (one.status === "rejected" ? [one.reason] : []));
+  if (errors.length > 0) throw joinErrors("remove containers", errors);
+}
+
+/** Stops a container and removes all of it: network, namespace, logs. The record goes last. */
+export async function removeContainer(
+  record: ContainerRecord,
+  { state, runtime, graceSeconds }: Removing,
+): Promise<void> {
+  await stopContainer(record, state.folderOf(record.name), graceSeconds);
+  await disconnect(runtime, record);
+  removeMade(record.mountPoints ?? []);
+  state.removeContainer(record);
+}
+
+function checkUnused(project: string, state: State): void {
+  const others = state.containers().filter((record) => record.project !== project);
+  for (const network of ofProject(state.networks(), project)) {
+    const user = others.find(({ attachments }) => attachments.some((one) => one.network === network.id));
+    if (user !== undefined) throw new TsnetError(inUse(network, user.id), { code: "conflict", op: "down" });
+  }
+}
+
+/** What only the last project of the host takes with it. */
+async function cleanUp(state: State): Promise<readonly string[]> {
+  const stillForwarding = state.networks().length === 0 ? await unguardForwarding(state) : [];
+  if (state.containers().length === 0) closeRuntime(state.directory);
+  return stillForwarding;
+}

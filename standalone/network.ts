@@ -1,0 +1,86 @@
+/**
+ * A network of the file beside its containers: forwarding to and from it is accepted, and what it leaves is removed.
+ * Its bridge is made by the first container's plugin.
+ *
+ * @module
+ */
+import { joinErrors } from "../lib/errors.ts";
+import { chooseFirewall } from "../lib/firewall/firewall.ts";
+import type { Attachment, Backend, Firewall } from "../lib/firewall/types.ts";
+import { parseCidr } from "../lib/net/cidr.ts";
+import { linkDel, linkGet } from "../lib/netlink/link.ts";
+import { RtSocket } from "../lib/netlink/socket.ts";
+import { LOCK_DIR } from "../lib/runtime/lock.ts";
+import { removeTree } from "../lib/sys/files.ts";
+import { IPAM_DIR } from "./plan/list.ts";
+import type { NetworkRecord } from "./state/records.ts";
+import type { State } from "./state/state.ts";
+
+/**
+ * Has the network's packets forwarded where rules of the host's would drop them.
+ *
+ * @throws TsnetError `conflict` if a chain of somebody else's drops them and cannot be overruled; `not-found` if no
+ *   packet filter works here. Nothing has been changed then.
+ */
+export async function addNetwork(state: State, network: NetworkRecord): Promise<void> {
+  state.putNetwork(network);
+  try {
+    await acceptForwarding(network);
+  } catch (error) {
+    state.removeNetwork(network);
+    throw error;
+  }
+}
+
+/** Puts the accepting rules (back) in their place. */
+export async function acceptForwarding(network: NetworkRecord): Promise<void> {
+  const firewall = await firewallOf(network);
+  await firewall.ensureUsable();
+  await firewall.attach(ownerOf(network), { accept: wishOf(network) });
+}
+
+/** Whether the accepting rules are still there. @throws TsnetError `check-failed`. */
+export async function checkForwarding(network: NetworkRecord): Promise<void> {
+  const firewall = await firewallOf(network);
+  await firewall.check(ownerOf(network), { accept: wishOf(network) });
+}
+
+/** Removes all of a network that no container is on any more. Goes on past errors. */
+export async function removeNetwork(state: State, network: NetworkRecord): Promise<void> {
+  const errors: unknown[] = [];
+  try {
+    await (await firewallOf(network)).detach(ownerOf(network), ["accept"]);
+  } catch (error) {
+    errors.push(error);
+  }
+  try {
+    removeBridge(network);
+  } catch (error) {
+    errors.push(error);
+  }
+  removeTree(`${IPAM_DIR}/${network.id}`);
+  removeTree(`${LOCK_DIR}/${network.id}`);
+  if (errors.length > 0) throw joinErrors(`remove network ${network.id}`, errors);
+  state.removeNetwork(network);
+}
+
+function removeBridge({ bridge, ownsBridge }: NetworkRecord): void {
+  if (!ownsBridge) return;
+  using socket = RtSocket.open();
+  // A link of that name that is no bridge has come since.
+  if (linkGet(socket, bridge)?.kind === "bridge") linkDel(socket, bridge);
+}
+
+function firewallOf({ options }: NetworkRecord): Promise<Firewall> {
+  const { backend } = options;
+  return chooseFirewall(backend === "iptables" || backend === "nftables" ? (backend satisfies Backend) : undefined);
+}
+
+/** The network as a whole owns these rules, in the name of its project. */
+function ownerOf({ id, project, bridge }: NetworkRecord): Attachment {
+  return { network: id, containerId: project, ifname: bridge };
+}
+
+function wishOf({ bridge, subnets }: NetworkRecord) {
+  return { link: bridge, addresses: subnets.map(parseCidr) };
+}

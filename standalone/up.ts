@@ -1,0 +1,139 @@
+/**
+ * `up`: what the file wants, made so.
+ *
+ * Everything that can be found wrong is found before the first change. Each container and network is noted before
+ * it is made, so that `up` or `down` after a kill finishes the job. One container's failure takes that container
+ * back and leaves the others.
+ *
+ * @module
+ */
+import { joinErrors } from "../lib/errors.ts";
+import type { Family } from "../lib/net/address.ts";
+import { parseCidr } from "../lib/net/cidr.ts";
+import type { Runtime } from "../lib/runtime/runtime.ts";
+import { connect, openRuntime, reconnect } from "./attach.ts";
+import { checkStart } from "./container/prepare.ts";
+import { findPrograms, startContainer } from "./container/start.ts";
+import { GRACE_SECONDS } from "./container/stop.ts";
+import { removeContainer, removeContainers } from "./down.ts";
+import type { Project } from "./file/project.ts";
+import { guardForwarding } from "./forwarding.ts";
+import { namingOf } from "./naming.ts";
+import { acceptForwarding, addNetwork, removeNetwork } from "./network.ts";
+import { observe } from "./observe.ts";
+import { type Plan, planUp } from "./plan/plan.ts";
+import type { Situation } from "./plan/situation.ts";
+import type { ContainerRecord, NetworkRecord } from "./state/records.ts";
+import type { State } from "./state/state.ts";
+
+/** What `up` did, by names of containers. */
+export interface Raised {
+  readonly started: readonly string[];
+  readonly repaired: readonly string[];
+  readonly removed: readonly string[];
+}
+
+/** How many containers are made at a time. */
+const WORKERS = 8;
+
+export async function up(project: Project, state: State): Promise<Raised> {
+  const lock = state.lock();
+  try {
+    const runtime = openRuntime(state.directory);
+    const now = await observe(project, state, runtime);
+    const plan = planUp(project, now);
+    checkAll(plan);
+    await apply(plan, { state, runtime, now });
+    return {
+      started: plan.addContainers.map(({ name }) => name),
+      repaired: plan.repair.map(({ name }) => name),
+      removed: plan.removeContainers.map(({ name }) => name).filter((name) => !project.containers.has(name)),
+    };
+  } finally {
+    lock.release();
+  }
+}
+
+/** What a plan cannot see and what must be right before anything is changed. */
+function checkAll({ addContainers }: Plan): void {
+  if (addContainers.length > 0) findPrograms();
+  for (const { name, start } of addContainers) checkStart(name, start);
+}
+
+interface Applying {
+  readonly state: State;
+  readonly runtime: Runtime;
+  readonly now: Situation;
+}
+
+async function apply(plan: Plan, { state, runtime, now }: Applying): Promise<void> {
+  const replaced = new Set(plan.removeNetworks.map(({ id }) => id));
+  const [again, fresh] = partition(plan.addNetworks, ({ id }) => replaced.has(id));
+  // A packet filter that is in the way shows here, before anything is taken down.
+  for (const network of fresh) await addNetwork(state, network);
+  await removeContainers(plan.removeContainers, { state, runtime, graceSeconds: GRACE_SECONDS });
+  for (const network of plan.removeNetworks) await removeNetwork(state, network);
+  for (const network of again) await addNetwork(state, network);
+  await guardForwarding(state, familiesOf(state.networks()), now.facts.routedLinks);
+  await repair(plan.repair, { state, runtime, now });
+  for (const wave of wavesOf(plan.addContainers)) {
+    await each(wave, (record) => addContainer(record, state, runtime));
+  }
+}
+
+/** Rules and links that somebody took away are put back under the running container. */
+async function repair(records: readonly ContainerRecord[], { state, runtime, now }: Applying): Promise<void> {
+  const networks = new Set(records.flatMap(({ attachments }) => attachments.map(({ network }) => network)));
+  for (const network of now.networks) if (networks.has(network.id)) await acceptForwarding(network);
+  for (const record of records) state.putContainer(await reconnect(runtime, record));
+}
+
+/** Makes one container, or leaves nothing of it. */
+async function addContainer(record: ContainerRecord, state: State, runtime: Runtime): Promise<void> {
+  let latest = record;
+  const note = (known: ContainerRecord) => {
+    latest = known;
+    state.putContainer(known);
+  };
+  note(record);
+  try {
+    note(await connect(runtime, record));
+    const naming = namingOf(latest, state);
+    note(await startContainer({ record: latest, folder: state.folderOf(record.name), naming, note }));
+  } catch (error) {
+    await removeContainer(latest, { state, runtime, graceSeconds: 0 });
+    throw error;
+  }
+}
+
+/**
+ * Those that want certain addresses come first, so that nobody is given them; those that live in the namespace of
+ * another come last.
+ */
+function wavesOf(records: readonly ContainerRecord[]): readonly (readonly ContainerRecord[])[] {
+  const [joined, own] = partition(records, ({ joins }) => joins !== undefined);
+  const [choosy, rest] = partition(own, ({ attachments }) => attachments.some((one) => "ips" in one.capabilityArgs));
+  return [choosy, rest, joined];
+}
+
+/** Does `work` with all of them, a few at a time; what failed is reported when all are done. */
+async function each<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
+  const queue = [...items];
+  const errors: unknown[] = [];
+  const worker = async () => {
+    for (let item = queue.shift(); item !== undefined; item = queue.shift()) {
+      await work(item).catch((error: unknown) => errors.push(error));
+    }
+  };
+  await Promise.all(Array.from({ length: WORKERS }, worker));
+  if (errors.length > 0) throw joinErrors("up", errors);
+}
+
+function familiesOf(networks: readonly NetworkRecord[]): readonly Family[] {
+  const families = networks.flatMap(({ subnets }) => subnets.map((subnet) => parseCidr(subnet).address.family));
+  return [...new Set(families)];
+}
+
+function partition<T>(items: readonly T[], test: (item: T) => boolean): readonly [readonly T[], readonly T[]] {
+  return [items.filter(test), items.filter((item) => !test(item))];
+}

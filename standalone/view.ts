@@ -1,0 +1,115 @@
+/**
+ * What `ps` and `inspect` show: the state as it is now, in words.
+ *
+ * @module
+ */
+import { isRunning } from "./container/stop.ts";
+import { formatPort } from "./file/ports.ts";
+import type { HostFacts } from "./host/facts.ts";
+import { isHeldBy } from "./host/listeners.ts";
+import { toPort } from "./plan/ports.ts";
+import type { ContainerRecord, NetworkRecord } from "./state/records.ts";
+
+export interface ContainerView {
+  readonly project: string;
+  readonly name: string;
+  /**
+   * `exited (?)`: nobody was there to hear its exit code. `incomplete`: an `up` was cut off; run it again, or `down`.
+   */
+  readonly status: "running" | "exited (?)" | "incomplete";
+  readonly pid?: number;
+  /** When it was started, ISO 8601. */
+  readonly startedAt?: string;
+  /** `bridge`, `host`, `none` or `container:NAME`. */
+  readonly network: string;
+  readonly interfaces: readonly InterfaceView[];
+  /** `8080->80/tcp`. */
+  readonly ports: readonly string[];
+  readonly command: readonly string[];
+  /** What does not work though the container runs. */
+  readonly warnings: readonly string[];
+}
+
+export interface InterfaceView {
+  readonly name: string;
+  /** `PROJECT.NETWORK`. */
+  readonly network: string;
+  /** `10.88.1.2/24`. */
+  readonly addresses: readonly string[];
+  readonly mac?: string;
+}
+
+export interface NetworkView {
+  readonly id: string;
+  readonly bridge: string;
+  readonly subnets: readonly string[];
+  readonly gateways: readonly string[];
+  readonly mtu?: number;
+  readonly masquerade: boolean;
+  /** Names of containers, and their addresses. */
+  readonly containers: Readonly<Record<string, readonly string[]>>;
+}
+
+/** One container as it is now. */
+export function viewContainer(record: ContainerRecord, facts: Pick<HostFacts, "listeners" | "ownerOf">): ContainerView {
+  const running = isRunning(record);
+  const { attachments, process, startedAt, joins } = record;
+  return {
+    project: record.project,
+    name: record.name,
+    status: record.phase === "making" ? "incomplete" : running ? "running" : "exited (?)",
+    ...(running && process !== undefined ? { pid: process.pid } : {}),
+    ...(startedAt === undefined ? {} : { startedAt: new Date(startedAt).toISOString() }),
+    network: joins === undefined ? record.network : `container:${joins}`,
+    interfaces: attachments.map(({ ifname, network, addresses, mac }) => ({
+      name: ifname,
+      network,
+      addresses: addresses ?? [],
+      ...(mac === undefined ? {} : { mac }),
+    })),
+    ports: record.ports.map(toPort).map(formatPort),
+    command: record.start.command,
+    warnings: running ? takenPorts(record, facts) : [],
+  };
+}
+
+/** One network as it is now. */
+export function viewNetwork(network: NetworkRecord, containers: readonly ContainerRecord[]): NetworkView {
+  const { id, bridge, subnets, gateways, masquerade, mtu } = network;
+  const on = containers.flatMap(({ name, attachments }) =>
+    attachments.filter((one) => one.network === id).map(({ addresses }) => [name, addresses ?? []] as const),
+  );
+  return {
+    id,
+    bridge,
+    subnets,
+    gateways,
+    masquerade,
+    ...(mtu === undefined ? {} : { mtu }),
+    containers: Object.fromEntries(on),
+  };
+}
+
+/** How long ago `startedAt` (ISO 8601) was: `42s`, `5m`, `3h`, `12d`. */
+export function age(startedAt: string | undefined, now = Date.now()): string {
+  if (startedAt === undefined) return "";
+  const seconds = Math.max(0, Math.floor((now - Date.parse(startedAt)) / 1000));
+  if (seconds < 100) return `${seconds}s`;
+  if (seconds < 6000) return `${Math.floor(seconds / 60)}m`;
+  if (seconds < 360_000) return `${Math.floor(seconds / 3600)}h`;
+  return `${Math.floor(seconds / 86_400)}d`;
+}
+
+/** A program can bind a published port after us without an error; it gets no traffic then. */
+function takenPorts(
+  { ports }: ContainerRecord,
+  { listeners, ownerOf }: Pick<HostFacts, "listeners" | "ownerOf">,
+): readonly string[] {
+  return ports.map(toPort).flatMap((port) => {
+    const listener = listeners.find((one) => isHeldBy(one, port));
+    if (listener === undefined) return [];
+    return [
+      `${ownerOf(listener) ?? "a program"} has taken host port ${port.hostPort}/${port.protocol} since, and gets no traffic from outside`,
+    ];
+  });
+}
