@@ -50,7 +50,7 @@ export function flushFlows(filter: FlowFilter, netns?: Netns): boolean {
   if (attributes === undefined) return false;
   const type = (NFNL_SUBSYS_CTNETLINK << 8) | IPCTNL_MSG_CT_DELETE;
   const message = { type, flags: NLM_F_ACK, sequence: 1, family: NFPROTO[filter.family], attributes };
-  const [answer] = talkToNetfilter([message], netns);
+  const [answer] = talkToNetfilter([message], netns === undefined ? {} : { netns });
   const errno = answer === undefined ? "EOPNOTSUPP" : answer.errno;
   if (errno === undefined) return true;
   if (["EINVAL", "ENOENT", "EOPNOTSUPP"].includes(errno)) return false;

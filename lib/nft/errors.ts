@@ -24,6 +24,27 @@ export function nftFailure(text: string, stderr: string): TsnetError {
   return new TsnetError(`nft:${verb} ${reason}`, { code, op: "nft", details: stderr.trim() });
 }
 
+/** What of an element's verb the kernel refused. */
+export type RefusedPart = "table" | "set" | "element";
+
+/** The error for an element that was sent without nft: the same as with it. */
+export function elementFailure(line: string, errno: string, part: RefusedPart): TsnetError {
+  const words = line.split(" ");
+  const skip = { table: 3, set: 4, element: 5 }[part];
+  const start = Buffer.byteLength(`${words.slice(0, skip).join(" ")} `);
+  const place = new Place(line, start, start + Buffer.byteLength(words[skip] ?? ""));
+  const { code, reason } = judge(STRERROR.get(errno) ?? errno, line, place);
+  return new TsnetError(`nft: ${shorten(line)}: ${reason}`, { code, op: "nft", errno });
+}
+
+const STRERROR: ReadonlyMap<string, string> = new Map([
+  ["ENOENT", "No such file or directory"],
+  ["EEXIST", "File exists"],
+  ["EBUSY", "Device or resource busy"],
+  ["EPERM", "Operation not permitted"],
+  ["EOPNOTSUPP", "Operation not supported"],
+]);
+
 /** The part of a verb that nft points at. */
 class Place {
   /** 0 is `add`, 1 `element`, 2 the family, 3 the table, 4 the chain, set or map; more is what is inside. */

@@ -1,10 +1,11 @@
 /**
- * nftables through the `nft` program: run a transaction, read a table back.
+ * nftables: run a transaction, read a table back. Through the `nft` program, but for what elements.ts can do without.
  *
  * {@link Nft} is what the rest of the house sees; `nft.fake.ts` is the double that passes the same cases.
  *
  * @module
  */
+import type { Netns } from "../sys/netns.ts";
 import { run } from "../sys/run.ts";
 import { nftFailure } from "./errors.ts";
 import type { NftFamily, NftHook, NftTableName, NftTransaction } from "./transaction.ts";
@@ -76,16 +77,23 @@ export interface Nft {
 }
 
 export interface RealNftOptions {
-  /** Put before `nft`: `["nsenter", "--net=/run/netns/x"]`. */
+  /** The namespace to work in, if not the one that the process is in. */
+  readonly netns?: Netns;
+  /** Put before `nft`, by which all goes then: `["nsenter", "--net=/run/netns/x"]`. */
   readonly prefix?: readonly string[];
 }
 
-/** nftables of this machine, in the namespace that this process is in unless `prefix` leads elsewhere. */
-export function realNft(options: RealNftOptions = {}): Nft {
-  const command = [...(options.prefix ?? []), "nft"];
+/** The kernel's nftables. */
+export function realNft({ netns, prefix }: RealNftOptions = {}): Nft {
+  const command = [...(prefix ?? (netns === undefined ? [] : ["nsenter", `--net=${netns.path}`])), "nft"];
   return {
     async run(transaction, runOptions) {
       if (transaction.empty) return;
+      const { elements } = transaction;
+      if (elements !== undefined && prefix === undefined) {
+        const { sendElements } = await import("./elements.ts");
+        if (sendElements(elements, netns === undefined ? {} : { netns })) return;
+      }
       const text = transaction.render();
       const { exitCode, stderr } = await start(command, ["-f", "-"], { stdin: text, ...runOptions });
       if (exitCode !== 0) throw nftFailure(text, stderr);

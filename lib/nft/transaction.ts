@@ -68,6 +68,17 @@ export type NftSetFlag = "interval" | "timeout" | "dynamic" | "constant";
 export interface NftElementKey extends NftSetName {
   /** As nft writes it: `10.1.0.2 . tcp . 80`, `10.1.0.0/24`. */
   readonly key: string;
+  /** How the set was declared. Elements alone, all with a type, go to the kernel without starting nft: elements.ts. */
+  readonly type?: NftElementType;
+}
+
+/** What {@link NftSetSpec} or {@link NftMapSpec} said of a set's elements. */
+export interface NftElementType {
+  /** `typeof` of a set, `key` of a map. */
+  readonly key: string;
+  /** Of a map. */
+  readonly value?: string;
+  readonly flags?: readonly NftSetFlag[];
 }
 
 export interface NftElementSpec extends NftElementKey {
@@ -83,13 +94,27 @@ export interface NftElementSpec extends NftElementKey {
  */
 export const NFT_COMMENT_BYTES = 127;
 
+/** A verb about an element whose type is known. */
+export interface TypedElement extends NftElementSpec {
+  readonly verb: "add" | "create" | "delete";
+  readonly type: NftElementType;
+  /** The verb as it is rendered. */
+  readonly line: string;
+}
+
 /** Verbs for one atomic change. */
 export class NftTransaction {
   readonly #lines: string[] = [];
+  readonly #elements: TypedElement[] = [];
 
   /** Whether no verb was queued. */
   get empty(): boolean {
     return this.#lines.length === 0;
+  }
+
+  /** All verbs, if they are about elements whose type is known. */
+  get elements(): readonly TypedElement[] | undefined {
+    return this.#elements.length === this.#lines.length ? this.#elements : undefined;
   }
 
   /** `add table`: fine if it is there. */
@@ -152,17 +177,18 @@ export class NftTransaction {
    * fails with `conflict`.
    */
   addElement(spec: NftElementSpec): this {
-    return this.#push(`add element ${elementText(spec)}`);
+    return this.#pushElement("add", spec);
   }
 
   /** `create element`: fails with `exists` if the key is there, whatever its value. */
   createElement(spec: NftElementSpec): this {
-    return this.#push(`create element ${elementText(spec)}`);
+    return this.#pushElement("create", spec);
   }
 
   /** `delete element`. Fails with `not-found`. */
   deleteElement(spec: NftElementKey): this {
-    return this.#push(`delete element ${setPath(spec)} { ${spec.key} }`);
+    const { family, table, set, key, type } = spec;
+    return this.#pushElement("delete", { family, table, set, key, ...(type === undefined ? {} : { type }) });
   }
 
   /** `flush set`: removes all elements. Fails with `not-found`, also for a map: see {@link flushMap}. */
@@ -188,6 +214,14 @@ export class NftTransaction {
   /** The text for `nft -f -`, one verb a line. */
   render(): string {
     return `${this.#lines.join("\n")}\n`;
+  }
+
+  #pushElement(verb: TypedElement["verb"], spec: NftElementSpec): this {
+    const line = `${verb} element ${elementText(spec)}`;
+    const { type } = spec;
+    this.#push(line);
+    if (type !== undefined) this.#elements.push({ ...spec, type, verb, line });
+    return this;
   }
 
   #push(line: string): this {

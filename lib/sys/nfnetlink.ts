@@ -60,13 +60,26 @@ export interface NfAnswer {
   readonly offset: number | undefined;
 }
 
+// Long enough for the kernel to free what was deleted.
+const CLOSE_LATER_MS = 100;
+
+export interface TalkOptions {
+  /** The namespace to talk to, if not the one that the process is in. */
+  readonly netns?: Netns;
+  /**
+   * Closes the socket a moment later, or when the process ends. The kernel lets nobody close a netfilter socket
+   * before it freed what nf_tables deleted last, 10 ms in which the caller may do something else.
+   */
+  readonly closeLater?: boolean;
+}
+
 /**
  * Sends messages as one datagram and returns the kernel's answers: an ACK for each that asked for one, and errors.
- * In `netns`, or in the namespace that the process is in.
  *
  * @throws TsnetError if the kernel does not take the datagram at all.
  */
-export function talkToNetfilter(messages: readonly NfMessage[], netns?: Netns): readonly NfAnswer[] {
+export function talkToNetfilter(messages: readonly NfMessage[], options: TalkOptions = {}): readonly NfAnswer[] {
+  const { netns, closeLater = false } = options;
   const open = () => openNetlink(NETLINK_NETFILTER);
   const fd = netns === undefined ? open() : inside(netns, open);
   try {
@@ -77,7 +90,8 @@ export function talkToNetfilter(messages: readonly NfMessage[], netns?: Netns): 
     send(fd, Buffer.concat(messages.map(encode)));
     return readAnswers(fd);
   } finally {
-    closeFd(fd);
+    if (closeLater) setTimeout(() => closeFd(fd), CLOSE_LATER_MS).unref();
+    else closeFd(fd);
   }
 }
 

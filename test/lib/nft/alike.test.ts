@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { isTsnetError } from "../../../lib/errors.ts";
 import { fakeNft } from "../../../lib/nft/nft.fake.ts";
 import type { Nft } from "../../../lib/nft/nft.ts";
@@ -11,6 +11,10 @@ type Queue = (tx: NftTransaction) => NftTransaction;
 const TABLES = [{ family: "inet", table: "one" } as const, { family: "ip", table: "two" } as const];
 // A chain jumps to later ones only, and the map's verdicts lead to the last: the kernel refuses loops.
 const CHAINS = ["a", "b", "c"] as const;
+const PLAIN = { key: "ip saddr" };
+const VERDICTS = { key: "ip daddr", value: "verdict" };
+const NETS = { key: "ip saddr", flags: ["interval"] } as const;
+const OWN = { key: "ip saddr . ip daddr", flags: ["interval"] } as const;
 const PORTS = { key: "meta l4proto . th dport", value: "ip daddr . th dport" };
 
 const table = fc.constantFrom(...TABLES);
@@ -55,22 +59,30 @@ const queue: fc.Arbitrary<Queue> = fc.oneof(
   verb(fc.record({ t: table }), (tx, { t }) => tx.flushMap({ ...t, map: "ports" })),
   verb(fc.record({ t: table }), (tx, { t }) => tx.deleteMap({ ...t, map: "verdicts" })),
   verb(fc.record({ t: table, address, label }), (tx, { t, address, label }) =>
-    tx.addElement({ ...t, set: "plain", key: address, ...label }),
+    tx.addElement({ ...t, set: "plain", key: address, type: PLAIN, ...label }),
   ),
   verb(fc.record({ t: table, address }), (tx, { t, address }) =>
-    tx.createElement({ ...t, set: "plain", key: address }),
+    tx.createElement({ ...t, set: "plain", key: address, type: PLAIN }),
   ),
   verb(fc.record({ t: table, address }), (tx, { t, address }) =>
-    tx.deleteElement({ ...t, set: "plain", key: address }),
+    tx.deleteElement({ ...t, set: "plain", key: address, type: PLAIN }),
   ),
-  verb(fc.record({ t: table, net }), (tx, { t, net }) => tx.addElement({ ...t, set: "nets", key: net })),
-  verb(fc.record({ t: table, net }), (tx, { t, net }) => tx.deleteElement({ ...t, set: "nets", key: net })),
+  verb(fc.record({ t: table, net }), (tx, { t, net }) => tx.addElement({ ...t, set: "nets", key: net, type: NETS })),
+  verb(fc.record({ t: table, net }), (tx, { t, net }) => tx.deleteElement({ ...t, set: "nets", key: net, type: NETS })),
+  verb(fc.record({ t: table, address, net, label }), (tx, { t, address, net, label }) =>
+    tx.addElement({ ...t, set: "own", type: OWN, key: `${address} . ${net}`, ...label }),
+  ),
+  verb(fc.record({ t: table, address, net }), (tx, { t, address, net }) =>
+    tx.deleteElement({ ...t, set: "own", type: OWN, key: `${address} . ${net}` }),
+  ),
   verb(fc.record({ t: table, port, address, label }), (tx, { t, port, address, label }) =>
-    tx.addElement({ ...t, set: "ports", key: port, value: `${address} . 80`, ...label }),
+    tx.addElement({ ...t, set: "ports", type: PORTS, key: port, value: `${address} . 80`, ...label }),
   ),
-  verb(fc.record({ t: table, port }), (tx, { t, port }) => tx.deleteElement({ ...t, set: "ports", key: port })),
+  verb(fc.record({ t: table, port }), (tx, { t, port }) =>
+    tx.deleteElement({ ...t, set: "ports", type: PORTS, key: port }),
+  ),
   verb(fc.record({ t: table, address }), (tx, { t, address }) =>
-    tx.addElement({ ...t, set: "verdicts", key: address, value: "goto c" }),
+    tx.addElement({ ...t, set: "verdicts", type: VERDICTS, key: address, value: "goto c" }),
   ),
 );
 
@@ -108,23 +120,25 @@ async function outcome(nft: Nft, queues: readonly Queue[]): Promise<string> {
   }
 }
 
-let kernel: Awaited<ReturnType<typeof kernelNft>>;
-beforeAll(async () => {
-  kernel = await kernelNft();
-});
-afterAll(() => kernel.close());
+describe.each(["program", "netlink"] as const)("by %s", (by) => {
+  let kernel: Awaited<ReturnType<typeof kernelNft>>;
+  beforeAll(async () => {
+    kernel = await kernelNft(by);
+  });
+  afterAll(() => kernel.close());
 
-test("what a transaction writes, the double and the kernel read alike", async () => {
-  const transactions = fc.array(fc.array(queue, { minLength: 1, maxLength: 4 }), { minLength: 1, maxLength: 6 });
-  await fc.assert(
-    fc.asyncProperty(transactions, async (list) => {
-      await kernel.clear();
-      const fake = fakeNft();
-      for (const queues of [[furnish], ...list]) {
-        expect(await outcome(fake, queues)).toBe(await outcome(kernel.nft, queues));
-      }
-      expect(fake.dump()).toBe(await kernel.dump());
-    }),
-    { numRuns: 30 },
-  );
+  test("what a transaction writes, the double and the kernel read alike", async () => {
+    const transactions = fc.array(fc.array(queue, { minLength: 1, maxLength: 4 }), { minLength: 1, maxLength: 6 });
+    await fc.assert(
+      fc.asyncProperty(transactions, async (list) => {
+        await kernel.clear();
+        const fake = fakeNft();
+        for (const queues of [[furnish], ...list]) {
+          expect(await outcome(fake, queues)).toBe(await outcome(kernel.nft, queues));
+        }
+        expect(fake.dump()).toBe(await kernel.dump());
+      }),
+      { numRuns: 30 },
+    );
+  });
 });

@@ -84,6 +84,55 @@ const FURNISHED = `table inet t {
 }
 `;
 
+/** How the sets of {@link furnish} were declared. */
+const TYPES = {
+  local: { key: "ip saddr . oifname" },
+  own: { key: "ip6 saddr . ip6 daddr . meta l4proto . th dport", flags: ["interval"] },
+  publish: { key: "meta l4proto . th dport", value: "ip daddr . th dport" },
+  dispatch: { key: "ip daddr", value: "verdict" },
+} as const;
+const typed = (set: keyof typeof TYPES) => ({ ...T, set, type: TYPES[set] });
+
+/** What elements alone fail with: what is tried, the code, the message. */
+const ELEMENT_FAILURES: readonly (readonly [string, (tx: NftTransaction) => NftTransaction, ErrorCode, string])[] = [
+  [
+    "an element in no table",
+    (tx) => tx.addElement({ family: "ip", table: "no", set: "s", key: "10.0.0.1", type: { key: "ip saddr" } }),
+    "not-found",
+    "nft: add element ip no s { 10.0.0.1 }: there is no table ip no",
+  ],
+  [
+    "an element of no set",
+    (tx) => tx.createElement({ ...T, set: "no", key: "10.0.0.1", type: { key: "ip saddr" } }),
+    "not-found",
+    "nft: create element inet t no { 10.0.0.1 }: there is no set or map no",
+  ],
+  [
+    "deleting no element",
+    (tx) => tx.deleteElement({ ...typed("publish"), key: "udp . 80" }),
+    "not-found",
+    "nft: delete element inet t publish { udp . 80 }: there is no such element",
+  ],
+  [
+    "a verdict to no chain",
+    (tx) => tx.addElement({ ...typed("dispatch"), key: "10.9.0.2", value: "jump no" }),
+    "not-found",
+    "nft: add element inet t dispatch { 10.9.0.2 : jump no }: there is no chain for its verdict",
+  ],
+  [
+    "a key with another value",
+    (tx) => tx.addElement({ ...typed("publish"), key: "udp . 53", value: "10.1.0.9 . 53" }),
+    "conflict",
+    "nft: add element inet t publish { udp . 53 : 10.1.0.9 . 53 }: the key is there with another value: delete that first",
+  ],
+  [
+    "creating a key that is there",
+    (tx) => tx.createElement({ ...typed("publish"), key: "udp . 53", value: "10.1.0.3 . 53" }),
+    "exists",
+    "nft: create element inet t publish { udp . 53 : 10.1.0.3 . 53 }: it is there already",
+  ],
+];
+
 /** Verbs that fail on what {@link furnish} made: what is tried, the code, words of the message. */
 const FAILURES: readonly (readonly [string, (tx: NftTransaction) => NftTransaction, ErrorCode, RegExp])[] = [
   ["deleting a table that is not there", (tx) => tx.deleteTable("ip", "no"), "not-found", /no table ip no$/],
@@ -216,6 +265,53 @@ export function nftCases(title: string, open: () => Promise<Subject>): void {
       const key = { ...PUBLISH, key: "tcp . 8080" };
       await run(new NftTransaction().deleteElement(key).addElement({ ...key, value: "10.1.0.9 . 81", comment: "c9" }));
       expect(await dump()).toContain('\t\t\ttcp . 8080 comment "c9" : 10.1.0.9 . 81\n');
+    });
+
+    test("elements alone are added and deleted, in sets and maps of every kind", async () => {
+      const own = "fd00::2 . fd00::/64 . tcp . 8080";
+      await run(furnish().addSet({ ...T, set: "own", typeof: TYPES.own.key, flags: ["interval"] }));
+      const before = await dump();
+      await run(
+        new NftTransaction()
+          .createElement({ ...typed("local"), key: '10.1.0.3 . "veth0123abcd"', comment: 'it\'s "c2"' })
+          .createElement({ ...typed("own"), key: own, comment: "x".repeat(200) })
+          .addElement({ ...typed("publish"), key: "sctp . 65535", value: "10.1.0.2 . 1", comment: "" })
+          .addElement({ ...typed("dispatch"), key: "10.9.0.2", value: "jump web", comment: "é" })
+          .addElement({ ...typed("dispatch"), key: "10.9.0.3", value: "drop" }),
+      );
+      const table = await subject.nft.list("inet", "t");
+      const elements = [...(table?.sets.values() ?? [])].flatMap((set) => set.elements);
+      expect(elements).toEqual(
+        expect.arrayContaining([
+          { key: '10.1.0.3 . "veth0123abcd"', comment: "it's 'c2'" },
+          { key: own, comment: "x".repeat(NFT_COMMENT_BYTES) },
+          { key: "sctp . 65535", value: "10.1.0.2 . 1", comment: "" },
+          { key: "10.9.0.2", value: "jump web", comment: "é" },
+          { key: "10.9.0.3", value: "drop" },
+        ]),
+      );
+      await run(
+        new NftTransaction()
+          .deleteElement({ ...typed("local"), key: '10.1.0.3 . "veth0123abcd"' })
+          .deleteElement({ ...typed("own"), key: own })
+          .deleteElement({ ...typed("publish"), key: "sctp . 65535" })
+          .deleteElement({ ...typed("dispatch"), key: "10.9.0.2" })
+          .deleteElement({ ...typed("dispatch"), key: "10.9.0.3" }),
+      );
+      expect(await dump()).toBe(before);
+    });
+
+    test.each(ELEMENT_FAILURES)("of elements alone, %s fails, and nothing is done", async (_, verb, code, message) => {
+      await run(furnish());
+      const before = new NftTransaction()
+        .addElement({ ...typed("publish"), key: "tcp . 1", value: "10.1.0.2 . 1" })
+        .deleteElement({ ...typed("dispatch"), key: "10.9.0.1" });
+      const error = await failure(
+        verb(before).addElement({ ...typed("publish"), key: "tcp . 2", value: "10.1.0.2 . 2" }),
+      );
+      expect(isTsnetError(error, code), String(error)).toBe(true);
+      expect(String(error)).toBe(`TsnetError: ${message}`);
+      expect(await dump()).toBe(FURNISHED);
     });
 
     test("adding the same element again keeps its first comment", async () => {

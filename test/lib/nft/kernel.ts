@@ -4,20 +4,25 @@
  * @module
  */
 import { realNft } from "../../../lib/nft/nft.ts";
+import { openNetns } from "../../../lib/sys/netns.ts";
 import { Host } from "../../e2e/host.ts";
 import type { Subject } from "./cases.ts";
 
-/** nftables of a fresh host. */
-export async function kernelNft(): Promise<Subject & { readonly host: Host }> {
+/** nftables of a fresh host; `by` the program alone, or with elements sent straight to the kernel. */
+export async function kernelNft(by: "program" | "netlink"): Promise<Subject & { readonly host: Host }> {
   const host = await Host.create();
+  const netns = openNetns(`/proc/${host.pid}/ns/net`);
   return {
     host,
-    nft: realNft({ prefix: host.enter([]) }),
+    nft: realNft(by === "program" ? { prefix: host.enter([]) } : { netns }),
     dump: async () => normalise(await host.ok(["nft", "-sy", "list", "ruleset"])),
     clear: async () => {
       await host.ok(["nft", "flush", "ruleset"]);
     },
-    close: () => host.destroy(),
+    close: () => {
+      netns.close();
+      return host.destroy();
+    },
   };
 }
 
