@@ -40,6 +40,7 @@ export async function runCommand(argv: readonly string[]): Promise<number> {
   if (first === "help") return runCommand([...argv.slice(1), "--help"]);
   if (first === "-V" || first === "--version") return runCommand(["version", ...argv.slice(1)]);
   const program = newProgram();
+  process.env.PATH = withSystemPrograms(process.env.PATH);
   try {
     await load(program, first);
     await program.parseAsync(argv, { from: "user" });
@@ -47,6 +48,11 @@ export async function runCommand(argv: readonly string[]): Promise<number> {
   } catch (error) {
     return error instanceof CommanderError ? misread(error, program, argv) : reportError(error);
   }
+}
+
+/** After a plain `su` Debian's root has no sbin in PATH, where most of the programs are that we run. */
+function withSystemPrograms(path = "/usr/bin:/bin"): string {
+  return [...new Set([...path.split(":"), "/usr/local/sbin", "/usr/sbin", "/sbin"])].join(":");
 }
 
 function newProgram(): Command {

@@ -65,7 +65,8 @@ function spawnLight(program: string, args: readonly string[], options: RunOption
         "pipe",
         ...(options.inheritFd === undefined ? [] : [options.inheritFd]),
       ],
-      ...(options.env === undefined ? {} : { env: { ...options.env } }),
+      // Always given: without it the program is looked up in the PATH that we were started with, not in ours now.
+      env: { ...(options.env ?? process.env) },
       ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
     });
   } catch (error) {

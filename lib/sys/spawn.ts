@@ -9,7 +9,7 @@ import { hasErrno, TsnetError } from "../errors.ts";
 
 /** The absolute path of a program in our PATH. @throws TsnetError `not-found`. */
 export function findProgram(name: string): string {
-  const path = Bun.which(name);
+  const path = Bun.which(name, { PATH: process.env.PATH ?? "" });
   if (path !== null) return path;
   throw new TsnetError(`no program ${name} in PATH: install it`, { code: "not-found", op: "find program" });
 }

@@ -5,7 +5,7 @@
 import { link, mkdir, mkdtemp, readdir, rm, stat, symlink } from "node:fs/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { pluginNames } from "../../plugins/names.ts";
-import { type Output, PLUGINS, PROJECT, TSNET } from "./host.ts";
+import { Host, type Output, PLUGINS, PROJECT, TSNET } from "./host.ts";
 
 const VERSION_ANSWER = {
   cniVersion: expect.any(String),
@@ -125,6 +125,18 @@ describe("the name that it is called by", () => {
     expect(exitCode).toBe(0);
     expect(stdout).toContain((await Bun.file(`${PROJECT}/package.json`).json()).version);
   });
+});
+
+test("programs in sbin are found though PATH is that of a plain su, which is without it", async () => {
+  await using host = await Host.create();
+  const env = { PATH: "/usr/local/bin:/usr/bin:/bin" };
+  const file = `${PROJECT}/examples/hello/tsnet.yaml`;
+
+  const up = await host.run([TSNET, "up", "-f", file], { env });
+  const down = await host.run([TSNET, "down", "-f", file], { env });
+
+  expect(up).toMatchObject({ exitCode: 0, stderr: "" });
+  expect(down).toMatchObject({ exitCode: 0, stdout: "hello: removed 2 containers and 1 network\n" });
 });
 
 describe("standard streams that are not there", () => {
