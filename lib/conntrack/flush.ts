@@ -8,7 +8,7 @@
  */
 import { TsnetError } from "../errors.ts";
 import { type Address, addressBytes } from "../net/address.ts";
-import { codeOfErrno } from "../sys/native.ts";
+import { codeOfErrno } from "../sys/libc.ts";
 import type { Netns } from "../sys/netns.ts";
 import { attribute, bytes16, NLM_F_ACK, nested, talkToNetfilter } from "../sys/nfnetlink.ts";
 import type { FlowFilter } from "./conntrack.ts";
@@ -50,7 +50,7 @@ export function flushFlows(filter: FlowFilter, netns?: Netns): boolean {
   if (attributes === undefined) return false;
   const type = (NFNL_SUBSYS_CTNETLINK << 8) | IPCTNL_MSG_CT_DELETE;
   const message = { type, flags: NLM_F_ACK, sequence: 1, family: NFPROTO[filter.family], attributes };
-  const [answer] = talkToNetfilter([message], netns === undefined ? {} : { netns });
+  const [answer] = talkToNetfilter([message], netns);
   const errno = answer === undefined ? "EOPNOTSUPP" : answer.errno;
   if (errno === undefined) return true;
   if (["EINVAL", "ENOENT", "EOPNOTSUPP"].includes(errno)) return false;

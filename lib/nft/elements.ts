@@ -10,6 +10,7 @@
 import { isTsnetError, TsnetError } from "../errors.ts";
 import { addressBytes, parseAddress } from "../net/address.ts";
 import { firstOf, lastOf, parseCidr } from "../net/cidr.ts";
+import type { Netns } from "../sys/netns.ts";
 import {
   attribute,
   bytes16,
@@ -20,7 +21,6 @@ import {
   NLM_F_CREATE,
   NLM_F_EXCL,
   nested,
-  type TalkOptions,
   talkToNetfilter,
   zeroTerminated,
 } from "../sys/nfnetlink.ts";
@@ -57,7 +57,7 @@ const IFNAMSIZ = 16;
  *
  * @throws TsnetError as {@link Nft.run} does.
  */
-export function sendElements(elements: readonly TypedElement[], options: TalkOptions = {}): boolean {
+export function sendElements(elements: readonly TypedElement[], netns?: Netns): boolean {
   const messages: NfMessage[] = [];
   for (const [index, element] of elements.entries()) {
     // The last ACK tells that all was read; an error is answered unasked.
@@ -69,8 +69,7 @@ export function sendElements(elements: readonly TypedElement[], options: TalkOpt
   const batch = { flags: 0, family: 0, resource: NFNL_SUBSYS_NFTABLES, attributes: [] };
   const begin = { ...batch, type: NFNL_MSG_BATCH_BEGIN, sequence: 0 };
   const end = { ...batch, type: NFNL_MSG_BATCH_END, sequence: messages.length + 1 };
-  const closeLater = elements.some(({ verb }) => verb === "delete");
-  const answers = talkToNetfilter([begin, ...messages, end], { closeLater, ...options });
+  const answers = talkToNetfilter([begin, ...messages, end], netns);
   for (const { sequence, errno, offset } of answers) {
     if (errno === undefined) continue;
     const [element, message] = [elements[sequence - 1], messages[sequence - 1]];

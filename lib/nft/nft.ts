@@ -92,7 +92,7 @@ export function realNft({ netns, prefix }: RealNftOptions = {}): Nft {
       const { elements } = transaction;
       if (elements !== undefined && prefix === undefined) {
         const { sendElements } = await import("./elements.ts");
-        if (sendElements(elements, netns === undefined ? {} : { netns })) return;
+        if (sendElements(elements, netns)) return;
       }
       const text = transaction.render();
       const { exitCode, stderr } = await start(command, ["-f", "-"], { stdin: text, ...runOptions });

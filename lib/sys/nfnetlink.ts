@@ -7,16 +7,8 @@
  * @module
  */
 import { hasErrno } from "../errors.ts";
-import {
-  bindNetlink,
-  closeFd,
-  errnoName,
-  NETLINK_NETFILTER,
-  openNetlink,
-  receive,
-  send,
-  setSocketOption,
-} from "./native.ts";
+import { errnoName } from "./libc.ts";
+import { bindNetlink, closeFd, NETLINK_NETFILTER, openNetlink, receive, send, setSocketOption } from "./native.ts";
 import { inside, type Netns } from "./netns.ts";
 
 // linux/netlink.h, linux/socket.h
@@ -61,25 +53,18 @@ export interface NfAnswer {
 }
 
 // Long enough for the kernel to free what was deleted.
-const CLOSE_LATER_MS = 100;
-
-export interface TalkOptions {
-  /** The namespace to talk to, if not the one that the process is in. */
-  readonly netns?: Netns;
-  /**
-   * Closes the socket a moment later, or when the process ends. The kernel lets nobody close a netfilter socket
-   * before it freed what nf_tables deleted last, 10 ms in which the caller may do something else.
-   */
-  readonly closeLater?: boolean;
-}
+const CLOSE_AFTER_MS = 100;
 
 /**
  * Sends messages as one datagram and returns the kernel's answers: an ACK for each that asked for one, and errors.
+ * In `netns`, or in the namespace that the process is in.
+ *
+ * The socket is closed a moment later, or when the process ends: the kernel closes no netfilter socket of a
+ * namespace before it has freed what nf_tables deleted there last, 10 ms in which the caller may do something else.
  *
  * @throws TsnetError if the kernel does not take the datagram at all.
  */
-export function talkToNetfilter(messages: readonly NfMessage[], options: TalkOptions = {}): readonly NfAnswer[] {
-  const { netns, closeLater = false } = options;
+export function talkToNetfilter(messages: readonly NfMessage[], netns?: Netns): readonly NfAnswer[] {
   const open = () => openNetlink(NETLINK_NETFILTER);
   const fd = netns === undefined ? open() : inside(netns, open);
   try {
@@ -88,10 +73,9 @@ export function talkToNetfilter(messages: readonly NfMessage[], options: TalkOpt
     setSocketOption(fd, SOL_NETLINK, NETLINK_CAP_ACK, 1);
     setSocketOption(fd, SOL_NETLINK, NETLINK_EXT_ACK, 1);
     send(fd, Buffer.concat(messages.map(encode)));
-    return readAnswers(fd);
+    return readAnswers(fd, messages.findLast(({ flags }) => (flags & NLM_F_ACK) !== 0)?.sequence);
   } finally {
-    if (closeLater) setTimeout(() => closeFd(fd), CLOSE_LATER_MS).unref();
-    else closeFd(fd);
+    setTimeout(() => closeFd(fd), CLOSE_AFTER_MS).unref();
   }
 }
 
@@ -140,10 +124,12 @@ function encode({ type, flags, sequence, family, resource = 0, attributes }: NfM
   return body;
 }
 
-function readAnswers(fd: number): readonly NfAnswer[] {
+/** Reads up to the answer to `last`, or all that is there: what refuses a batch as a whole comes alone. */
+function readAnswers(fd: number, last: number | undefined): readonly NfAnswer[] {
   const buffer = Buffer.allocUnsafe(RECEIVE_BYTES);
   const answers: NfAnswer[] = [];
   for (;;) {
+    if (answers.some(({ sequence }) => sequence === last)) return answers;
     let length: number;
     try {
       length = receive(fd, buffer, MSG_DONTWAIT);

@@ -9,7 +9,7 @@ const AT = { family: "inet", table: "t", set: "s" } as const;
 /** Sends one element; whether it was known how to. */
 function sent(type: NftElementType, key: string, value?: string): boolean {
   const spec = { ...AT, type, key, ...(value === undefined ? {} : { value }) };
-  return sendElements(new NftTransaction().addElement(spec).elements ?? [], { netns });
+  return sendElements(new NftTransaction().addElement(spec).elements ?? [], netns);
 }
 
 let host: Host;
