@@ -13,9 +13,10 @@ import { type NetworkList, parseNetworkList } from "../lib/runtime/list.ts";
 import type { RuntimeCall } from "../lib/runtime/request.ts";
 import { Runtime } from "../lib/runtime/runtime.ts";
 import { ownExecutable } from "../lib/sys/executable.ts";
-import { ensureSymlink, makeDirectory, removeTree, writeSysctls } from "../lib/sys/files.ts";
+import { makeDirectory, writeSysctls } from "../lib/sys/files.ts";
 import { addNetns, netnsNames, openNetns, removeNetns } from "../lib/sys/netns.ts";
 import { namespaceOf } from "../lib/sys/process.ts";
+import { ensureSymlink, removeTree } from "../lib/sys/trees.ts";
 import type { AttachmentRecord, ContainerRecord } from "./state/records.ts";
 
 /** The plugins that our lists name. */

@@ -11,7 +11,7 @@ import { parseCidr } from "../lib/net/cidr.ts";
 import { linkDel, linkGet } from "../lib/netlink/link.ts";
 import { RtSocket } from "../lib/netlink/socket.ts";
 import { LOCK_DIR } from "../lib/runtime/lock.ts";
-import { removeTree } from "../lib/sys/files.ts";
+import { removeTree } from "../lib/sys/trees.ts";
 import { IPAM_DIR } from "./plan/list.ts";
 import type { NetworkRecord } from "./state/records.ts";
 import type { State } from "./state/state.ts";

@@ -75,17 +75,16 @@ async function apply(plan: Plan, { state, runtime, now }: Applying): Promise<voi
   for (const network of plan.removeNetworks) await removeNetwork(state, network);
   for (const network of again) await addNetwork(state, network);
   await guardForwarding(state, familiesOf(state.networks()), now.facts.routedLinks);
-  await repair(plan.repair, { state, runtime, now });
+  // Rules and links that somebody took away are put back under the running containers.
+  for (const record of plan.repair) state.putContainer(await reconnect(runtime, record));
   for (const wave of wavesOf(plan.addContainers)) {
     await each(wave, (record) => addContainer(record, state, runtime));
   }
-}
-
-/** Rules and links that somebody took away are put back under the running container. */
-async function repair(records: readonly ContainerRecord[], { state, runtime, now }: Applying): Promise<void> {
-  const networks = new Set(records.flatMap(({ attachments }) => attachments.map(({ network }) => network)));
-  for (const network of now.networks) if (networks.has(network.id)) await acceptForwarding(network);
-  for (const record of records) state.putContainer(await reconnect(runtime, record));
+  // Where an accept has to stand depends on who holds rules, and the plugins may have been the first to write some.
+  const touched = new Set(
+    [...plan.repair, ...plan.addContainers].flatMap(({ attachments }) => attachments.map(({ network }) => network)),
+  );
+  for (const network of state.networks()) if (touched.has(network.id)) await acceptForwarding(network);
 }
 
 /** Makes one container, or leaves nothing of it. */

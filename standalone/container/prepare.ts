@@ -5,8 +5,9 @@
  * @module
  */
 import { TsnetError } from "../../lib/errors.ts";
-import { ensureSymlink, exists, makeDirectory, overwriteFile, readIfThere, removeTree } from "../../lib/sys/files.ts";
+import { exists, makeDirectory, overwriteFile, readIfThere } from "../../lib/sys/files.ts";
 import { kindOf, makeInside, resolveInside } from "../../lib/sys/rooted.ts";
+import { ensureSymlink, removeTree } from "../../lib/sys/trees.ts";
 import type { ContainerRecord, StartRecord } from "../state/records.ts";
 import { hostsText, type Naming, resolvText } from "./etc.ts";
 import { type BoundFile, DEVICES, fstabText, GUARDED, hidesRun, planMounts } from "./root.ts";

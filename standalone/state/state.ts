@@ -14,9 +14,9 @@ import {
   namesIn,
   readIfThere,
   removeFile,
-  removeTree,
   replaceFile,
 } from "../../lib/sys/files.ts";
+import { removeTree } from "../../lib/sys/trees.ts";
 import { type ContainerRecord, type NetworkRecord, parseContainerRecord, parseNetworkRecord } from "./records.ts";
 import type { Parser } from "./shape.ts";
 
