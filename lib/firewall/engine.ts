@@ -23,6 +23,8 @@ export type Drop = (tag: string, part: Part) => boolean;
 export interface RepairResult {
   /** Whether rules of ours remain that no entry tells of. */
   readonly orphans: boolean;
+  /** Addresses of containers whose rules were dropped. */
+  readonly dropped: readonly string[];
 }
 
 export interface Engine {

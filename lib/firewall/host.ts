@@ -6,7 +6,7 @@
  */
 import { isTsnetError } from "../errors.ts";
 import type { FileLock } from "../sys/files.ts";
-import type { Drop, Engine, Others } from "./engine.ts";
+import type { Drop, Engine, Others, RepairResult } from "./engine.ts";
 import type { EngineName, EntryName } from "./record.ts";
 import { State } from "./state.ts";
 import type { Tools } from "./tools.ts";
@@ -50,11 +50,12 @@ export class FirewallHost {
   }
 
   /** Makes an engine hold what the state says of it, less `gone`; for when the quick way failed. */
-  async repair(engine: Engine, gone: readonly EntryName[], drop: Drop, lock: FileLock): Promise<void> {
+  async repair(engine: Engine, gone: readonly EntryName[], drop: Drop, lock: FileLock): Promise<RepairResult> {
     const names = this.state.names().filter((name) => name.engine === engine.name);
     const left = names.filter((name) => !gone.some((one) => one.engine === name.engine && one.file === name.file));
-    const { orphans } = await engine.repair(this.state.read(left), drop, lock.fd);
-    this.state.setOrphans(engine.name, orphans);
+    const result = await engine.repair(this.state.read(left), drop, lock.fd);
+    this.state.setOrphans(engine.name, result.orphans);
+    return result;
   }
 }
 

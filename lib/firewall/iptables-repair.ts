@@ -8,7 +8,7 @@ import type { SavedRule, SavedTable } from "../iptables/iptables.ts";
 import { wordsOf } from "../iptables/save.ts";
 import { IptablesTransaction } from "../iptables/transaction.ts";
 import type { Family } from "../net/address.ts";
-import type { Drop } from "./engine.ts";
+import type { Drop, RepairResult } from "./engine.ts";
 import { type Jump, jumpRule, layoutOf, PARTS, partOfChain } from "./iptables-layout.ts";
 import { OWN_CHAIN } from "./iptables-plan.ts";
 import { commentOf, type Entry, type HeldPort, type IptablesRule, parseComment, tagOf } from "./record.ts";
@@ -39,10 +39,10 @@ export function reparation(
   saved: Saved,
   wanted: readonly Entry[],
   drop: Drop,
-): { readonly transaction: IptablesTransaction; readonly orphans: boolean } {
+): RepairResult & { readonly transaction: IptablesTransaction } {
   const tx = new IptablesTransaction();
   const entries = wanted.filter((entry) => entry.families.includes(family));
-  const orphans = orphansOf(saved, entries, drop);
+  const { orphans, dropped } = orphansOf(saved, entries, drop);
   refuseTaken(family, entries, orphans);
   for (const part of PARTS) {
     const own = entries.filter((entry) => entry.part === part);
@@ -51,7 +51,7 @@ export function reparation(
     else if (!isWhole(saved, family, own, others)) writePart(tx, saved, family, own, others);
   }
   removeOwnChains(tx, saved, entries, orphans);
-  return { transaction: tx, orphans: orphans.length > 0 };
+  return { transaction: tx, orphans: orphans.length > 0, dropped };
 }
 
 /** What of `entries` is not there. */
@@ -67,21 +67,39 @@ export function missingFrom(family: Family, saved: Saved, entries: readonly Entr
   return [...jumps, ...missing].map(({ table, chain, rule }) => `${program} -t ${table} -A ${chain} ${rule}`);
 }
 
-function orphansOf(saved: Saved, entries: readonly Entry[], drop: Drop): readonly Orphan[] {
+function orphansOf(
+  saved: Saved,
+  entries: readonly Entry[],
+  drop: Drop,
+): { readonly orphans: readonly Orphan[]; readonly dropped: readonly string[] } {
   const known = new Set(entries.map((entry) => `${entry.part} ${tagOf(entry.attachment)}`));
   const orphans: Orphan[] = [];
+  const dropped = new Set<string>();
   for (const { table, chains } of saved.values()) {
     for (const { chain, rules } of chains.values()) {
       const part = partOfChain(chain);
       if (part === undefined) continue;
       for (const rule of rules) {
         const tag = parseComment(rule.comment)?.tag;
-        if (tag === undefined || known.has(`${part} ${tag}`) || drop(tag, part)) continue;
+        if (tag === undefined || known.has(`${part} ${tag}`)) continue;
+        if (drop(tag, part)) {
+          const address = containerOf(rule);
+          if (address !== undefined) dropped.add(address);
+          continue;
+        }
         orphans.push({ part, table: table as Table, chain, saved: rule });
       }
     }
   }
-  return orphans;
+  return { orphans, dropped: [...dropped] };
+}
+
+/** The container's address, in the rules that tell it. */
+function containerOf({ text }: SavedRule): string | undefined {
+  return /--to-destination \[?([0-9a-f:.]+?)\]?:\d+$|^-s ([0-9a-f:.]+)\/(?:32|128) .*MASQUERADE$/
+    .exec(text)
+    ?.slice(1)
+    .find(Boolean);
 }
 
 /** No kernel refuses a second redirection of a port; what no entry tells of is found here. */

@@ -39,7 +39,11 @@ export function iptablesEngine(iptables: Iptables): Engine {
       const saves = new Map(await saveBoth(iptables, wanted));
       const plans = new Map([...saves].map(([family, saved]) => [family, reparation(family, saved, wanted, drop)]));
       await change([...plans.keys()], lockFd, (family) => plans.get(family)?.transaction ?? new IptablesTransaction());
-      return { orphans: [...plans.values()].some(({ orphans }) => orphans) };
+      const results = [...plans.values()];
+      return {
+        orphans: results.some(({ orphans }) => orphans),
+        dropped: results.flatMap(({ dropped }) => dropped),
+      };
     },
     async missing(entries) {
       const { missingFrom } = await import("./iptables-repair.ts");

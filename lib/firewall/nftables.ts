@@ -115,8 +115,8 @@ function reparation(
   drop: Drop,
 ): { readonly transaction: NftTransaction; readonly result: RepairResult } {
   const tx = new NftTransaction();
-  const orphans = orphansOf(table, wanted, drop);
-  const result = { orphans: orphans.length > 0 };
+  const { orphans, dropped } = orphansOf(table, wanted, drop);
+  const result = { orphans: orphans.length > 0, dropped };
   if (table !== undefined && isWhole(table, wanted, orphans)) return { transaction: tx, result };
   if (wanted.length === 0 && orphans.length === 0) {
     return { transaction: table === undefined ? tx : tx.deleteTable(FAMILY, TABLE), result };
@@ -143,24 +143,40 @@ function clear(tx: NftTransaction, table: NftTable | undefined, orphans: readonl
   for (const chain of gone) tx.deleteChain({ ...AT, chain });
 }
 
-function orphansOf(table: NftTable | undefined, wanted: readonly Entry[], drop: Drop): readonly Orphan[] {
+function orphansOf(
+  table: NftTable | undefined,
+  wanted: readonly Entry[],
+  drop: Drop,
+): { readonly orphans: readonly Orphan[]; readonly dropped: readonly string[] } {
   const known = new Set(wanted.map((entry) => `${entry.part} ${tagOf(entry.attachment)}`));
   const keys = new Map<string, Entry>();
   for (const entry of wanted) for (const { set, key } of entry.content.elements) keys.set(`${set} ${key}`, entry);
   const orphans: Orphan[] = [];
+  const dropped = new Set<string>();
   for (const { set, elements } of table?.sets.values() ?? []) {
     const part = partOfSet(set);
     for (const element of elements) {
       const owner = parseComment(element.comment);
-      if (part === undefined || owner === undefined || known.has(`${part} ${owner.tag}`) || drop(owner.tag, part))
+      if (part === undefined || owner === undefined || known.has(`${part} ${owner.tag}`)) continue;
+      if (drop(owner.tag, part)) {
+        const address = containerOf(set, element);
+        if (address !== undefined) dropped.add(address);
         continue;
+      }
       const rival = keys.get(`${set} ${element.key}`);
       if (rival === undefined) orphans.push({ ...toElement(set, element), part, comment: element.comment ?? "" });
       // An address has one owner, the latest; a port belongs to who has it.
       else if (part === "publish") throw taken(set, element.key, owner.who);
     }
   }
-  return orphans;
+  return { orphans, dropped: [...dropped] };
+}
+
+/** The container's address, in the sets and maps whose elements tell it. */
+function containerOf(set: string, { key, value }: NftElement): string | undefined {
+  if (set.startsWith("masquerade")) return key;
+  if (set.startsWith("hairpin")) return key.split(" . ")[1];
+  return set.startsWith("publish") ? value?.split(" . ")[0] : undefined;
 }
 
 function toElement(set: string, { key, value }: NftElement): Element {

@@ -5,9 +5,11 @@
  * @module
  */
 import { isTsnetError } from "../errors.ts";
+import { parseAddress } from "../net/address.ts";
 import type { NftTableName } from "../nft/transaction.ts";
 import type { FileLock } from "../sys/files.ts";
 import type { Drop } from "./engine.ts";
+import { forgetContainer } from "./flows.ts";
 import type { FirewallHost } from "./host.ts";
 import { ENGINES, type EngineName } from "./record.ts";
 import { removeReference } from "./reference.ts";
@@ -24,12 +26,17 @@ export type Scope = { readonly parts: readonly Part[]; readonly drop: Drop } & (
 export async function sweep(host: FirewallHost, scope: Scope, lock: FileLock): Promise<void> {
   const tables = await tablesOf(host);
   const known = new Set(host.state.names().map((name) => name.engine));
+  const dropped: string[] = [];
   for (const name of ENGINES) {
     const inUse = isInUse(name, host, tables);
-    if (known.has(name) || inUse) await host.repair(await host.engine(name), [], scope.drop, lock);
+    if (known.has(name) || inUse)
+      dropped.push(...(await host.repair(await host.engine(name), [], scope.drop, lock)).dropped);
     if (inUse) await removeReference(name, host.tools, tables, scope);
   }
-  if (!host.state.names().some((name) => name.part === "publish")) closePaths(host.state);
+  const isLast =
+    !host.state.names().some((name) => name.part === "publish") && !ENGINES.some((name) => host.state.hasOrphans(name));
+  if (isLast && scope.parts.includes("publish")) closePaths(host.state, dropped.map(parseAddress));
+  await forgetContainer(dropped, [], host.tools.conntrack);
 }
 
 /** The tables of nftables, where iptables-nft's are among them; none without nft. */

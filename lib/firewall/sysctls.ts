@@ -28,9 +28,15 @@ export function openPath(state: State, address: Address): void {
   for (const [name, value] of wanted) writeSysctl(name, value);
 }
 
-/** Puts every sysctl back that {@link openPath} changed; interfaces that are gone took theirs along. */
-export function closePaths(state: State): void {
-  const before = state.sysctls();
+/**
+ * Puts every sysctl back that {@link openPath} changed; interfaces that are gone took theirs along. Where the state
+ * was wiped, 127.0.0.1 is closed towards the containers that had published ports: the guard goes with them.
+ */
+export function closePaths(state: State, containers: readonly Address[] = []): void {
+  const before = new Map(state.sysctls());
+  for (const link of containers.flatMap((address) => linkTowards(address) ?? [])) {
+    if (!before.has(key(link, "route_localnet"))) before.set(key(link, "route_localnet"), "0");
+  }
   for (const [name, value] of before) if (readSysctl(name) !== undefined) writeSysctl(name, value);
   if (before.size > 0) state.setSysctls(new Map());
 }
