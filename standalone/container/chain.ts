@@ -3,10 +3,12 @@
  *
  *     nsenter --net     into its network namespace
  *     unshare           other namespaces of its own; forks, and the child is pid 1
- *     nsenter --root    keeps the host's root, where the next programs are, with the folder "." in the new one
+ *     unshare --root    keeps the host's root, where the next programs are, with the folder "." in the new one
  *     flock             waits at the gate, a named pipe, while mounts, host name and control group are made
  *     setpriv           takes the capabilities away
- *     nsenter --root=.  into the root that was made, which needs no program of ours there; then the command
+ *     unshare --root=.  into the root that was made, which needs no program of ours there; then the command
+ *
+ * The last two take no namespace, which nsenter refuses since util-linux 2.40.
  *
  * The gate opens by itself for nobody: if `tsnet` is killed before, the command is never started.
  *
@@ -74,9 +76,9 @@ export function startChain({ start, netns, gate, user, programs, self }: StartCh
   return [
     ...(netns === "" ? [] : [programs.nsenter, `--net=${netns}`, "--"]),
     ...(own.length === 0 ? [] : [programs.unshare, ...namespaces, "--"]),
-    programs.nsenter,
+    programs.unshare,
     `--root=/proc/${self}/root`,
-    "--wd=/",
+    "--wd=.",
     "--",
     programs.flock,
     "--no-fork",
@@ -127,9 +129,9 @@ function confined({ start, user, programs, workdir, command }: Omit<ExecChain, "
     String(user.gid),
     ...groups,
     "--",
-    programs.nsenter,
+    programs.unshare,
     "--root=.",
-    ...(workdir === "/" ? [] : [`--wdns=${workdir}`]),
+    `--wd=${workdir}`,
     // Last, since it takes the capabilities away that the steps before need.
     ...(user.uid === 0 ? [] : [`--setuid=${user.uid}`]),
     "--",

@@ -165,7 +165,7 @@ async function passGate(launched: Launched, first: ProcessIdentity): Promise<voi
   const { record, folder, programs } = launched;
   await until(launched, () => openGate(gateOf(folder)) || undefined);
   removeFile(gateOf(folder));
-  const links = new Set([programs.flock, programs.setpriv, programs.nsenter]);
+  const links = new Set([programs.flock, programs.setpriv, programs.unshare]);
   // A command that is itself one of these programs is told from the chain by being what was asked for.
   const isChain = (argv: readonly string[]) =>
     links.has(argv[0] ?? "") && argv.join("\0") !== record.start.command.join("\0");
