@@ -24,13 +24,13 @@ export function nftFailure(text: string, stderr: string): TsnetError {
   return new TsnetError(`nft:${verb} ${reason}`, { code, op: "nft", details: stderr.trim() });
 }
 
-/** What of an element's verb the kernel refused. */
-export type RefusedPart = "table" | "set" | "element";
+/** What of a verb the kernel refused: its table, the chain or set that it names, or what is in that. */
+export type RefusedPart = "table" | "name" | "content";
 
-/** The error for an element that was sent without nft: the same as with it. */
-export function elementFailure(line: string, errno: string, part: RefusedPart): TsnetError {
+/** The error for a verb that was sent without nft: the same as with it. */
+export function refusal(line: string, errno: string, part: RefusedPart): TsnetError {
   const words = line.split(" ");
-  const skip = { table: 3, set: 4, element: 5 }[part];
+  const skip = { table: 3, name: 4, content: words.length - 1 }[part];
   const start = Buffer.byteLength(`${words.slice(0, skip).join(" ")} `);
   const place = new Place(line, start, start + Buffer.byteLength(words[skip] ?? ""));
   const { code, reason } = judge(STRERROR.get(errno) ?? errno, line, place);

@@ -6,7 +6,7 @@
  */
 import { TsnetError } from "../errors.ts";
 import type { NftBaseChain, NftChain, NftElement, NftRule, NftSet, NftTable } from "./nft.ts";
-import type { NftFamily, NftHook, NftTableName } from "./transaction.ts";
+import type { NftFamily, NftHook, NftTableName } from "./specs.ts";
 
 type Json = Readonly<Record<string, unknown>>;
 

@@ -10,7 +10,7 @@
 import { type Cidr, firstOf, lastOf, parseCidr } from "../net/cidr.ts";
 import { nftFailure } from "./errors.ts";
 import type { Nft, NftBaseChain, NftChain, NftElement, NftRule, NftSet, NftTable } from "./nft.ts";
-import type { NftFamily, NftHook } from "./transaction.ts";
+import type { NftFamily, NftHook } from "./specs.ts";
 
 interface Rule {
   handle: number;

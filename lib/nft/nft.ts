@@ -1,5 +1,5 @@
 /**
- * nftables: run a transaction, read a table back. Through the `nft` program, but for what elements.ts can do without.
+ * nftables: run a transaction, read a table back. Through the `nft` program, but for what batch.ts can do without.
  *
  * {@link Nft} is what the rest of the house sees; `nft.fake.ts` is the double that passes the same cases.
  *
@@ -8,7 +8,8 @@
 import type { Netns } from "../sys/netns.ts";
 import { run } from "../sys/run.ts";
 import { nftFailure } from "./errors.ts";
-import type { NftFamily, NftHook, NftTableName, NftTransaction } from "./transaction.ts";
+import type { NftFamily, NftHook, NftTableName } from "./specs.ts";
+import type { NftTransaction } from "./transaction.ts";
 
 /** A table as the kernel holds it. */
 export interface NftTable {
@@ -89,10 +90,10 @@ export function realNft({ netns, prefix }: RealNftOptions = {}): Nft {
   return {
     async run(transaction, runOptions) {
       if (transaction.empty) return;
-      const { elements } = transaction;
-      if (elements !== undefined && prefix === undefined) {
-        const { sendElements } = await import("./elements.ts");
-        if (sendElements(elements, netns)) return;
+      const { plain } = transaction;
+      if (plain !== undefined && prefix === undefined) {
+        const { sendBatch } = await import("./batch.ts");
+        if (sendBatch(plain, netns)) return;
       }
       const text = transaction.render();
       const { exitCode, stderr } = await start(command, ["-f", "-"], { stdin: text, ...runOptions });

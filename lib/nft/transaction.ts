@@ -10,121 +10,49 @@
  * @module
  */
 import { TsnetError } from "../errors.ts";
+import { nftComment } from "./comment.ts";
+import type {
+  NftChainName,
+  NftElementKey,
+  NftElementSpec,
+  NftFamily,
+  NftHook,
+  NftMapName,
+  NftMapSpec,
+  NftRuleSpec,
+  NftSetName,
+  NftSetSpec,
+  PlainVerb,
+} from "./specs.ts";
 
-export type NftFamily = "ip" | "ip6" | "inet" | "arp" | "bridge" | "netdev";
-
-/** Where a base chain is hooked into the stack. */
-export interface NftHook {
-  readonly type: "filter" | "nat" | "route";
-  readonly hook: "prerouting" | "input" | "forward" | "output" | "postrouting" | "ingress" | "egress";
-  /** As a number: -100 is `dstnat`, 100 is `srcnat` (outside the bridge family). */
-  readonly priority: number;
-  /** Without it the kernel's `accept`. */
-  readonly policy?: "accept" | "drop";
-}
-
-export interface NftTableName {
-  readonly family: NftFamily;
-  readonly table: string;
-}
-
-export interface NftChainName extends NftTableName {
-  readonly chain: string;
-}
-
-export interface NftSetName extends NftTableName {
-  /** The name of a set; where elements go, of a set or a map. */
-  readonly set: string;
-}
-
-export interface NftRuleSpec extends NftChainName {
-  /** The rule as nft writes it, without its comment: `ip saddr 10.1.0.0/24 masquerade`. */
-  readonly rule: string;
-  readonly comment?: string;
-}
-
-export interface NftSetSpec extends NftSetName {
-  /** The expressions whose type an element has: `ip saddr . tcp dport`. */
-  readonly typeof: string;
-  readonly flags?: readonly NftSetFlag[];
-  readonly comment?: string;
-}
-
-export interface NftMapName extends NftTableName {
-  readonly map: string;
-}
-
-export interface NftMapSpec extends NftMapName {
-  /** The expressions whose type a key has: `meta l4proto . th dport`. */
-  readonly key: string;
-  /** The expressions whose type a value has, or `verdict`. */
-  readonly value: string;
-  readonly flags?: readonly NftSetFlag[];
-  readonly comment?: string;
-}
-
-export type NftSetFlag = "interval" | "timeout" | "dynamic" | "constant";
-
-export interface NftElementKey extends NftSetName {
-  /** As nft writes it: `10.1.0.2 . tcp . 80`, `10.1.0.0/24`. */
-  readonly key: string;
-  /** How the set was declared. Elements alone, all with a type, go to the kernel without starting nft: elements.ts. */
-  readonly type?: NftElementType;
-}
-
-/** What {@link NftSetSpec} or {@link NftMapSpec} said of a set's elements. */
-export interface NftElementType {
-  /** `typeof` of a set, `key` of a map. */
-  readonly key: string;
-  /** Of a map. */
-  readonly value?: string;
-  readonly flags?: readonly NftSetFlag[];
-}
-
-export interface NftElementSpec extends NftElementKey {
-  /** For a map: `10.1.0.2 . 80`, `goto web`. */
-  readonly value?: string;
-  /** Made safe by {@link nftComment}. */
-  readonly comment?: string;
-}
-
-/**
- * Bytes that a comment may have, in UTF-8: nft refuses longer ones (NFTNL_UDATA_COMMENT_MAXLEN is 128, of which
- * an element's comment also needs the closing zero).
- */
-export const NFT_COMMENT_BYTES = 127;
-
-/** A verb about an element whose type is known. */
-export interface TypedElement extends NftElementSpec {
-  readonly verb: "add" | "create" | "delete";
-  readonly type: NftElementType;
-  /** The verb as it is rendered. */
-  readonly line: string;
-}
+export { nftComment } from "./comment.ts";
+export type * from "./specs.ts";
 
 /** Verbs for one atomic change. */
 export class NftTransaction {
   readonly #lines: string[] = [];
-  readonly #elements: TypedElement[] = [];
+  readonly #plain: PlainVerb[] = [];
 
   /** Whether no verb was queued. */
   get empty(): boolean {
     return this.#lines.length === 0;
   }
 
-  /** All verbs, if they are about elements whose type is known. */
-  get elements(): readonly TypedElement[] | undefined {
-    return this.#elements.length === this.#lines.length ? this.#elements : undefined;
+  /** All verbs, if each of them can go to the kernel without nft. */
+  get plain(): readonly PlainVerb[] | undefined {
+    return this.#plain.length === this.#lines.length ? this.#plain : undefined;
   }
 
   /** `add table`: fine if it is there. */
   addTable(family: NftFamily, table: string): this {
-    return this.#push(`add table ${family} ${name(table)}`);
+    const line = `add table ${family} ${name(table)}`;
+    return this.#push(line, { op: "add", object: "table", family, table, line });
   }
 
   /** `delete table` with all that is in it. Fails with `not-found`. */
   deleteTable(family: NftFamily, table: string): this {
-    return this.#push(`delete table ${family} ${name(table)}`);
+    const line = `delete table ${family} ${name(table)}`;
+    return this.#push(line, { op: "delete", object: "table", family, table, line });
   }
 
   /** `add chain`: fine if it is there with the same hook. */
@@ -139,12 +67,12 @@ export class NftTransaction {
 
   /** `flush chain`: removes its rules. Fails with `not-found`. */
   flushChain(spec: NftChainName): this {
-    return this.#push(`flush chain ${chainPath(spec)}`);
+    return this.#pushChain("flush", spec);
   }
 
-  /** `delete chain`, which must be empty and jumped to by nobody. Fails with `not-found` or `busy`. */
+  /** `delete chain` with its rules; nobody may jump to it. Fails with `not-found` or `busy`. */
   deleteChain(spec: NftChainName): this {
-    return this.#push(`delete chain ${chainPath(spec)}`);
+    return this.#pushChain("delete", spec);
   }
 
   /** `add rule`: behind the rules that are there. Not idempotent: twice makes two. */
@@ -159,7 +87,9 @@ export class NftTransaction {
 
   /** `delete rule ... handle N`, the handle as {@link Nft.list} tells it. Fails with `not-found`. */
   deleteRule(spec: NftChainName & { readonly handle: number }): this {
-    return this.#push(`delete rule ${chainPath(spec)} handle ${spec.handle}`);
+    const { family, table, chain, handle } = spec;
+    const line = `delete rule ${chainPath(spec)} handle ${handle}`;
+    return this.#push(line, { op: "delete", object: "rule", family, table, name: chain, handle, line });
   }
 
   /** `add set`: fine if it is there with the same type. */
@@ -203,12 +133,16 @@ export class NftTransaction {
 
   /** `delete set`, which no rule may use. Fails with `not-found` or `busy`. */
   deleteSet(spec: NftSetName): this {
-    return this.#push(`delete set ${setPath(spec)}`);
+    const { family, table, set } = spec;
+    const line = `delete set ${setPath(spec)}`;
+    return this.#push(line, { op: "delete", object: "set", family, table, name: set, line });
   }
 
   /** `delete map`, which no rule may use. Fails with `not-found` or `busy`. */
   deleteMap(spec: NftMapName): this {
-    return this.#push(`delete map ${mapPath(spec)}`);
+    const { family, table, map } = spec;
+    const line = `delete map ${mapPath(spec)}`;
+    return this.#push(line, { op: "delete", object: "set", family, table, name: map, line });
   }
 
   /** The text for `nft -f -`, one verb a line. */
@@ -216,41 +150,26 @@ export class NftTransaction {
     return `${this.#lines.join("\n")}\n`;
   }
 
-  #pushElement(verb: TypedElement["verb"], spec: NftElementSpec): this {
-    const line = `${verb} element ${elementText(spec)}`;
-    const { type } = spec;
-    this.#push(line);
-    if (type !== undefined) this.#elements.push({ ...spec, type, verb, line });
-    return this;
+  #pushChain(op: "flush" | "delete", spec: NftChainName): this {
+    const { family, table, chain } = spec;
+    const line = `${op} chain ${chainPath(spec)}`;
+    return this.#push(line, { op, object: "chain", family, table, name: chain, line });
   }
 
-  #push(line: string): this {
+  #pushElement(op: "add" | "create" | "delete", spec: NftElementSpec): this {
+    const { family, table, set, type } = spec;
+    const line = `${op} element ${elementText(spec)}`;
+    if (type === undefined) return this.#push(line);
+    const element = { ...spec, type };
+    return this.#push(line, { op, object: "element", family, table, name: set, element, line });
+  }
+
+  #push(line: string, plain?: PlainVerb): this {
     if (/[\n\r\0]/.test(line)) throw invalid(`an nft verb must be one line: ${JSON.stringify(line)}`);
     this.#lines.push(line);
+    if (plain !== undefined) this.#plain.push(plain);
     return this;
   }
-}
-
-/**
- * A comment that nft accepts and lists unchanged: its quoted strings know no escape, so a double quote becomes a
- * single one, and control characters become spaces; what is beyond {@link NFT_COMMENT_BYTES} is cut, at a
- * character's border. Cut, not refused: a comment is a label for people, and a long name must not keep a container
- * off its network. Who matches by comment puts what is unique in front.
- */
-export function nftComment(text: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is taken out
-  const clean = text.replace(/"/g, "'").replace(/[\u0000-\u001f\u007f]/g, " ");
-  return cutBytes(clean, NFT_COMMENT_BYTES);
-}
-
-function cutBytes(text: string, limit: number): string {
-  // Most comments are short: no encoding for what cannot be too long.
-  if (text.length * 3 <= limit) return text;
-  const bytes = Buffer.from(text);
-  if (bytes.length <= limit) return text;
-  let end = limit;
-  while (((bytes[end] ?? 0) & 0xc0) === 0x80) end--;
-  return bytes.toString("utf8", 0, end);
 }
 
 function name(text: string): string {

@@ -112,6 +112,13 @@ export function bytes32(value: number): Buffer {
   return bytes;
 }
 
+/** 64 bits in network order. */
+export function bytes64(value: number): Buffer {
+  const bytes = Buffer.alloc(8);
+  bytes.writeBigUInt64BE(BigInt(value));
+  return bytes;
+}
+
 function encode({ type, flags, sequence, family, resource = 0, attributes }: NfMessage): Buffer {
   const header = Buffer.alloc(NF_HEADER_BYTES);
   const body = Buffer.concat([header, ...attributes]);

@@ -6,7 +6,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { type ErrorCode, isTsnetError } from "../../../lib/errors.ts";
 import type { Nft } from "../../../lib/nft/nft.ts";
-import { NFT_COMMENT_BYTES, NftTransaction, nftComment } from "../../../lib/nft/transaction.ts";
+import { NftTransaction, nftComment } from "../../../lib/nft/transaction.ts";
 
 /** One nftables to try. `dump` is its rule set in the form of {@link normalise}. */
 export interface Subject {
@@ -16,6 +16,9 @@ export interface Subject {
   clear(): Promise<void>;
   close(): Promise<void>;
 }
+
+// As many as all of nft takes.
+const COMMENT_BYTES = 127;
 
 const T = { family: "inet", table: "t" } as const;
 const PUBLISH = { ...T, set: "publish" } as const;
@@ -284,7 +287,7 @@ export function nftCases(title: string, open: () => Promise<Subject>): void {
       expect(elements).toEqual(
         expect.arrayContaining([
           { key: '10.1.0.3 . "veth0123abcd"', comment: "it's 'c2'" },
-          { key: own, comment: "x".repeat(NFT_COMMENT_BYTES) },
+          { key: own, comment: "x".repeat(COMMENT_BYTES) },
           { key: "sctp . 65535", value: "10.1.0.2 . 1", comment: "" },
           { key: "10.9.0.2", value: "jump web", comment: "é" },
           { key: "10.9.0.3", value: "drop" },
@@ -402,7 +405,7 @@ export function nftCases(title: string, open: () => Promise<Subject>): void {
       ],
       ["line breaks and control characters", "a\nb\r\tc\0d\x7f", "a b  c d "],
       ["nothing", "", ""],
-      ["two hundred letters", "x".repeat(200), "x".repeat(NFT_COMMENT_BYTES)],
+      ["two hundred letters", "x".repeat(200), "x".repeat(COMMENT_BYTES)],
       ["letters of several bytes, cut at a letter's border", "é".repeat(100), "é".repeat(63)],
       ["letters of four bytes", `ab${"😀".repeat(50)}`, `ab${"😀".repeat(31)}`],
     ])("a comment of %s is safe", async (_, comment, listed) => {

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { sendElements } from "../../../lib/nft/elements.ts";
+import { sendBatch } from "../../../lib/nft/batch.ts";
 import { type NftElementType, NftTransaction } from "../../../lib/nft/transaction.ts";
 import { type Netns, openNetns } from "../../../lib/sys/netns.ts";
 import { Host } from "../../e2e/host.ts";
@@ -9,7 +9,7 @@ const AT = { family: "inet", table: "t", set: "s" } as const;
 /** Sends one element; whether it was known how to. */
 function sent(type: NftElementType, key: string, value?: string): boolean {
   const spec = { ...AT, type, key, ...(value === undefined ? {} : { value }) };
-  return sendElements(new NftTransaction().addElement(spec).elements ?? [], netns);
+  return sendBatch(new NftTransaction().addElement(spec).plain ?? [], netns);
 }
 
 let host: Host;
@@ -89,8 +89,8 @@ describe("what is not known here is left to nft, and nothing is sent", () => {
 
   test("a transaction with any other verb, or an element without a type", () => {
     const element = { ...AT, type: { key: "ip saddr" }, key: "10.0.0.1" };
-    expect(new NftTransaction().addElement(element).addTable("inet", "t").elements).toBeUndefined();
-    expect(new NftTransaction().addElement({ ...AT, key: "10.0.0.1" }).elements).toBeUndefined();
-    expect(new NftTransaction().addElement(element).deleteElement(element).elements).toHaveLength(2);
+    expect(new NftTransaction().addElement(element).flushSet(AT).plain).toBeUndefined();
+    expect(new NftTransaction().addElement({ ...AT, key: "10.0.0.1" }).plain).toBeUndefined();
+    expect(new NftTransaction().addElement(element).deleteElement(element).plain).toHaveLength(2);
   });
 });
