@@ -8,7 +8,7 @@
  *
  * @module
  */
-import { isTsnetError, TsnetError } from "../errors.ts";
+import { hasErrno, isTsnetError, TsnetError } from "../errors.ts";
 import {
   exists,
   type FileLock,
@@ -157,7 +157,7 @@ export class State {
     try {
       return lockFile(`${this.#root}/lock`, 0);
     } catch (error) {
-      if (exists(this.#root)) throw error;
+      if (!hasErrno(error, "ENOENT")) throw error;
       makeDirectory(this.#root);
       return lockFile(`${this.#root}/lock`, 0);
     }
