@@ -1,19 +1,32 @@
 /**
- * Builds the one executable: esbuild makes a single CommonJS file of it, Bun compiles that with its byte code.
+ * Builds the one executable: esbuild makes CommonJS files of it, Bun compiles them with their byte code.
  *
  *     npm run build                      dist/tsnet and dist/cni/<plugin>, hard links to it
  *     npm run build -- --all             also dist/<target>/tsnet for arm64 and musl
  *
  * @module
  */
+
 import { linkSync, mkdirSync, renameSync, rmSync } from "node:fs";
-import { build } from "esbuild";
+import { basename } from "node:path";
+import { build, type Plugin } from "esbuild";
 import { execa } from "execa";
 import { pluginNames } from "../plugins/names.ts";
 import { netlinkAsModules } from "./netlink-esm.ts";
 
 const TARGETS = ["bun-linux-x64", "bun-linux-arm64", "bun-linux-x64-musl", "bun-linux-arm64-musl"];
-const BUNDLE = "dist/.bundle/tsnet.cjs";
+const BUNDLES = "dist/.bundle";
+// What a plugin call does not need stands in a file of its own, so that its functions are not even defined then.
+const APART: Readonly<Record<string, string>> = { "./command.ts": "cli/command.ts", execa: "execa" };
+
+const apart: Plugin = {
+  name: "apart",
+  setup(build) {
+    build.onResolve({ filter: /^(\.\/command\.ts|execa)$/ }, ({ path, kind }) =>
+      kind === "dynamic-import" ? { path: `./${fileOf(path)}.cjs`, external: true } : undefined,
+    );
+  },
+};
 
 await bundle();
 await compile("dist/tsnet");
@@ -23,20 +36,28 @@ if (process.argv.includes("--all")) {
 }
 
 async function bundle(): Promise<void> {
-  mkdirSync("dist/.bundle", { recursive: true });
   await build({
-    entryPoints: ["cli/main.ts"],
-    outfile: BUNDLE,
+    entryPoints: {
+      main: "cli/main.ts",
+      ...Object.fromEntries(Object.entries(APART).map(([name, file]) => [fileOf(name), file])),
+    },
+    outdir: BUNDLES,
+    outExtension: { ".js": ".cjs" },
     bundle: true,
     format: "cjs",
     platform: "node",
     target: "esnext",
+    supported: { "dynamic-import": false },
     minify: true,
     external: ["bun", "bun:*"],
     legalComments: "none",
     logLevel: "warning",
-    plugins: [netlinkAsModules],
+    plugins: [apart, netlinkAsModules],
   });
+}
+
+function fileOf(specifier: string): string {
+  return basename(specifier, ".ts");
 }
 
 /**
@@ -46,7 +67,15 @@ async function bundle(): Promise<void> {
 async function compile(outfile: string, target?: string): Promise<void> {
   // Written beside and renamed: the executable of a running call cannot be overwritten.
   const temporary = `${outfile}.new`;
-  const args = ["build", BUNDLE, "--compile", "--minify", "--bytecode", "--format=cjs", `--outfile=${temporary}`];
+  const args = [
+    "build",
+    `${BUNDLES}/main.cjs`,
+    "--compile",
+    "--minify",
+    "--bytecode",
+    "--format=cjs",
+    `--outfile=${temporary}`,
+  ];
   const safety = ["--no-compile-autoload-bunfig", "--no-compile-autoload-dotenv"];
   await execa(process.execPath, [...args, ...safety, ...(target === undefined ? [] : [`--target=${target}`])]);
   renameSync(temporary, outfile);

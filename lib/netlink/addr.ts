@@ -51,14 +51,10 @@ export interface AddrSpec {
   readonly noPrefixRoute?: boolean;
 }
 
-/** `ip address add CIDR dev INDEX`. @throws TsnetError `exists`. */
-export function addrAdd(socket: RtSocket, spec: AddrSpec): void {
-  socket.change({
-    type: RTM_NEWADDR,
-    flags: NLM_F_CREATE | NLM_F_EXCL,
-    body: bodyOf(spec),
-    what: `add address ${formatCidr(spec.cidr)}`,
-  });
+/** `ip address add CIDR dev INDEX`; false if the link has it already. */
+export function addrAdd(socket: RtSocket, spec: AddrSpec): boolean {
+  const what = `add address ${formatCidr(spec.cidr)}`;
+  return socket.change({ type: RTM_NEWADDR, flags: NLM_F_CREATE | NLM_F_EXCL, body: bodyOf(spec), what }, "EEXIST");
 }
 
 /** `ip address replace CIDR dev INDEX`. */
@@ -69,13 +65,8 @@ export function addrReplace(socket: RtSocket, spec: AddrSpec): void {
 
 /** `ip address del CIDR dev INDEX`; false if it was not there. */
 export function addrDel(socket: RtSocket, index: number, cidr: Cidr): boolean {
-  try {
-    socket.change({ type: RTM_DELADDR, body: bodyOf({ index, cidr }), what: `delete address ${formatCidr(cidr)}` });
-    return true;
-  } catch (error) {
-    if (hasErrno(error, "EADDRNOTAVAIL", "ENODEV")) return false;
-    throw error;
-  }
+  const what = `delete address ${formatCidr(cidr)}`;
+  return socket.change({ type: RTM_DELADDR, body: bodyOf({ index, cidr }), what }, "EADDRNOTAVAIL", "ENODEV");
 }
 
 /** `ip [-4|-6] address show [dev INDEX]`. */

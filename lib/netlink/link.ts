@@ -7,7 +7,6 @@
 import { formatLink } from "netlink/dist/rt/gen_structs";
 import { formatInfo, formatLinkAttrs, type LinkAttrs } from "netlink/dist/rt/ifla";
 import { getString, getU32, putU32, type StreamData } from "netlink/dist/structs";
-import { hasErrno } from "../errors.ts";
 import { formatMac, parseMac } from "../net/mac.ts";
 import type { Netns } from "../sys/netns.ts";
 import { attributeMap, toBuffer } from "./bytes.ts";
@@ -101,12 +100,8 @@ export interface LinkChanges {
 
 /** `ip link show NAME`: undefined if there is none. */
 export function linkGet(socket: RtSocket, which: string | number): Link | undefined {
-  try {
-    return parseLink(socket.get({ type: RTM_GETLINK, body: identify(which, true), what: `show link ${which}` }));
-  } catch (error) {
-    if (hasErrno(error, "ENODEV")) return undefined;
-    throw error;
-  }
+  const answer = socket.get({ type: RTM_GETLINK, body: identify(which, true), what: `show link ${which}` }, "ENODEV");
+  return answer === undefined ? undefined : parseLink(answer);
 }
 
 /** `ip link show`: all links of the namespace. */
@@ -143,13 +138,7 @@ export function linkSet(socket: RtSocket, which: string | number, changes: LinkC
 
 /** `ip link del NAME`; false if there was none. A veth takes its peer with it. */
 export function linkDel(socket: RtSocket, which: string | number): boolean {
-  try {
-    socket.change({ type: RTM_DELLINK, body: identify(which, false), what: `delete link ${which}` });
-    return true;
-  } catch (error) {
-    if (hasErrno(error, "ENODEV")) return false;
-    throw error;
-  }
+  return socket.change({ type: RTM_DELLINK, body: identify(which, false), what: `delete link ${which}` }, "ENODEV");
 }
 
 /** The kind and its settings as an IFLA_LINKINFO. */

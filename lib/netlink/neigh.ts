@@ -5,7 +5,6 @@
  */
 import { formatNeighbor, formatNeighborAttrs } from "netlink/dist/rt/gen_structs";
 import type { StreamData } from "netlink/dist/structs";
-import { hasErrno } from "../errors.ts";
 import { type Address, addressBytes, addressFromBytes, formatAddress } from "../net/address.ts";
 import { formatMac, parseMac } from "../net/mac.ts";
 import { attributeMap } from "./bytes.ts";
@@ -55,13 +54,8 @@ export function neighDel(socket: RtSocket, index: number, address: Address): boo
     out.emit(formatNeighbor({ family: familyOf(address), ifindex: index }));
     out.emit(formatNeighborAttrs({ dst: Buffer.from(addressBytes(address)) }));
   };
-  try {
-    socket.change({ type: RTM_DELNEIGH, body, what: `delete neighbour ${formatAddress(address)}` });
-    return true;
-  } catch (error) {
-    if (hasErrno(error, "ENOENT", "ENODEV")) return false;
-    throw error;
-  }
+  const what = `delete neighbour ${formatAddress(address)}`;
+  return socket.change({ type: RTM_DELNEIGH, body, what }, "ENOENT", "ENODEV");
 }
 
 /** `ip neighbour show`: IPv4 and IPv6, all links. */

@@ -5,7 +5,6 @@
  */
 import { formatRoute, formatRouteAttrs, type RouteAttrs } from "netlink/dist/rt/gen_structs";
 import { getU32, putU32, type StreamData } from "netlink/dist/structs";
-import { hasErrno } from "../errors.ts";
 import { type Address, addressBytes, addressFromBytes, type Family, formatAddress } from "../net/address.ts";
 import { type Cidr, formatCidr, networkOf } from "../net/cidr.ts";
 import { attributeMap } from "./bytes.ts";
@@ -72,14 +71,14 @@ export interface Route extends RouteSpec {
   readonly type: number;
 }
 
-/** `ip route add`. @throws TsnetError `exists`; `io` with ENETUNREACH if the gateway is not on a link. */
-export function routeAdd(socket: RtSocket, route: RouteSpec): void {
-  socket.change({
-    type: RTM_NEWROUTE,
-    flags: NLM_F_CREATE | NLM_F_EXCL,
-    body: bodyOf(route),
-    what: `add route ${describeRoute(route)}`,
-  });
+/**
+ * `ip route add`; false if there is one to the same destination with the same metric.
+ *
+ * @throws TsnetError `io` with ENETUNREACH if the gateway is not on a link.
+ */
+export function routeAdd(socket: RtSocket, route: RouteSpec): boolean {
+  const what = `add route ${describeRoute(route)}`;
+  return socket.change({ type: RTM_NEWROUTE, flags: NLM_F_CREATE | NLM_F_EXCL, body: bodyOf(route), what }, "EEXIST");
 }
 
 /** `ip route replace`. */
@@ -96,13 +95,8 @@ export function routeAppend(socket: RtSocket, route: RouteSpec): void {
 
 /** `ip route del`; false if it was not there. */
 export function routeDel(socket: RtSocket, route: RouteSpec): boolean {
-  try {
-    socket.change({ type: RTM_DELROUTE, body: bodyOf(route, true), what: `delete route ${describeRoute(route)}` });
-    return true;
-  } catch (error) {
-    if (hasErrno(error, "ESRCH", "ENOENT", "ENODEV")) return false;
-    throw error;
-  }
+  const what = `delete route ${describeRoute(route)}`;
+  return socket.change({ type: RTM_DELROUTE, body: bodyOf(route, true), what }, "ESRCH", "ENOENT", "ENODEV");
 }
 
 /** `ip [-4|-6] route show table all`: every unicast, local and other route of the namespace. */

@@ -16,17 +16,8 @@ import {
   type StreamData,
 } from "netlink/dist/structs";
 import { type ErrorCode, TsnetError } from "../errors.ts";
-import {
-  bindNetlink,
-  closeFd,
-  codeOfErrno,
-  errnoName,
-  NETLINK_ROUTE,
-  openNetlink,
-  receive,
-  send,
-  setSocketOption,
-} from "../sys/native.ts";
+import { codeOfErrno, errnoName } from "../sys/libc.ts";
+import { bindNetlink, closeFd, NETLINK_ROUTE, openNetlink, receive, send, setSocketOption } from "../sys/native.ts";
 import { inside, type Netns } from "../sys/netns.ts";
 import {
   NETLINK_CAP_ACK,
@@ -94,24 +85,26 @@ export class RtSocket {
   }
 
   /**
-   * Changes something and waits for the acknowledgement.
+   * Changes something and waits for the acknowledgement. False if the kernel answered with one of `expected`
+   * (errno names), which costs no error object.
    *
    * @throws TsnetError with the errno's code; the kernel's own message is part of the text.
    */
-  change(request: Request): void {
+  change(request: Request, ...expected: readonly string[]): boolean {
     const sequence = this.#send(request, NLM_F_ACK);
-    this.#receive(sequence, request.what, () => {});
+    return this.#receive(sequence, request.what, expected, () => {}) === "whole";
   }
 
-  /** Asks for one object: the payload of the answer. No ACK is asked for, as it would stay in the queue. */
-  get(request: Request): Buffer {
+  /**
+   * Asks for one object: the payload of the answer, or undefined if the kernel answered with one of `expected`. No
+   * ACK is asked for, as it would stay in the queue.
+   */
+  get(request: Request, ...expected: readonly string[]): Buffer | undefined {
     const sequence = this.#send(request, 0);
     let answer: Buffer | undefined;
-    this.#receive(sequence, request.what, (payload) => {
+    this.#receive(sequence, request.what, expected, (payload) => {
       answer = payload;
     });
-    if (answer === undefined)
-      throw new TsnetError(`${request.what}: the kernel sent no answer`, { code: "io", op: request.what });
     return answer;
   }
 
@@ -120,15 +113,12 @@ export class RtSocket {
     for (let tries = 0; tries < DUMP_TRIES; tries++) {
       const sequence = this.#send(request, NLM_F_DUMP);
       const payloads: Buffer[] = [];
-      const whole = this.#receive(sequence, request.what, (payload) => payloads.push(payload));
-      if (whole) return payloads;
+      const end = this.#receive(sequence, request.what, [], (payload) => payloads.push(payload));
+      if (end === "whole") return payloads;
     }
     throw new TsnetError(
       `${request.what}: the kernel's tables changed ${DUMP_TRIES} times while they were read: try again`,
-      {
-        code: "busy",
-        op: request.what,
-      },
+      { code: "busy", op: request.what },
     );
   }
 
@@ -147,57 +137,52 @@ export class RtSocket {
     return sequence;
   }
 
-  /** Reads until the answer to `sequence` is whole; false if the dump was interrupted. */
-  #receive(sequence: number, what: string, onPayload: (payload: Buffer) => void): boolean {
-    let whole = true;
+  /** Reads until the answer to `sequence` is there. */
+  #receive(
+    sequence: number,
+    what: string,
+    expected: readonly string[],
+    onPayload: (payload: Buffer) => void,
+  ): "whole" | "interrupted" | "refused" {
+    let end: "whole" | "interrupted" = "whole";
+    const buffer = this.#buffer;
     for (;;) {
-      const length = receive(this.#fd, this.#buffer);
-      let rest = this.#buffer.subarray(0, length);
-      while (rest.length >= HEADER_LENGTH) {
-        const message = splitMessage(rest);
-        rest = rest.subarray((message.length + 3) & ~3);
-        // An answer to something that was given up, such as the rest of a dump.
-        if (message.sequence !== sequence) continue;
-        if ((message.flags & NLM_F_DUMP_INTR) !== 0) whole = false;
-        if (message.type === NLMSG_ERROR || message.type === NLMSG_DONE) {
-          throwIfError(message, what);
-          return whole;
+      const length = receive(this.#fd, buffer);
+      for (let at = 0; at + HEADER_LENGTH <= length; ) {
+        // struct nlmsghdr: u32 length, u16 type, u16 flags, u32 sequence, u32 port.
+        const start = at + HEADER_LENGTH;
+        const size = buffer.readUInt32LE(at);
+        const type = buffer.readUInt16LE(at + 4);
+        const flags = buffer.readUInt16LE(at + 6);
+        // An answer to something that was given up, such as the rest of a dump, is passed over.
+        const ours = buffer.readUInt32LE(at + 8) === sequence;
+        const payload = buffer.subarray(start, at + size);
+        at += (size + 3) & ~3;
+        if (!ours) continue;
+        if ((flags & NLM_F_DUMP_INTR) !== 0) end = "interrupted";
+        if (type === NLMSG_ERROR || type === NLMSG_DONE) {
+          const errno = errnoOf(payload);
+          if (errno === undefined) return end;
+          if (expected.includes(errno)) return "refused";
+          throw refusal(what, errno, flags, payload);
         }
         // A copy: the buffer serves the next datagram, too.
-        onPayload(Buffer.from(message.payload));
-        if ((message.flags & NLM_F_MULTI) === 0) return whole;
+        onPayload(Buffer.from(payload));
+        if ((flags & NLM_F_MULTI) === 0) return end;
       }
     }
   }
 }
 
-interface Message {
-  readonly length: number;
-  readonly type: number;
-  readonly flags: number;
-  readonly sequence: number;
-  readonly payload: Buffer;
-}
-
-function splitMessage(bytes: Buffer): Message {
-  const length = bytes.readUInt32LE(0);
-  return {
-    length,
-    type: bytes.readUInt16LE(4),
-    flags: bytes.readUInt16LE(6),
-    sequence: bytes.readUInt32LE(8),
-    payload: bytes.subarray(HEADER_LENGTH, length),
-  };
-}
-
 /** NLMSG_ERROR with a zero is an acknowledgement; NLMSG_DONE carries an errno too, as a dump may fail at its start. */
-function throwIfError(message: Message, what: string): void {
-  if (message.payload.length < 4) return;
-  const number = -message.payload.readInt32LE(0);
-  if (number === 0) return;
-  const errno = errnoName(number);
-  const hint = (message.flags & NLM_F_ACK_TLVS) === 0 ? undefined : extendedAck(message);
-  throw new TsnetError(`${what}: ${hint ?? EXPLANATION[errno] ?? "refused by the kernel"} (${errno})`, {
+function errnoOf(payload: Buffer): string | undefined {
+  const number = payload.length < 4 ? 0 : -payload.readInt32LE(0);
+  return number === 0 ? undefined : errnoName(number);
+}
+
+function refusal(what: string, errno: string, flags: number, payload: Buffer): TsnetError {
+  const hint = (flags & NLM_F_ACK_TLVS) === 0 ? undefined : extendedAck(flags, payload);
+  return new TsnetError(`${what}: ${hint ?? EXPLANATION[errno] ?? "refused by the kernel"} (${errno})`, {
     code: codeOf(errno),
     op: what,
     errno,
@@ -223,10 +208,10 @@ function codeOf(errno: string): ErrorCode {
 }
 
 /** The kernel's own words, NLMSGERR_ATTR_MSG of linux/netlink.h, behind the (capped) copy of the request. */
-function extendedAck(message: Message): string | undefined {
-  const copied = (message.flags & NLM_F_CAPPED) !== 0 ? HEADER_LENGTH : message.payload.readUInt32LE(4);
+function extendedAck(flags: number, payload: Buffer): string | undefined {
+  const copied = (flags & NLM_F_CAPPED) !== 0 ? HEADER_LENGTH : payload.readUInt32LE(4);
   let text: string | undefined;
-  parseAttributes(message.payload.subarray(4 + ((copied + 3) & ~3)), (attribute) => {
+  parseAttributes(payload.subarray(4 + ((copied + 3) & ~3)), (attribute) => {
     if (attribute.type === NLMSGERR_ATTR_MSG) text = attribute.data.toString("utf8").replace(/\0.*$/s, "");
   });
   return text;

@@ -4,34 +4,36 @@
  *
  * @module
  */
-import {
-  closeSync,
-  existsSync,
-  fsyncSync,
-  linkSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  readlinkSync,
-  renameSync,
-  rmSync,
-  statSync,
-  symlinkSync,
-  unlinkSync,
-  utimesSync,
-  writeFileSync,
-  writeSync,
-} from "node:fs";
-import { dirname } from "node:path";
-import { hasErrno, messageOf, TsnetError } from "../errors.ts";
+import { hasErrno, isTsnetError, messageOf, TsnetError } from "../errors.ts";
 import { flock, LOCK_EX, LOCK_NB, LOCK_SH } from "./native.ts";
 import { inside, type Netns } from "./netns.ts";
+import {
+  closeFile,
+  linkFile,
+  listDirectory,
+  makeOneDirectory,
+  O_APPEND,
+  O_CREAT,
+  O_EXCL,
+  O_RDWR,
+  O_TRUNC,
+  O_WRONLY,
+  openFile,
+  readFile,
+  renameFile,
+  type Status,
+  setTimes,
+  statusOf,
+  syncFile,
+  unlinkFile,
+  writeAll,
+  writeFile,
+} from "./posix.ts";
 
 /** The file as text, or undefined if it is not there. */
 export function readIfThere(path: string): string | undefined {
   try {
-    return readFileSync(path, "utf8");
+    return readFile(path);
   } catch (error) {
     if (hasErrno(error, "ENOENT", "ENOTDIR")) return undefined;
     throw ioError("read", path, error);
@@ -41,7 +43,7 @@ export function readIfThere(path: string): string | undefined {
 /** The names in a directory, sorted; none if it is not there. */
 export function namesIn(directory: string): readonly string[] {
   try {
-    return readdirSync(directory).sort();
+    return listDirectory(directory).sort();
   } catch (error) {
     if (hasErrno(error, "ENOENT", "ENOTDIR")) return [];
     throw ioError("list", directory, error);
@@ -49,18 +51,18 @@ export function namesIn(directory: string): readonly string[] {
 }
 
 export function exists(path: string): boolean {
-  return existsSync(path);
+  return tryStatus(path) !== undefined;
 }
 
 /** Milliseconds since the epoch of the last write, or undefined if the file is not there. */
 export function modifiedAt(path: string): number | undefined {
-  return statSync(path, { throwIfNoEntry: false })?.mtimeMs;
+  return tryStatus(path)?.modifiedMs;
 }
 
 /** Sets the time of the last write, in milliseconds since the epoch, exact to the microsecond. */
 export function setModifiedAt(path: string, ms: number): void {
   try {
-    utimesSync(path, ms / 1000, ms / 1000);
+    setTimes(path, ms);
   } catch (error) {
     throw ioError("set the time of", path, error);
   }
@@ -68,21 +70,25 @@ export function setModifiedAt(path: string, ms: number): void {
 
 /** Whether there is a file at `path`, also through a link. */
 export function isFile(path: string): boolean {
-  return statOf(path)?.isFile() === true;
+  return tryStatus(path)?.isFile === true;
 }
 
 /** Whether both paths lead to one file, by links of either kind. */
 export function sameFile(a: string, b: string): boolean {
-  const [one, other] = [statOf(a), statOf(b)];
-  return one !== undefined && other !== undefined && one.dev === other.dev && one.ino === other.ino;
+  const one = tryStatus(a);
+  const other = tryStatus(b);
+  return one !== undefined && other !== undefined && one.device === other.device && one.inode === other.inode;
 }
 
 /** Makes a directory and its parents (mode 0755 unless given). */
 export function makeDirectory(path: string, mode = 0o755): void {
   try {
-    mkdirSync(path, { recursive: true, mode });
+    makeOneDirectory(path, mode);
   } catch (error) {
-    throw ioError("make directory", path, error);
+    if (hasErrno(error, "EEXIST")) return;
+    if (!hasErrno(error, "ENOENT") || !path.includes("/", 1)) throw ioError("make directory", path, error);
+    makeDirectory(directoryOf(path), mode);
+    makeDirectory(path, mode);
   }
 }
 
@@ -90,7 +96,7 @@ export function makeDirectory(path: string, mode = 0o755): void {
 export function replaceFile(path: string, text: string | Uint8Array, mode = 0o644): void {
   const temporary = writeTemporary(path, text, mode);
   try {
-    renameSync(temporary, path);
+    renameFile(temporary, path);
   } catch (error) {
     removeFile(temporary);
     throw ioError("replace", path, error);
@@ -101,7 +107,7 @@ export function replaceFile(path: string, text: string | Uint8Array, mode = 0o64
 export function createFile(path: string, text: string | Uint8Array, mode = 0o600): boolean {
   const temporary = writeTemporary(path, text, mode);
   try {
-    linkSync(temporary, path);
+    linkFile(temporary, path);
     return true;
   } catch (error) {
     if (hasErrno(error, "EEXIST")) return false;
@@ -119,7 +125,7 @@ export function isTemporary(name: string): boolean {
 /** Writes `text` over what `path` holds, in place: a crash may leave it empty, which its reader has to put up with. */
 export function overwriteFile(path: string, text: string, mode = 0o644): void {
   try {
-    writeFileSync(path, text, { mode });
+    writeFile(path, text, O_WRONLY | O_CREAT | O_TRUNC, mode);
   } catch (error) {
     throw ioError("write", path, error);
   }
@@ -128,39 +134,12 @@ export function overwriteFile(path: string, text: string, mode = 0o644): void {
 /** Removes a file; true if it was there. */
 export function removeFile(path: string): boolean {
   try {
-    unlinkSync(path);
+    unlinkFile(path);
     return true;
   } catch (error) {
     if (hasErrno(error, "ENOENT", "ENOTDIR")) return false;
     throw ioError("remove", path, error);
   }
-}
-
-/** Makes `path` a symbolic link to `target`, in place of another link that is there, at once. */
-export function ensureSymlink(target: string, path: string): void {
-  const temporary = `${dirname(path)}/.${process.pid}-${crypto.randomUUID().slice(0, 8)}.tmp`;
-  try {
-    if (readLinkIfThere(path) === target) return;
-    symlinkSync(target, temporary);
-    renameSync(temporary, path);
-  } catch (error) {
-    removeFile(temporary);
-    throw ioError("link", path, error);
-  }
-}
-
-function readLinkIfThere(path: string): string | undefined {
-  try {
-    return readlinkSync(path);
-  } catch (error) {
-    if (hasErrno(error, "ENOENT", "EINVAL")) return undefined;
-    throw error;
-  }
-}
-
-/** Removes a file or a directory with all that is in it; an absent one is fine. */
-export function removeTree(path: string): void {
-  rmSync(path, { recursive: true, force: true });
 }
 
 /** A lock that ends with {@link FileLock.release} or with the last process that inherited `fd`. */
@@ -179,7 +158,7 @@ export function lockFile(path: string, timeoutMs?: number, shared = false): File
   const kind = shared ? LOCK_SH : LOCK_EX;
   let fd: number;
   try {
-    fd = openSync(path, "a", 0o600);
+    fd = openFile(path, O_WRONLY | O_CREAT | O_APPEND, 0o600);
   } catch (error) {
     throw ioError("lock", path, error);
   }
@@ -187,10 +166,10 @@ export function lockFile(path: string, timeoutMs?: number, shared = false): File
     if (timeoutMs === undefined) flock(fd, kind);
     else waitForLock(fd, path, kind, timeoutMs);
   } catch (error) {
-    closeSync(fd);
+    closeFile(fd);
     throw error;
   }
-  return { fd, release: () => closeSync(fd) };
+  return { fd, release: () => closeFile(fd) };
 }
 
 /** Reads `/proc/sys/<key>` (`net/ipv4/ip_forward`) of our own namespace; undefined if there is no such key. */
@@ -206,14 +185,21 @@ export function readSysctl(key: string): string | undefined {
 export function writeSysctl(key: string, value: string): void {
   if (writeSysctlIfThere(key, value)) return;
   const name = key.replaceAll("/", ".");
-  throw new TsnetError(`the kernel has no sysctl ${name}`, { code: "kernel-lacks", op: "write sysctl", errno: "ENOENT" });
+  throw new TsnetError(`the kernel has no sysctl ${name}`, {
+    code: "kernel-lacks",
+    op: "write sysctl",
+    errno: "ENOENT",
+  });
 }
 
 /**
  * Writes sysctls inside `netns` (ours if undefined), in one visit. A key that the kernel does not have, such as
  * those of IPv6 where that is off, is left out.
  */
-export function writeSysctls(netns: Netns | undefined, entries: readonly (readonly [key: string, value: string])[]): void {
+export function writeSysctls(
+  netns: Netns | undefined,
+  entries: readonly (readonly [key: string, value: string])[],
+): void {
   const write = () => {
     for (const [key, value] of entries) writeSysctlIfThere(key, value);
   };
@@ -225,7 +211,7 @@ export function writeSysctls(netns: Netns | undefined, entries: readonly (readon
 function writeSysctlIfThere(key: string, value: string): boolean {
   const path = `/proc/sys/${key}`;
   try {
-    writeFileSync(path, value, { flag: "r+" });
+    writeFile(path, value, O_RDWR);
     return true;
   } catch (error) {
     if (hasErrno(error, "ENOENT")) return false;
@@ -234,23 +220,27 @@ function writeSysctlIfThere(key: string, value: string): boolean {
   }
 }
 
-function statOf(path: string) {
+function tryStatus(path: string): Status | undefined {
   try {
-    return statSync(path, { throwIfNoEntry: false });
+    return statusOf(path);
   } catch {
     return undefined;
   }
 }
 
+function directoryOf(path: string): string {
+  return path.slice(0, Math.max(1, path.lastIndexOf("/")));
+}
+
 function writeTemporary(path: string, text: string | Uint8Array, mode: number): string {
-  const temporary = `${dirname(path)}/.${process.pid}-${crypto.randomUUID().slice(0, 8)}.tmp`;
+  const temporary = `${directoryOf(path)}/.${process.pid}-${crypto.randomUUID().slice(0, 8)}.tmp`;
   try {
-    const fd = openSync(temporary, "wx", mode);
+    const fd = openFile(temporary, O_WRONLY | O_CREAT | O_EXCL, mode);
     try {
-      writeSync(fd, typeof text === "string" ? Buffer.from(text) : text);
-      fsyncSync(fd);
+      writeAll(fd, typeof text === "string" ? Buffer.from(text) : text);
+      syncFile(fd);
     } finally {
-      closeSync(fd);
+      closeFile(fd);
     }
   } catch (error) {
     removeFile(temporary);
@@ -273,8 +263,8 @@ function waitForLock(fd: number, path: string, kind: number, timeoutMs: number):
 }
 
 function ioError(op: string, path: string, cause: unknown): TsnetError {
-  const errno = cause instanceof Error && "code" in cause ? String(cause.code) : undefined;
-  return new TsnetError(`cannot ${op} ${path}: ${messageOf(cause)}`, {
+  const errno = isTsnetError(cause) ? cause.errno : undefined;
+  return new TsnetError(`cannot ${op} ${path}: ${errno ?? messageOf(cause)}`, {
     code: "io",
     op,
     cause,

@@ -7,9 +7,9 @@
  *
  * @module
  */
-import { closeSync, fstatSync, openSync, readdirSync, statSync } from "node:fs";
 import { hasErrno, TsnetError } from "../errors.ts";
 import { CLONE_NEWNET, setns } from "./native.ts";
+import { closeFile, listDirectory, O_RDONLY, openFile, statusOf } from "./posix.ts";
 import { run } from "./run.ts";
 
 /** Where `ip netns` keeps its names. */
@@ -32,7 +32,7 @@ export interface Netns {
 export function openNetns(path: string): Netns {
   let fd: number;
   try {
-    fd = openSync(path, "r");
+    fd = openFile(path, O_RDONLY);
   } catch (error) {
     if (hasErrno(error, "ENOENT", "ENOTDIR")) {
       throw new TsnetError(`no network namespace at ${path}`, {
@@ -48,19 +48,19 @@ export function openNetns(path: string): Netns {
       cause: error,
     });
   }
-  const stat = fstatSync(fd);
+  const status = statusOf(fd);
   // A name whose namespace was unmounted is an empty file on tmpfs; nsfs is the device that our own namespace is on.
-  if (stat.dev !== statSync("/proc/self/ns/net").dev) {
-    closeSync(fd);
+  if (status.device !== statusOf("/proc/self/ns/net").device) {
+    closeFile(fd);
     throw new TsnetError(`${path} is no network namespace`, { code: "invalid-netns", op: "open namespace" });
   }
   let open = true;
   return {
     path,
     fd,
-    inode: stat.ino,
+    inode: status.inode,
     close() {
-      if (open) closeSync(fd);
+      if (open) closeFile(fd);
       open = false;
     },
   };
@@ -74,8 +74,9 @@ export function openOwnNetns(): Netns {
 /** Whether `path` leads to the namespace that this process is in; false if it leads nowhere. Opens nothing. */
 export function isOwnNetns(path: string): boolean {
   try {
-    const [there, here] = [statSync(path), statSync("/proc/self/ns/net")];
-    return there.ino === here.ino && there.dev === here.dev;
+    const there = statusOf(path);
+    const here = statusOf("/proc/self/ns/net");
+    return there.inode === here.inode && there.device === here.device;
   } catch {
     return false;
   }
@@ -88,7 +89,7 @@ export function isOwnNetns(path: string): boolean {
  */
 export function inside<T>(target: Netns, work: () => T extends Promise<unknown> ? never : T): T {
   // The thread's own link: in a worker, /proc/self is the main thread's.
-  const home = openSync("/proc/thread-self/ns/net", "r");
+  const home = openFile("/proc/thread-self/ns/net", O_RDONLY);
   try {
     setns(target.fd, CLONE_NEWNET);
     try {
@@ -102,7 +103,7 @@ export function inside<T>(target: Netns, work: () => T extends Promise<unknown> 
       }
     }
   } finally {
-    closeSync(home);
+    closeFile(home);
   }
 }
 
@@ -131,7 +132,7 @@ export async function removeNetns(name: string): Promise<void> {
 /** The named namespaces of this host, sorted. */
 export function netnsNames(): readonly string[] {
   try {
-    return readdirSync(NETNS_DIR).sort();
+    return listDirectory(NETNS_DIR).sort();
   } catch (error) {
     if (hasErrno(error, "ENOENT")) return [];
     throw error;

@@ -11,7 +11,8 @@ import { RtSocket } from "../../lib/netlink/socket.ts";
 import { type Netns, openNetns } from "../../lib/sys/netns.ts";
 import { Undo } from "../../lib/undo.ts";
 import { type BridgeConfig, parseConfig } from "./config.ts";
-import { ensureForwarding, ensureLooseReversePath } from "./forwarding.ts";
+import { ensureForwarding } from "./forwarding.ts";
+import { hostVethName } from "./identity.ts";
 import { callIpam } from "./ipam.ts";
 import { type Plan, planAddresses, routesToSet } from "./plan.ts";
 import {
@@ -55,28 +56,21 @@ async function attach(scene: Scene): Promise<CniResult> {
   const bridge = ensureBridge(host, config);
   // Attached before an address is taken: a full bridge is found first.
   undo.add("the veth pair", () => removeVeth(host, container, call.attachment));
-  const veth = attachVeth(host, container, netns, { attachment: call.attachment, config, bridge });
-  const vlanGateway =
-    config.vlan === undefined && config.vlanTrunk.length === 0
-      ? undefined
-      : await attachVlans(scene, bridge, veth.hostEnd);
+  const containerEnd = attachVeth(host, container, netns, { attachment: call.attachment, config, bridge });
+  const hostEnd = hostVethName(call.attachment);
+  const gatewayLink =
+    config.vlan === undefined && config.vlanTrunk.length === 0 ? bridge : await attachVlans(scene, bridge, hostEnd);
   const plan = config.ipamType === undefined ? undefined : await addresses(scene, config.ipamType);
-  if (plan === undefined) {
-    if (!config.disableContainerInterface)
-      configureContainer(container, netns, { link: veth.containerEnd, config, ips: [], routes: [] });
-  } else {
-    await gateways(scene, vlanGateway ?? bridge, plan);
-    configureContainer(container, netns, { link: veth.containerEnd, config, ips: plan.ips, routes: routesToSet(plan) });
+  if (plan !== undefined) gateways(scene, gatewayLink, plan);
+  if (!config.disableContainerInterface) {
+    const routes = plan === undefined ? [] : routesToSet(plan);
+    configureContainer(container, netns, { link: containerEnd, config, ips: plan?.ips ?? [], routes });
   }
-  await filter(scene, plan, veth.hostEnd.name, veth.containerEnd.mac);
-  if (!config.disableContainerInterface)
-    settle(host, container, { bridge: vlanGateway ?? bridge, ...veth, ips: plan?.ips ?? [] });
-  return resultOf({
-    call,
-    links: [requireLink(host, bridge.name), veth.hostEnd, veth.containerEnd],
-    vlanGateway,
-    plan,
-  });
+  await filter(scene, plan, hostEnd, containerEnd.mac);
+  const hostLink = config.disableContainerInterface
+    ? requireLink(host, hostEnd)
+    : settle(host, container, { bridge: gatewayLink, hostEnd, containerEnd, ips: plan?.ips ?? [] });
+  return resultOf({ call, links: [bridge, hostLink, containerEnd], gatewayLink, plan });
 }
 
 function refuseExisting(container: RtSocket, call: PluginCall): void {
@@ -98,20 +92,17 @@ async function addresses(scene: Scene, ipamType: string): Promise<Plan> {
   return planAddresses(config, result ?? { interfaces: [], ips: [], routes: [], dns: {} }, call.conf.dns);
 }
 
-async function gateways(scene: Scene, bridge: Link, plan: Plan): Promise<void> {
-  const { config, host } = scene;
-  if (plan.gateways.length === 0) return;
-  ensureGateways(host, bridge, config, plan.gateways);
-  for (const family of new Set(plan.gateways.map((gateway) => gateway.address.family))) ensureForwarding(family);
-  ensureLooseReversePath(bridge.name);
+function gateways(scene: Scene, link: Link, plan: Plan): void {
+  ensureGateways(scene.host, link, scene.config, plan.gateways);
+  for (const { address } of plan.gateways) ensureForwarding(address.family);
 }
 
-async function attachVlans(scene: Scene, bridge: Link, hostEnd: Link): Promise<Link | undefined> {
+/** The link that carries the gateways' addresses: the VLAN's own, or the bridge. */
+async function attachVlans(scene: Scene, bridge: Link, hostEnd: string): Promise<Link> {
+  const { host, config } = scene;
   const { setPortVlans, ensureVlanGateway } = await import("./vlan.ts");
-  setPortVlans(scene.host, hostEnd, scene.config);
-  return scene.config.isGateway && scene.config.vlan !== undefined
-    ? ensureVlanGateway(scene.host, bridge, scene.config.vlan)
-    : undefined;
+  setPortVlans(host, requireLink(host, hostEnd), config);
+  return config.isGateway && config.vlan !== undefined ? ensureVlanGateway(host, bridge, config.vlan) : bridge;
 }
 
 /** Masquerade and the guard against forged MAC addresses. */
@@ -132,7 +123,7 @@ async function filter(scene: Scene, plan: Plan | undefined, hostVeth: string, ma
 function resultOf(what: {
   readonly call: PluginCall;
   readonly links: readonly [Link, Link, Link];
-  readonly vlanGateway: Link | undefined;
+  readonly gatewayLink: Link;
   readonly plan: Plan | undefined;
 }): CniResult {
   const [bridge, hostEnd, containerEnd] = what.links;
@@ -141,7 +132,7 @@ function resultOf(what: {
     describe(hostEnd),
     { ...describe(containerEnd), sandbox: what.call.netns },
   ];
-  if (what.vlanGateway !== undefined) interfaces.push(describe(what.vlanGateway));
+  if (what.gatewayLink !== bridge) interfaces.push(describe(what.gatewayLink));
   return {
     interfaces,
     ips: what.plan?.ips ?? [],

@@ -6,10 +6,9 @@
 
 import type { Attachment, CniIp, CniRoute } from "../../lib/cni/types.ts";
 import { hasErrno, TsnetError } from "../../lib/errors.ts";
-import { sameAddress } from "../../lib/net/address.ts";
-import { type Cidr, formatCidr, networkOf, overlaps } from "../../lib/net/cidr.ts";
+import { type Cidr, formatCidr, networkOf, overlaps, sameCidr } from "../../lib/net/cidr.ts";
 import { formatMac } from "../../lib/net/mac.ts";
-import { type Addr, addrAdd, addrDel, addrList } from "../../lib/netlink/addr.ts";
+import { addrAdd, addrDel, addrList, addrReplace } from "../../lib/netlink/addr.ts";
 import { bridge as bridgeKind, veth } from "../../lib/netlink/kinds.ts";
 import { type Link, linkAdd, linkDel, linkGet, linkSet } from "../../lib/netlink/link.ts";
 import { neighDel } from "../../lib/netlink/neigh.ts";
@@ -19,6 +18,7 @@ import type { RtSocket } from "../../lib/netlink/socket.ts";
 import { writeSysctls } from "../../lib/sys/files.ts";
 import type { Netns } from "../../lib/sys/netns.ts";
 import type { BridgeConfig } from "./config.ts";
+import { ensureLooseReversePath } from "./forwarding.ts";
 import { HALF_MADE_GROUP, hostVethAlias, hostVethName } from "./identity.ts";
 
 /** IF_OPER_UP of linux/if.h. */
@@ -52,27 +52,22 @@ export function ensureBridge(host: RtSocket, config: BridgeConfig): Link {
   return found;
 }
 
-/** Joins container and bridge by a veth pair, and returns the host's end and the container's. */
+/** Joins container and bridge by a veth pair, and returns the container's end; the host's is up. */
 export function attachVeth(
   host: RtSocket,
   container: RtSocket,
   netns: Netns,
   what: { readonly attachment: Attachment; readonly config: BridgeConfig; readonly bridge: Link },
-): { readonly hostEnd: Link; readonly containerEnd: Link } {
-  const { attachment, config, bridge } = what;
+): Link {
+  const { attachment, config } = what;
   const name = hostVethName(attachment);
   createVeth(host, container, netns, name, what);
   writeSysctls(undefined, [[`net/ipv6/conf/${name}/accept_ra`, "0"]]);
   linkSet(host, name, { up: true, alias: hostVethAlias(attachment), group: 0 });
-  const hostEnd = requireLink(host, name);
-  const settings = {
-    ...(config.hairpin ? { hairpin: true } : {}),
-    ...(config.portIsolation ? { isolated: true } : {}),
-  };
-  if (Object.keys(settings).length > 0) portSet(host, hostEnd.index, settings);
-  if (hostEnd.master !== bridge.index)
-    throw new TsnetError(`${name} is no port of ${bridge.name}`, { code: "io", op: "attach" });
-  return { hostEnd, containerEnd: requireLink(container, attachment.ifname) };
+  if (config.hairpin || config.portIsolation) {
+    portSet(host, requireLink(host, name).index, { hairpin: config.hairpin, isolated: config.portIsolation });
+  }
+  return requireLink(container, attachment.ifname);
 }
 
 /** Brings the container's end up with its addresses and routes. */
@@ -88,43 +83,61 @@ export function configureContainer(
 ): void {
   const { link, config, ips, routes } = what;
   writeSysctls(netns, sysctlsOf(config, link.name, ips));
-  for (const ip of ips) addrAdd(container, { index: link.index, cidr: ip.address, noDad: !config.enableDad });
+  for (const ip of ips) addrReplace(container, { index: link.index, cidr: ip.address, noDad: !config.enableDad });
   linkSet(container, link.index, { up: true });
   for (const route of routes) addRoute(container, link, route);
 }
 
-/** Gives the bridge the gateways' addresses. Those of another network are an error unless forceAddress. */
+/**
+ * Gives the bridge the gateways' addresses. Those of another network are an error unless forceAddress.
+ *
+ * @throws TsnetError `conflict`.
+ */
 export function ensureGateways(host: RtSocket, bridge: Link, config: BridgeConfig, gateways: readonly Cidr[]): void {
-  if (gateways.length === 0) return;
-  const present = addrList(host, { index: bridge.index });
-  for (const gateway of gateways) ensureGateway(host, bridge, config, { gateway, present });
+  for (const gateway of gateways) {
+    if (gateway.address.family === 6) writeSysctls(undefined, [[`net/ipv6/conf/${bridge.name}/disable_ipv6`, "0"]]);
+    // Nearly always it is there: one question answers all.
+    if (!addrAdd(host, { index: bridge.index, cidr: gateway, noDad: !config.enableDad })) continue;
+    try {
+      clearOthers(host, bridge, config, gateway);
+    } catch (error) {
+      addrDel(host, bridge.index, gateway);
+      throw error;
+    }
+    if (gateway.address.family === 4) ensureLooseReversePath(bridge.name);
+  }
 }
 
 /**
  * Waits until the bridge forwards for the port, then has the container announce its addresses (arp_notify), so
- * that nobody goes on talking to a former holder of them.
+ * that nobody goes on talking to a former holder of them. Returns the host's end as it then is.
  *
  * @throws TsnetError `io` with the reference's text `bridge port in error state`.
  */
 export function settle(
   host: RtSocket,
   container: RtSocket,
-  links: { readonly bridge: Link; readonly hostEnd: Link; readonly containerEnd: Link; readonly ips: readonly CniIp[] },
-): void {
-  for (let tries = 0; linkGet(host, links.hostEnd.index)?.operstate !== IF_OPER_UP; tries++) {
+  links: {
+    readonly bridge: Link;
+    readonly hostEnd: string;
+    readonly containerEnd: Link;
+    readonly ips: readonly CniIp[];
+  },
+): Link {
+  let hostEnd = requireLink(host, links.hostEnd);
+  for (let tries = 0; hostEnd.operstate !== IF_OPER_UP; tries++) {
     if (tries === PORT_UP_TRIES) {
-      throw new TsnetError(
-        `bridge port in error state: ${links.hostEnd.name} on ${links.bridge.name} does not come up`,
-        {
-          code: "io",
-          op: "attach",
-        },
-      );
+      throw new TsnetError(`bridge port in error state: ${links.hostEnd} on ${links.bridge.name} does not come up`, {
+        code: "io",
+        op: "attach",
+      });
     }
     Bun.sleepSync(PORT_UP_PAUSE_MS);
+    hostEnd = requireLink(host, links.hostEnd);
   }
   for (const { address } of links.ips) neighDel(host, links.bridge.index, address.address);
   if (links.ips.length > 0) linkSet(container, links.containerEnd.index, { mac: links.containerEnd.mac });
+  return hostEnd;
 }
 
 /** Removes the veth pair by whichever end is there: the container's may have gone with its namespace. */
@@ -217,26 +230,13 @@ function sysctlsOf(config: BridgeConfig, link: string, ips: readonly CniIp[]): r
 function addRoute(container: RtSocket, link: Link, route: CniRoute): void {
   const { dst, gw, ...rest } = route;
   const spec = { dst, dev: link.index, ...rest, ...(gw === undefined ? {} : { gateway: gw }) };
-  try {
-    routeAdd(container, spec);
-  } catch (error) {
-    // The connected route of an address is there already, and IPAM may ask for it by name.
-    if (!hasErrno(error, "EEXIST")) throw error;
-    routeReplace(container, spec);
-  }
+  // The connected route of an address is there already, and IPAM may ask for it by name.
+  if (!routeAdd(container, spec)) routeReplace(container, spec);
 }
 
-function ensureGateway(
-  host: RtSocket,
-  bridge: Link,
-  config: BridgeConfig,
-  what: { readonly gateway: Cidr; readonly present: readonly Addr[] },
-): void {
-  const { gateway } = what;
-  const family = gateway.address.family;
-  const same = (addr: Addr) => sameAddress(addr.cidr.address, gateway.address) && addr.cidr.prefix === gateway.prefix;
-  if (what.present.some(same)) return;
-  for (const other of what.present.filter((addr) => stands(addr, gateway))) {
+/** Sees to it that the bridge has no other network's address beside `gateway`. */
+function clearOthers(host: RtSocket, bridge: Link, config: BridgeConfig, gateway: Cidr): void {
+  for (const other of addrList(host, { index: bridge.index }).filter((addr) => contradicts(addr.cidr, gateway))) {
     if (!config.forceAddress) {
       throw new TsnetError(
         `bridge ${bridge.name} already has an IP address different from ${formatCidr(gateway)}: it has ${formatCidr(other.cidr)}; ` +
@@ -246,20 +246,12 @@ function ensureGateway(
     }
     addrDel(host, bridge.index, other.cidr);
   }
-  if (family === 6) writeSysctls(undefined, [[`net/ipv6/conf/${bridge.name}/disable_ipv6`, "0"]]);
-  try {
-    addrAdd(host, { index: bridge.index, cidr: gateway, noDad: !config.enableDad });
-  } catch (error) {
-    // Another call was first.
-    if (!hasErrno(error, "EEXIST")) throw error;
-  }
 }
 
 /** Whether an address keeps the gateway's away: any other of IPv4, of IPv6 those of an overlapping network. */
-function stands(addr: Addr, gateway: Cidr): boolean {
-  const family = gateway.address.family;
-  if (addr.cidr.address.family !== family) return false;
-  return family === 4 || overlaps(networkOf(addr.cidr), networkOf(gateway));
+function contradicts(other: Cidr, gateway: Cidr): boolean {
+  if (other.address.family !== gateway.address.family || sameCidr(other, gateway)) return false;
+  return gateway.address.family === 4 || overlaps(networkOf(other), networkOf(gateway));
 }
 
 /** A locally administered unicast address (IEEE 802, bit 1 set and bit 0 clear of the first octet). */
