@@ -3,7 +3,7 @@
  *
  * nft points at the place in the transaction that it means: `/dev/stdin:2:17-23: Error: Could not process rule: No
  * such file or directory`. As every verb is one line, the line is the verb, and the column tells whether it is the
- * table, the chain or something inside the rule that is not there. The wording is the same from 1.0.6 to 1.1.3.
+ * table, the chain or something inside the rule that is not there. The wording is nearly the same from 1.0.6 to 1.1.3.
  *
  * @module
  */
@@ -65,7 +65,7 @@ function judge(said: string, line: string, place: Place | undefined): Verdict {
   if (said.includes("No such file or directory")) return missing(line, place);
   // nft itself looks into interval sets.
   if (said.includes("element does not exist")) return { code: "not-found", reason: "there is no such element" };
-  if (said.includes("File exists")) {
+  if (/File exists|already exists in table/.test(said)) {
     if (line.startsWith("create")) return { code: "exists", reason: "it is there already" };
     const object = line.startsWith("add element")
       ? "the key is there with another value"

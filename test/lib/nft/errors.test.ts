@@ -3,7 +3,7 @@ import { nftFailure } from "../../../lib/nft/errors.ts";
 
 const RULE = "add table inet t\nadd rule inet t c ";
 
-// What nft 1.0.6 wrote; 1.1.3 writes the same. What the kernel of the tests has no example of is here as text.
+// What nft 1.0.6 wrote, and 1.1.3 where it differs. What the kernel of the tests has no example of is here as text.
 test.each([
   [
     "a feature that the kernel lacks",
@@ -46,6 +46,13 @@ test.each([
     "internal:0:0-0: Error: conflicting protocols specified: inet-service vs. th",
     "program",
     /^nft: conflicting protocols specified: inet-service vs. th$/,
+  ],
+  [
+    "a chain that is there with another hook, as 1.1.3 says it",
+    "add chain inet t c { type nat hook postrouting priority 99; }",
+    `/dev/stdin:1:22-59: Error: Chain "c" already exists in table inet 't' with different declaration`,
+    "conflict",
+    /it is there, made otherwise: delete that first$/,
   ],
   [
     "not being root",
