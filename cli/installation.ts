@@ -18,7 +18,8 @@ import {
   sameContent,
   sameIdentity,
 } from "../lib/sys/executable.ts";
-import { exists, makeDirectory, namesIn, readIfThere, removeFile, removeTree, replaceFile } from "../lib/sys/files.ts";
+import { exists, makeDirectory, namesIn, readIfThere, removeFile, replaceFile } from "../lib/sys/files.ts";
+import { removeTree } from "../lib/sys/trees.ts";
 import { conflistName } from "./conflist.ts";
 
 export interface Places {

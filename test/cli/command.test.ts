@@ -51,9 +51,19 @@ test("help may be asked for by word", async () => {
 });
 
 test("every command has help with an example", async () => {
-  const commands = ["", "version", "completion", "install", "network", "network reload", "cni"].concat(
-    ["add", "del", "check", "gc", "status"].map((verb) => `cni ${verb}`),
-  );
+  const verbs = ["add", "del", "check", "gc", "status"].map((verb) => `cni ${verb}`);
+  const standalone = ["up", "down", "ps", "inspect", "logs", "exec"];
+  const commands = [
+    "",
+    ...standalone,
+    "cni",
+    ...verbs,
+    "network",
+    "network reload",
+    "install",
+    "completion",
+    "version",
+  ];
   for (const command of commands) {
     const { exitCode, stdout } = await tsnet([...command.split(" ").filter((word) => word !== ""), "--help"]);
     expect({ command, exitCode }).toEqual({ command, exitCode: 0 });
