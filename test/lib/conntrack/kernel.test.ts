@@ -1,7 +1,7 @@
-import { mkdir, mkdtemp, readdir } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { expect, test } from "vitest";
+import { expect, onTestFinished, test } from "vitest";
 import { type Flow, type RealConntrackOptions, realConntrack } from "../../../lib/conntrack/conntrack.ts";
 import { formatAddress } from "../../../lib/net/address.ts";
 import { openNetns } from "../../../lib/sys/netns.ts";
@@ -30,6 +30,7 @@ test("a flow that ends by itself meanwhile does not save those behind it", async
   fi
   mkdir "$0/end"`;
   const folder = await mkdtemp(join(tmpdir(), "conntrack-"));
+  onTestFinished(() => rm(folder, { recursive: true }));
   await mkdir(join(folder, "first"));
   const conntrack = realConntrack({ prefix: ["sh", "-c", stub, folder] });
   await conntrack.deleteFlows({ family: 4, proto: "udp", dport: 53 });

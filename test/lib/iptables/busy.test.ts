@@ -1,7 +1,7 @@
-import { mkdtemp } from "node:fs/promises";
+import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import { isTsnetError } from "../../../lib/errors.ts";
 import { IptablesTransaction } from "../../../lib/iptables/transaction.ts";
 import { lockFile } from "../../../lib/sys/files.ts";
@@ -45,7 +45,9 @@ test("a lock that is let go in time is waited for", async () => {
 });
 
 test("the program keeps the lock that it inherits, though its caller let go", async () => {
-  const path = join(await mkdtemp(join(tmpdir(), "busy-")), "lock");
+  const folder = await mkdtemp(join(tmpdir(), "busy-"));
+  onTestFinished(() => rm(folder, { recursive: true }));
+  const path = join(folder, "lock");
   const letGo = await holdLock();
   const lock = lockFile(path);
   const done = kernel.iptables.run(4, new IptablesTransaction().newChain("nat", "C"), { inheritFd: lock.fd });

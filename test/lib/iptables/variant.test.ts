@@ -1,7 +1,7 @@
-import { mkdtemp, symlink } from "node:fs/promises";
+import { mkdtemp, rm, symlink } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, expect, onTestFinished, test } from "vitest";
 import { detectVariant, surveyVariants, type VariantOptions } from "../../../lib/iptables/variant.ts";
 import { Host } from "../../e2e/host.ts";
 
@@ -16,6 +16,7 @@ afterEach(() => host.destroy());
 /** A folder of programs in which `iptables` is `what`; there are the others' names too if `named`. */
 async function pathWith(what: string, named = true): Promise<string> {
   const path = await mkdtemp(join(tmpdir(), "variant-"));
+  onTestFinished(() => rm(path, { recursive: true }));
   for (const name of named ? ["iptables-nft", "iptables-legacy"] : [])
     await symlink(`/usr/sbin/${name}`, join(path, name));
   await symlink(`/usr/sbin/${what}`, join(path, "iptables"));
