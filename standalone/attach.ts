@@ -18,6 +18,7 @@ import { addNetns, netnsNames, openNetns, removeNetns } from "../lib/sys/netns.t
 import { namespaceOf } from "../lib/sys/process.ts";
 import { ensureSymlink, removeTree } from "../lib/sys/trees.ts";
 import type { AttachmentRecord, ContainerRecord } from "./state/records.ts";
+import type { Turnstile } from "./turnstile.ts";
 
 /** The plugins that our lists name. */
 const PLUGINS = ["bridge", "host-local", "portmap"] as const;
@@ -48,11 +49,14 @@ export function ownsNetns({ network }: Pick<ContainerRecord, "network">): boolea
 }
 
 /** Makes the container's network namespace and puts it on its networks; the record gets its addresses. */
-export async function connect(runtime: Runtime, record: ContainerRecord): Promise<ContainerRecord> {
+export async function connect(
+  runtime: Runtime,
+  record: ContainerRecord,
+  turnstile: Turnstile,
+): Promise<ContainerRecord> {
   if (!ownsNetns(record)) return record;
-  // One of this name is what a killed `up` left; a foreign one was found by the plan.
-  if (netnsNames().includes(record.id)) await removeNetns(record.id);
-  await addNetns(record.id);
+  // Two `ip netns add` at a time both mount over /run/netns if nobody did before.
+  await turnstile.pass(() => makeNetns(record.id));
   openLoopback(record.netns);
   const attachments: AttachmentRecord[] = [];
   for (const attachment of record.attachments) attachments.push(await add(runtime, record, attachment));
@@ -111,6 +115,12 @@ export function isInItsNetns({ network, netns, process }: ContainerRecord): bool
   } catch {
     return false;
   }
+}
+
+async function makeNetns(id: string): Promise<void> {
+  // One of this name is what a killed `up` left; a foreign one was found by the plan.
+  if (netnsNames().includes(id)) await removeNetns(id);
+  await addNetns(id);
 }
 
 function openLoopback(path: string): void {

@@ -6,6 +6,7 @@
  */
 import { TsnetError } from "../lib/errors.ts";
 import { joinCgroup } from "../lib/sys/cgroup.ts";
+import { childrenOf, identify, sendSignal } from "../lib/sys/process.ts";
 import { runAttached } from "../lib/sys/spawn.ts";
 import { environmentOf, execChain } from "./container/chain.ts";
 import { userOf } from "./container/prepare.ts";
@@ -47,8 +48,17 @@ export async function execIn(record: ContainerRecord, options: ExecOptions): Pro
     pid: first.pid,
     workdir: options.workdir ?? start.workdir,
     command: options.command,
+    terminal: options.terminal,
   });
   // What we start is of our group: so none of it outlives the container, and we do not either.
   if (cgroup !== undefined) joinCgroup(`${cgroup}/run`, process.pid);
-  return runAttached(argv, { env: environmentOf(start, user), terminal: options.terminal });
+  return runAttached(argv, { env: environmentOf(start, user), terminal: options.terminal, signalled: passOn });
+}
+
+/** Hands a signal to the command, which is the child of the program that stepped into the pid namespace. */
+function passOn(pid: number, signal: NodeJS.Signals): void {
+  for (const child of childrenOf(pid)) {
+    const command = identify(child);
+    if (command !== undefined) sendSignal(command, signal);
+  }
 }

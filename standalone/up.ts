@@ -25,6 +25,7 @@ import { type Plan, planUp } from "./plan/plan.ts";
 import type { Situation } from "./plan/situation.ts";
 import type { ContainerRecord, NetworkRecord } from "./state/records.ts";
 import type { State } from "./state/state.ts";
+import { Turnstile } from "./turnstile.ts";
 
 /** What `up` did, by names of containers. */
 export interface Raised {
@@ -77,8 +78,9 @@ async function apply(plan: Plan, { state, runtime, now }: Applying): Promise<voi
   await guardForwarding(state, familiesOf(state.networks()), now.facts.routedLinks);
   // Rules and links that somebody took away are put back under the running containers.
   for (const record of plan.repair) state.putContainer(await reconnect(runtime, record));
+  const turnstile = new Turnstile();
   for (const wave of wavesOf(plan.addContainers)) {
-    await each(wave, (record) => addContainer(record, state, runtime));
+    await each(wave, (record) => addContainer(record, { state, runtime, turnstile }));
   }
   // Where an accept has to stand depends on who holds rules, and the plugins may have been the first to write some.
   const touched = new Set(
@@ -88,7 +90,10 @@ async function apply(plan: Plan, { state, runtime, now }: Applying): Promise<voi
 }
 
 /** Makes one container, or leaves nothing of it. */
-async function addContainer(record: ContainerRecord, state: State, runtime: Runtime): Promise<void> {
+async function addContainer(
+  record: ContainerRecord,
+  { state, runtime, turnstile }: { readonly state: State; readonly runtime: Runtime; readonly turnstile: Turnstile },
+): Promise<void> {
   let latest = record;
   const note = (known: ContainerRecord) => {
     latest = known;
@@ -96,7 +101,7 @@ async function addContainer(record: ContainerRecord, state: State, runtime: Runt
   };
   note(record);
   try {
-    note(await connect(runtime, record));
+    note(await connect(runtime, record, turnstile));
     const naming = namingOf(latest, state);
     note(await startContainer({ record: latest, folder: state.folderOf(record.name), naming, note }));
   } catch (error) {

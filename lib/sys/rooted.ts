@@ -4,7 +4,17 @@
  *
  * @module
  */
-import { closeSync, lstatSync, mkdirSync, openSync, readlinkSync, rmdirSync, type Stats, statSync, unlinkSync } from "node:fs";
+import {
+  closeSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readlinkSync,
+  rmdirSync,
+  type Stats,
+  statSync,
+  unlinkSync,
+} from "node:fs";
 import { hasErrno, messageOf, TsnetError } from "../errors.ts";
 
 export type FileKind = "file" | "directory" | "missing";
@@ -38,13 +48,17 @@ export function resolveInside(root: string, path: string): Resolved {
       done = here;
       continue;
     }
-    if (++links > MOST_LINKS) throw new TsnetError(`${root}${path}: too many symbolic links`, { code: "invalid", op: "resolve" });
+    if (++links > MOST_LINKS)
+      throw new TsnetError(`${root}${path}: too many symbolic links`, { code: "invalid", op: "resolve" });
     const target = readlinkSync(`${root}/${here.join("/")}`);
     if (target.startsWith("/")) done = [];
     rest = [...target.split("/"), ...rest];
   }
   const stat = missing ? undefined : statOf(`${root}/${done.join("/")}`);
-  return { path: `/${done.join("/")}`, kind: stat === undefined ? "missing" : stat.isDirectory() ? "directory" : "file" };
+  return {
+    path: `/${done.join("/")}`,
+    kind: stat === undefined ? "missing" : stat.isDirectory() ? "directory" : "file",
+  };
 }
 
 /** What is at `path` on the host, links followed. */
@@ -68,7 +82,11 @@ export function makeInside(root: string, path: string, kind: "file" | "directory
       if (last && kind === "file") closeSync(openSync(here, "wx", 0o644));
       else mkdirSync(here, 0o755);
     } catch (error) {
-      throw new TsnetError(`cannot make ${here} to mount on: ${messageOf(error)}`, { code: "io", op: "make mount point", cause: error });
+      throw new TsnetError(`cannot make ${here} to mount on: ${messageOf(error)}`, {
+        code: "io",
+        op: "make mount point",
+        cause: error,
+      });
     }
     made.push(here);
   }

@@ -54,14 +54,11 @@ export interface AttachedOptions {
   readonly env: Readonly<Record<string, string>>;
   /** Whether it gets a terminal of its own, which ours is joined to. Ours has to be one. */
   readonly terminal: boolean;
-  /** Called with its pid when it has been started. */
-  readonly started?: (pid: number) => void;
+  /** Called for a signal that we got and that is meant for it, with its pid: Ctrl-C, TERM. */
+  readonly signalled: (pid: number, signal: NodeJS.Signals) => void;
 }
 
-/**
- * Runs a program with our standard streams to its end and returns its exit code, or 128 and the signal's number.
- * Ctrl-C goes to it and does not end us; a TERM to us is handed on to its children.
- */
+/** Runs a program with our standard streams to its end and returns its exit code, or 128 and the signal's number. */
 export async function runAttached(argv: readonly string[], options: AttachedOptions): Promise<number> {
   return options.terminal ? runInTerminal(argv, options) : runWithStreams(argv, options);
 }
@@ -83,19 +80,23 @@ export function openGate(path: string): boolean {
   }
 }
 
+/** Signals that are for the command and not for us. */
+const FORWARDED = ["SIGINT", "SIGQUIT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2"] as const;
+
 async function runWithStreams(argv: readonly string[], options: AttachedOptions): Promise<number> {
-  const child = Bun.spawn([...argv], { stdio: ["inherit", "inherit", "inherit"], env: { ...options.env } });
-  options.started?.(child.pid);
-  // The terminal sends INT and QUIT to everybody in the foreground, so the child has its own already.
-  return whileIgnoring(["SIGINT", "SIGQUIT"], async () => {
-    const forward = () => child.kill("SIGTERM");
-    process.on("SIGTERM", forward);
-    try {
-      return exitCodeOf(await child.exited, child.signalCode);
-    } finally {
-      process.off("SIGTERM", forward);
-    }
+  // A session of its own keeps the terminal's signals from those that wait for the command: we pass them on.
+  const child = Bun.spawn([...argv], {
+    stdio: ["inherit", "inherit", "inherit"],
+    env: { ...options.env },
+    detached: true,
   });
+  const forward = (signal: NodeJS.Signals) => options.signalled(child.pid, signal);
+  for (const signal of FORWARDED) process.on(signal, forward);
+  try {
+    return exitCodeOf(await child.exited, child.signalCode);
+  } finally {
+    for (const signal of FORWARDED) process.off(signal, forward);
+  }
 }
 
 async function runInTerminal(argv: readonly string[], options: AttachedOptions): Promise<number> {
@@ -105,32 +106,34 @@ async function runInTerminal(argv: readonly string[], options: AttachedOptions):
     env: { ...options.env },
     terminal: { ...size(), data: (_terminal, data) => void stdout.write(data) },
   });
-  options.started?.(child.pid);
   const { terminal } = child;
   const onInput = (data: Uint8Array) => void terminal?.write(data);
   const onResize = () => void terminal?.resize(size().cols, size().rows);
-  stdin.setRawMode(true);
+  // Our terminal's keys are bytes now, Ctrl-C too; signals still come from elsewhere.
+  const forward = (signal: NodeJS.Signals) => options.signalled(child.pid, signal);
+  for (const signal of FORWARDED) process.on(signal, forward);
+  const mode = stty("-g");
+  // The runtime's own raw mode goes on turning line ends into two characters, which the inner terminal has done.
+  stty("raw", "-echo");
   stdin.on("data", onInput);
   stdout.on("resize", onResize);
   try {
     return exitCodeOf(await child.exited, child.signalCode);
   } finally {
+    for (const signal of FORWARDED) process.off(signal, forward);
     stdout.off("resize", onResize);
     stdin.off("data", onInput);
-    stdin.setRawMode(false);
+    stty(mode);
     stdin.pause();
     terminal?.close();
   }
 }
 
-async function whileIgnoring<T>(signals: readonly NodeJS.Signals[], work: () => Promise<T>): Promise<T> {
-  const ignore = () => {};
-  for (const signal of signals) process.on(signal, ignore);
-  try {
-    return await work();
-  } finally {
-    for (const signal of signals) process.off(signal, ignore);
-  }
+/** stty(1) on our terminal. */
+function stty(...args: readonly string[]): string {
+  return Bun.spawnSync(["stty", ...args], { stdio: ["inherit", "pipe", "ignore"] })
+    .stdout.toString()
+    .trim();
 }
 
 function exitCodeOf(code: number, signal: NodeJS.Signals | number | null): number {

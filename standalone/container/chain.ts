@@ -26,6 +26,7 @@ export const PROGRAMS = [
   "unshare",
   "flock",
   "setpriv",
+  "setsid",
   "mount",
   "umount",
   "pivot_root",
@@ -95,30 +96,24 @@ export interface ExecChain {
   readonly pid: number;
   readonly workdir: string;
   readonly command: readonly string[];
+  /** Whether standard input is a terminal that is to be the command's own. */
+  readonly terminal: boolean;
 }
 
 /**
- * The command line that runs a command in a running container. `unshare --fork` makes the step into the pid
- * namespace, since unlike `nsenter` it lives on when the terminal's Ctrl-C was meant for the command.
+ * The command line that runs a command in a running container. `nsenter` forks to step into the pid namespace,
+ * waits, and ends as the command did. On a terminal the command leads a session of its own there, so that a shell
+ * can do its job control and Ctrl-C is not for `nsenter`, too.
  */
 export function execChain(chain: ExecChain): readonly string[] {
-  const { programs, pid } = chain;
-  const into = ["--mount", "--uts", "--ipc", "--net", "--pid", "--no-fork", "--root=/", `--wd=/proc/${pid}/root`];
-  return [
-    programs.nsenter,
-    "--target",
-    String(pid),
-    ...into,
-    "--",
-    programs.unshare,
-    "--fork",
-    "--",
-    ...confined(chain),
-  ];
+  const { programs, pid, terminal } = chain;
+  const into = ["--mount", "--uts", "--ipc", "--net", "--pid", "--root=/", `--wd=/proc/${pid}/root`];
+  const session = terminal ? [programs.setsid, "--ctty"] : [];
+  return [programs.nsenter, "--target", String(pid), ...into, "--", ...session, ...confined(chain)];
 }
 
 /** The chain's end: less rights, then the command in the root that "." is. */
-function confined({ start, user, programs, workdir, command }: Omit<ExecChain, "pid">): readonly string[] {
+function confined({ start, user, programs, workdir, command }: Omit<ExecChain, "pid" | "terminal">): readonly string[] {
   const groups = user.groups.length === 0 ? ["--clear-groups"] : ["--groups", user.groups.join(",")];
   const bounds = ["-all", ...DEFAULT_CAPABILITIES.map((name) => `+${name}`)].join(",");
   const limits = ["--bounding-set", bounds, "--inh-caps=-all", "--ambient-caps=-all", "--no-new-privs"];

@@ -141,9 +141,21 @@ async function mountRoot(
   const within = ["--target", String(pid), "--mount"];
   const step = (what: string, args: readonly string[]) =>
     expect(`container ${record.name}: ${what}`, programs.nsenter, args);
-  if (drop.length > 0) await step("leave the host's /run", [...within, "--", programs.umount, "--lazy", ...drop]);
+  if (drop.length > 0)
+    await step("leave the host's /run", [...within, "--", programs.umount, "--no-mtab", "--lazy", ...drop]);
   // In its pid, network and ipc namespaces too, for /proc, /sys and /dev/mqueue show those of whoever mounts them.
-  await step("mount its root", [...within, "--pid", "--net", "--ipc", "--", programs.mount, "--all", "--fstab", fstab]);
+  await step("mount its root", [
+    ...within,
+    "--pid",
+    "--net",
+    "--ipc",
+    "--",
+    programs.mount,
+    "--no-mtab",
+    "--all",
+    "--fstab",
+    fstab,
+  ]);
   await step("change its root", [...within, "--", programs.pivot_root, root, oldRoot]);
   // The folder that the first process is in went along; the programs are still found by the host's root.
   const old = oldRoot.slice(root.length + 1);
@@ -153,6 +165,7 @@ async function mountRoot(
     `--wd=/proc/${pid}/cwd`,
     "--",
     programs.umount,
+    "--no-mtab",
     "--lazy",
     "--no-canonicalize",
     old,
