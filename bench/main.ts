@@ -1,21 +1,24 @@
 /**
  * Benches: ours and the tools that people use today, side by side on this machine.
  *
- *     npm run bench -- cni [--rounds N] [--json]
+ *     npm run bench -- cni [--rounds N] [--only TEXT] [--json]
  *
  * A bench runs in network, mount and pid namespaces of its own: this file fetches what the bench compares with
  * and starts itself again inside of them. It ends with 1 if a target is missed or a row does not count.
  *
  * @module
  */
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtempSync, rmSync } from "node:fs";
+import { resolve } from "node:path";
 import { Command, InvalidArgumentError } from "commander";
 import { messageOf } from "../lib/errors.ts";
 import { referencePrograms } from "../test/cluster/build.ts";
-import { formatTable, passes, type Row } from "./table.ts";
+import { formatTable, passes } from "./table.ts";
 
 interface BenchOptions {
   readonly rounds: number;
+  readonly only: string;
+  readonly ours: string;
   readonly json: boolean;
 }
 
@@ -31,6 +34,8 @@ program
   .command("cni")
   .description("our CNI plugins and the reference plugins, call by call")
   .option("--rounds <n>", "measured calls of a kind for each side", count, 20)
+  .option("--only <text>", "only what has this in its name", "")
+  .option("--ours <directory>", "our plugins", resolve(import.meta.dirname, "../dist/cni"))
   .option("--json", "print the rows as JSON", false)
   .action(cni);
 
@@ -44,26 +49,31 @@ try {
 async function cni(options: BenchOptions): Promise<void> {
   const { [PEERS]: peers, [DISK]: disk } = process.env;
   if (peers === undefined || disk === undefined) return await again();
+  endWithParent();
   const { benchCni } = await import("./cni.ts");
-  report(await benchCni({ rounds: options.rounds, peers, disk }), options);
+  const rows = await benchCni({ ...options, peers, disk });
+  console.log(options.json ? JSON.stringify(rows, null, 2) : formatTable(rows));
+  // Servers of the bench are still open: it would not end by itself.
+  process.exit(rows.every(passes) ? 0 : 1);
 }
 
 async function again(): Promise<void> {
   const { directory, origin } = await referencePrograms();
   console.error(`the peer: reference plugins in ${directory}, ${origin}`);
   const self = [process.execPath, import.meta.path, ...process.argv.slice(2)];
-  const disk = await mkdtemp("/var/tmp/tsnet-bench-");
+  const disk = mkdtempSync("/var/tmp/tsnet-bench-");
   const child = Bun.spawn(["unshare", ...NAMESPACES, ...self], {
-    stdio: ["ignore", "inherit", "inherit"],
+    stdio: ["pipe", "inherit", "inherit"],
     env: { ...process.env, [PEERS]: directory, [DISK]: disk },
   });
+  process.on("exit", () => rmSync(disk, { recursive: true }));
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => process.exit(1));
   process.exitCode = await child.exited;
-  await rm(disk, { recursive: true });
 }
 
-function report(rows: readonly Row[], { json }: BenchOptions): void {
-  console.log(json ? JSON.stringify(rows, null, 2) : formatTable(rows));
-  process.exitCode = rows.every(passes) ? 0 : 1;
+/** Standard input is a pipe that the first start holds: it closes when that ends, however it ends. */
+function endWithParent(): void {
+  process.stdin.on("end", () => process.exit(1)).resume();
 }
 
 function count(text: string): number {

@@ -18,7 +18,11 @@ export interface HostState {
 
 export async function readHost(): Promise<HostState> {
   const rules = Object.values(await readRules()).join("\n");
-  return { rules, links: linksHere().join(" "), files: [...filesUnder(STORE), ...filesUnder("/run/tsnet")].join("\n") };
+  return {
+    rules,
+    links: linksHere().join("\n"),
+    files: [...filesUnder(STORE), ...filesUnder("/run/tsnet")].join("\n"),
+  };
 }
 
 /** The rules as each tool tells them, without counters and comments. */
@@ -61,9 +65,11 @@ export function sysctlsHold(side: Side, container: Netns, published: boolean): v
 
 /** @throws Error if anything differs from the host as it was. */
 export function asBefore(before: HostState, after: HostState): void {
-  same("links", after.links, before.links);
-  same("files", after.files, before.files);
-  same("rules", after.rules, before.rules);
+  const lines = (state: HostState) => Object.values(state).flatMap((text) => text.split("\n"));
+  const [was, is] = [lines(before), lines(after)];
+  const lost = was.filter((line) => !is.includes(line)).map((line) => `- ${line}`);
+  const left = is.filter((line) => !was.includes(line)).map((line) => `+ ${line}`);
+  if (lost.length + left.length > 0) throw new Error(`not as before:\n${[...lost, ...left].join("\n")}`);
 }
 
 /** The interfaces of a namespace. */
@@ -91,5 +97,5 @@ function filesUnder(directory: string): readonly string[] {
 }
 
 function same(what: string, found: unknown, wanted: unknown): void {
-  if (found !== wanted) throw new Error(`${what}:\n${String(found)}\nshould be:\n${String(wanted)}`);
+  if (found !== wanted) throw new Error(`${what} is ${JSON.stringify(found)} and should be ${JSON.stringify(wanted)}`);
 }

@@ -20,15 +20,14 @@ export interface Row {
   readonly target: number | null;
 }
 
-export interface Samples {
-  readonly name: string;
-  readonly ours: readonly number[];
-  readonly peer: readonly number[];
-  readonly target?: number;
+/** What was measured, in milliseconds. */
+export interface Series {
+  readonly ours: number[];
+  readonly peer: number[];
 }
 
-/** The row of two series of measurements in milliseconds. */
-export function rowOf({ name, ours, peer, target }: Samples): Row {
+/** The row of the medians of both series. */
+export function rowOf(name: string, { ours, peer }: Series, target?: number): Row {
   const [a, b] = [median(ours), median(peer)];
   return {
     name,
