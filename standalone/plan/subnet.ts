@@ -6,7 +6,7 @@
  */
 import { TsnetError } from "../../lib/errors.ts";
 import { parseAddress } from "../../lib/net/address.ts";
-import { type Cidr, contains, formatCidr, overlaps, parseCidr } from "../../lib/net/cidr.ts";
+import { type Cidr, formatCidr, overlaps } from "../../lib/net/cidr.ts";
 
 /** Something that has addresses: a route, a resolver, a network that is down. */
 export interface Taken {
@@ -51,14 +51,6 @@ export function chooseIpv6Subnet(seed: string, taken: readonly Taken[]): Cidr {
 export function conflictOf(subnet: Cidr, taken: readonly Taken[]): Taken | undefined {
   return taken.find(({ cidr, yields }) => isInTheWay(cidr, subnet) && !(yields && isWider(cidr, subnet)));
 }
-
-/** Whether the network is one that a container network may be chosen from. */
-export function isPrivate(cidr: Cidr): boolean {
-  return PRIVATE.some((wide) => contains(wide, cidr.address) && cidr.prefix >= wide.prefix);
-}
-
-// RFC 1918 and RFC 4193.
-const PRIVATE = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"].map(parseCidr);
 
 /** Docker's own pools in their order, then what it leaves alone. */
 function candidates(): readonly Cidr[] {

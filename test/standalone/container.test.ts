@@ -1,0 +1,193 @@
+import { describe, expect, test } from "vitest";
+import { environmentOf, execChain, PROGRAMS, type Programs, startChain } from "../../standalone/container/chain.ts";
+import { hostsText, resolvText } from "../../standalone/container/etc.ts";
+import { mountsBelowRun } from "../../standalone/container/prepare.ts";
+import { fstabText, planMounts } from "../../standalone/container/root.ts";
+import { findUser } from "../../standalone/container/user.ts";
+import type { StartRecord } from "../../standalone/state/records.ts";
+
+const START: StartRecord = {
+  command: ["busybox", "httpd", "-f"],
+  environment: {},
+  hostname: "web",
+  workdir: "/srv",
+  mounts: [],
+  privileged: false,
+  shares: [],
+};
+const ROOT = { uid: 0, gid: 0, groups: [], home: "/root" };
+const programs = Object.fromEntries(PROGRAMS.map((name) => [name, `/bin/${name}`])) as Programs;
+
+describe("the chain of programs that becomes a command", () => {
+  const chain = (start: Partial<StartRecord> = {}, more = {}) =>
+    startChain({
+      start: { ...START, ...start },
+      netns: "/run/netns/p.web",
+      gate: "/g",
+      user: ROOT,
+      programs,
+      self: 7,
+      ...more,
+    }).join(" ");
+  const LIMITS =
+    "--bounding-set -all,+chown,+dac_override,+fsetid,+fowner,+mknod,+net_raw,+setgid,+setuid,+setfcap,+setpcap,+net_bind_service,+sys_chroot,+kill,+audit_write --inh-caps=-all --ambient-caps=-all --no-new-privs";
+
+  test("makes namespaces, waits at the gate, drops rights, changes root", () => {
+    expect(chain()).toBe(
+      "/bin/nsenter --net=/run/netns/p.web -- " +
+        "/bin/unshare --mount --uts --ipc --pid --fork --propagation slave -- " +
+        "/bin/unshare --root=/proc/7/root --wd=. -- /bin/flock --no-fork /g " +
+        `/bin/setpriv ${LIMITS} --regid 0 --clear-groups -- ` +
+        "/bin/unshare --root=. --wd=/srv -- busybox httpd -f",
+    );
+  });
+
+  test("shares what it is told to, and keeps the rights of a privileged one", () => {
+    expect(chain({ shares: ["pid", "mount", "ipc", "uts"], privileged: true }, { netns: "" })).toBe(
+      "/bin/unshare --root=/proc/7/root --wd=. -- /bin/flock --no-fork /g " +
+        "/bin/setpriv --regid 0 --clear-groups -- /bin/unshare --root=. --wd=/srv -- busybox httpd -f",
+    );
+  });
+
+  test("becomes another user last, since that takes rights that the steps before need", () => {
+    const user = { uid: 33, gid: 34, groups: [35, 36], home: "/var/www" };
+    expect(chain({}, { user })).toMatch(
+      /--regid 34 --groups 35,36 -- \/bin\/unshare --root=\. --wd=\/srv --setuid=33 -- busybox httpd -f$/,
+    );
+  });
+
+  test("of exec enters all namespaces of the container and takes the same rights away", () => {
+    const exec = { start: START, user: ROOT, programs, pid: 12, workdir: "/", command: ["sh"], terminal: false };
+    const entering = "/bin/nsenter --target 12 --mount --uts --ipc --net --pid --root=/ --wd=/proc/12/root --";
+    const rest = `/bin/setpriv ${LIMITS} --regid 0 --clear-groups -- /bin/unshare --root=. --wd=/ -- sh`;
+    expect(execChain(exec).join(" ")).toBe(`${entering} ${rest}`);
+    expect(execChain({ ...exec, terminal: true }).join(" ")).toBe(`${entering} /bin/setsid --ctty ${rest}`);
+  });
+
+  test("containers row 15: has the file's environment beside four variables of its own", () => {
+    expect(environmentOf({ ...START, environment: { A: "1", TERM: "dumb" } }, ROOT)).toEqual({
+      PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+      HOME: "/root",
+      HOSTNAME: "web",
+      TERM: "dumb",
+      A: "1",
+    });
+  });
+});
+
+describe("a container's mounts", () => {
+  const table = (
+    start: Partial<StartRecord>,
+    mounts: readonly { source: string; target: string; readOnly: boolean; isFile: boolean }[] = [],
+  ) =>
+    fstabText(
+      "/c/root",
+      planMounts({
+        root: "/c/root",
+        folder: "/c",
+        start: { ...START, ...start },
+        files: [{ source: "/c/etc/hosts", target: "/etc/hosts" }],
+        mounts,
+        guarded: ["/proc/sys"],
+      }),
+    );
+
+  test("containers row 14: on the host's root hide /run and make /proc/sys and /sys read-only", () => {
+    expect(table({})).toBe(`/ /c/root none rbind 0 0
+tsnet /c/root/proc proc nosuid,nodev,noexec 0 0
+/c/root/proc/sys /c/root/proc/sys none bind,ro,nosuid,nodev,noexec 0 0
+tsnet /c/root/sys sysfs ro,nosuid,nodev,noexec 0 0
+tsnet /c/root/dev/shm tmpfs nosuid,nodev,mode=1777,size=64m 0 0
+/c/run /c/root/run none bind,nosuid,nodev 0 0
+/c/etc/hosts /c/root/etc/hosts none bind 0 0
+`);
+  });
+
+  test("of a privileged one do neither", () => {
+    expect(table({ privileged: true, shares: ["ipc"] })).toBe(`/ /c/root none rbind 0 0
+tsnet /c/root/proc proc nosuid,nodev,noexec 0 0
+tsnet /c/root/sys sysfs rw,nosuid,nodev,noexec 0 0
+/c/etc/hosts /c/root/etc/hosts none bind 0 0
+`);
+  });
+
+  test("containers row 15: on a root of its own bring a /dev", () => {
+    const mounts = [
+      { source: "/my data", target: "/data", readOnly: true, isFile: false },
+      { source: "/dev/net/tun", target: "/dev/net/tun", readOnly: false, isFile: true },
+    ];
+    expect(table({ rootfs: "/roots/a b" }, mounts)).toBe(`/roots/a\\040b /c/root none rbind,nodev 0 0
+tsnet /c/root/proc proc nosuid,nodev,noexec 0 0
+/c/root/proc/sys /c/root/proc/sys none bind,ro,nosuid,nodev,noexec 0 0
+tsnet /c/root/sys sysfs ro,nosuid,nodev,noexec 0 0
+/c/dev /c/root/dev none bind,nosuid 0 0
+/dev/null /c/root/dev/null none bind 0 0
+/dev/zero /c/root/dev/zero none bind 0 0
+/dev/full /c/root/dev/full none bind 0 0
+/dev/random /c/root/dev/random none bind 0 0
+/dev/urandom /c/root/dev/urandom none bind 0 0
+/dev/tty /c/root/dev/tty none bind 0 0
+tsnet /c/root/dev/pts devpts newinstance,ptmxmode=0666,mode=0620,gid=5,nosuid,noexec 0 0
+tsnet /c/root/dev/shm tmpfs nosuid,nodev,mode=1777,size=64m 0 0
+/c/run /c/root/run none bind,nosuid,nodev 0 0
+/c/etc/hosts /c/root/etc/hosts none bind 0 0
+/my\\040data /c/root/data none rbind,ro,nodev 0 0
+/dev/net/tun /c/root/dev/net/tun none rbind 0 0
+`);
+  });
+
+  test("leave out what is mounted below the host's /run, where other namespaces are", () => {
+    const mounts = ["/", "/run", "/run/netns", "/run/netns/a", "/run/netns", "/run/user/0", "/run/tsnet", "/running"]
+      .map((point) => `x ${point} tmpfs rw 0 0`)
+      .join("\n");
+    expect(mountsBelowRun(mounts, "/run/tsnet/containers/web")).toEqual(["/run/netns", "/run/user/0"]);
+  });
+});
+
+describe("a container's files of /etc", () => {
+  test("lead from its name to itself", () => {
+    expect(hostsText({ hostname: "web.example.org", addresses: ["10.1.0.2", "fd00::2"], gateway: "10.1.0.1" })).toBe(
+      "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n10.1.0.2 web.example.org web\nfd00::2 web.example.org web\n10.1.0.1 host.tsnet.internal\n",
+    );
+    expect(hostsText({ hostname: "alone", addresses: [], gateway: undefined })).toBe(
+      "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n127.0.1.1 alone\n",
+    );
+  });
+
+  test("name resolvers that it can reach", () => {
+    expect(resolvText("# c\nnameserver 10.0.0.1\nnameserver 127.0.0.1\noptions edns0\n", "nameserver 9.9.9.9\n")).toBe(
+      "nameserver 10.0.0.1\noptions edns0\n",
+    );
+    expect(resolvText("nameserver 127.0.0.53\nsearch lan\n", "nameserver 10.0.0.2\nsearch other\n")).toBe(
+      "search lan\nnameserver 10.0.0.2\n",
+    );
+    expect(resolvText("nameserver ::1\n", "")).toBe("\n");
+  });
+});
+
+describe("a container's user", () => {
+  const accounts = {
+    passwd: "root:x:0:0:root:/root:/bin/sh\nwww:x:33:34::/var/www:/bin/false\n",
+    group: "root:x:0:\nwww:x:34:\nlogs:x:40:root,www\nshared:x:41:www\n",
+  };
+
+  test.each([
+    [undefined, { uid: 0, gid: 0, groups: [40], home: "/root" }],
+    ["www", { uid: 33, gid: 34, groups: [40, 41], home: "/var/www" }],
+    ["33", { uid: 33, gid: 34, groups: [40, 41], home: "/var/www" }],
+    ["www:logs", { uid: 33, gid: 40, groups: [], home: "/var/www" }],
+    ["1000", { uid: 1000, gid: 0, groups: [], home: "/" }],
+    ["1000:1001", { uid: 1000, gid: 1001, groups: [], home: "/" }],
+  ])("%s is found by name or number", (wanted, user) => {
+    expect(findUser(wanted, accounts)).toEqual(user);
+  });
+
+  test("is root where there are no accounts", () => {
+    expect(findUser(undefined, { passwd: "", group: "" })).toEqual({ uid: 0, gid: 0, groups: [], home: "/root" });
+  });
+
+  test("that is not there is an error", () => {
+    expect(() => findUser("nobody", accounts)).toThrow("no user nobody in the container's /etc/passwd");
+    expect(() => findUser("www:none", accounts)).toThrow("no group none in the container's /etc/group");
+  });
+});
