@@ -12,10 +12,10 @@ import { isTsnetError, TsnetError } from "../errors.ts";
 import type { Cidr } from "../net/cidr.ts";
 import { formatCidr, networkOf } from "../net/cidr.ts";
 import type { Nft, NftBaseChain, NftChain, NftRule } from "../nft/nft.ts";
-import { toEntry } from "./attach.ts";
 import type { FirewallHost } from "./host.ts";
 import { planIptAccept } from "./iptables-plan.ts";
 import { TABLE } from "./nftables-layout.ts";
+import { toEntry } from "./plan.ts";
 import type { Entry } from "./record.ts";
 import type { AcceptWish, Attachment } from "./types.ts";
 

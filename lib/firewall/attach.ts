@@ -7,17 +7,15 @@
  * @module
  */
 import { isTsnetError, TsnetError } from "../errors.ts";
-import { formatAddress } from "../net/address.ts";
-import type { Cidr } from "../net/cidr.ts";
 import type { FileLock } from "../sys/files.ts";
-import type { Drop, Engine } from "./engine.ts";
+import type { Drop } from "./engine.ts";
 import { forgetPorts } from "./flows.ts";
 import { type FirewallHost, isSurprise } from "./host.ts";
-import { refuseAmbiguous, refuseHeld, refuseListeners } from "./ports.ts";
-import { type Content, type EngineName, type Entry, type EntryName, entryFile, tagOf } from "./record.ts";
-import { heldPorts, redirectsOf } from "./redirect.ts";
-import { forwards, openPath } from "./sysctls.ts";
-import type { Attachment, Part, PublishWish, Wishes } from "./types.ts";
+import { planEntries } from "./plan.ts";
+import { refuseHeld, refuseListeners } from "./ports.ts";
+import { type Entry, type EntryName, entryFile, tagOf } from "./record.ts";
+import { openPath } from "./sysctls.ts";
+import type { Attachment, PublishWish, Wishes } from "./types.ts";
 
 /** Makes the wishes true. */
 export async function attach(host: FirewallHost, attachment: Attachment, wishes: Wishes): Promise<void> {
@@ -36,39 +34,6 @@ export async function attach(host: FirewallHost, attachment: Attachment, wishes:
     lock.release();
   }
   await forgetPorts(ports, host.tools.conntrack);
-}
-
-/** What the wishes for masquerading and publishing mean for an engine; parts that come to nothing are left out. */
-export function planEntries(engine: Engine, attachment: Attachment, wishes: Wishes): Entry[] {
-  const entries: Entry[] = [];
-  if (wishes.masquerade !== undefined) {
-    const content = engine.planMasquerade(attachment, wishes.masquerade);
-    entries.push(toEntry(engine.name, attachment, "masquerade", wishes.masquerade.addresses, content));
-  }
-  if (wishes.publish !== undefined) {
-    const redirects = redirectsOf(wishes.publish);
-    refuseAmbiguous(redirects);
-    const used = wishes.publish.addresses.filter(({ address }) =>
-      redirects.some(({ family, target }) => family === address.family && target === formatAddress(address)),
-    );
-    const content = engine.planPublish(attachment, wishes.publish);
-    const entry = toEntry(engine.name, attachment, "publish", used, content);
-    entries.push({ ...entry, ports: heldPorts(redirects), forwarding: forwards(entry.families) });
-  }
-  return entries.filter((entry) => entry.families.length > 0);
-}
-
-/** An entry for `addresses`, which tell the families that it has rules in. */
-export function toEntry(
-  engine: EngineName,
-  attachment: Attachment,
-  part: Part,
-  addresses: readonly Cidr[],
-  content: Content,
-): Entry {
-  const families = ([4, 6] as const).filter((family) => addresses.some(({ address }) => address.family === family));
-  const texts = addresses.map(({ address }) => formatAddress(address));
-  return { attachment, part, engine, families, addresses: texts, ports: [], forwarding: false, content };
 }
 
 interface Change {
@@ -96,7 +61,8 @@ async function change(host: FirewallHost, { attachment, wishes, entries }: Chang
   } catch (error) {
     for (const entry of entries) state.remove({ engine: entry.engine, file: entryFile(entry) });
     for (const entry of previous) state.write(entry);
-    await restore(host, entries, drop, lock);
+    // Whoever could not get the xtables lock changed nothing and has waited long enough.
+    if (!isTsnetError(error, "busy")) await restore(host, entries, drop, lock);
     throw explain(error, wishes.publish);
   }
   for (const name of stale) state.remove(name);

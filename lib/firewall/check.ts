@@ -4,8 +4,8 @@
  * @module
  */
 import { TsnetError } from "../errors.ts";
-import { planEntries } from "./attach.ts";
 import type { FirewallHost } from "./host.ts";
+import { planEntries } from "./plan.ts";
 import { describe, type EngineName, type Entry, tagOf } from "./record.ts";
 import { ensureForwarding, missingSysctls } from "./sysctls.ts";
 import type { Attachment, Wishes } from "./types.ts";

@@ -61,7 +61,7 @@ export class FirewallHost {
 
 /** Whether the kernel holds something else than we thought, so that reading it helps. */
 export function isSurprise(error: unknown): boolean {
-  return isTsnetError(error, "exists", "not-found", "conflict", "busy");
+  return isTsnetError(error, "exists", "not-found", "conflict");
 }
 
 async function openEngine(name: EngineName, tools: Tools): Promise<Engine> {
