@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { readdirSync, readFileSync, readlinkSync, statSync } from "node:fs";
+import { closeSync, fstatSync, openSync, readdirSync, readFileSync, readlinkSync, statSync } from "node:fs";
 import { constants } from "node:os";
 import { hasErrno } from "../errors.ts";
 
@@ -85,6 +85,22 @@ function descriptorsOf(pid: number): readonly string[] {
 export function namespaceOf(pid: number | "self", kind: "net" | "mnt" | "pid" | "uts" | "ipc"): number | undefined {
   const inode = /\[(\d+)\]/.exec(readLink(`/proc/${pid}/ns/${kind}`))?.[1];
   return inode === undefined ? undefined : Number(inode);
+}
+
+/** A namespace that is kept until released, so that its number is not given to another. */
+export interface HeldNamespace {
+  readonly inode: number;
+  release(): void;
+}
+
+/** Keeps the process's mount namespace; undefined if the process is gone. */
+export function holdMounts(pid: number): HeldNamespace | undefined {
+  try {
+    const fd = openSync(`/proc/${pid}/ns/mnt`, "r");
+    return { inode: fstatSync(fd).ino, release: () => closeSync(fd) };
+  } catch {
+    return undefined;
+  }
 }
 
 /** The path of the file that `path` is in the process's eyes, as device and inode. */

@@ -10,6 +10,8 @@ import {
   catchesSignal,
   commandLineOf,
   fileSeenBy,
+  type HeldNamespace,
+  holdMounts,
   identify,
   isAlive,
   namespaceOf,
@@ -39,19 +41,41 @@ export function isRunning({ process }: ContainerRecord): boolean {
  * A first process of a pid namespace that has no handler for TERM would not notice it, so it is killed at once.
  */
 export async function stopContainer(record: ContainerRecord, folder: string, graceSeconds: number): Promise<void> {
-  const { process, start, cgroup } = record;
-  if (process !== undefined && isAlive(process) && graceSeconds > 0) {
-    const listens = start.shares.includes("pid") || catchesSignal(process.pid, "SIGTERM");
-    if (listens && sendSignal(process, "SIGTERM")) await gone(() => !isAlive(process), graceSeconds * 1000);
+  const { process, cgroup } = record;
+  const mounts = holdOwnMounts(record);
+  try {
+    if (process !== undefined && graceSeconds > 0) await askToEnd(record, process, graceSeconds);
+    const strays = process === undefined ? chainOf(folder) : [process, ...membersOf(mounts)];
+    if (cgroup !== undefined) killCgroup(`${cgroup}/run`);
+    for (const stray of strays) sendSignal(stray, "SIGKILL");
+    await until(() => !strays.some(isAlive) && pidsOf(cgroup, "run").length === 0, KILL_TIMEOUT);
+  } finally {
+    mounts?.release();
   }
-  const strays = process === undefined ? chainOf(folder) : [process, ...companions(record)];
-  if (cgroup !== undefined) killCgroup(`${cgroup}/run`);
-  for (const stray of strays) sendSignal(stray, "SIGKILL");
-  await gone(() => !strays.some(isAlive) && membersOf(cgroup, "run").length === 0, KILL_TIMEOUT);
   if (cgroup === undefined) return;
-  await gone(() => membersOf(cgroup, "log").length === 0, PUMP_TIMEOUT);
+  await until(() => pidsOf(cgroup, "log").length === 0, PUMP_TIMEOUT);
   killCgroup(cgroup);
-  await gone(() => removeCgroup(cgroup), KILL_TIMEOUT);
+  await until(() => removeCgroup(cgroup), KILL_TIMEOUT);
+}
+
+/** TERM to whoever would notice it, and time to act on it. */
+async function askToEnd({ start }: ContainerRecord, process: ProcessIdentity, graceSeconds: number): Promise<void> {
+  const listens = start.shares.includes("pid") || catchesSignal(process.pid, "SIGTERM");
+  if (listens && sendSignal(process, "SIGTERM")) await until(() => !isAlive(process), graceSeconds * 1000);
+}
+
+/**
+ * Without a control group a container that shares the host's pids is known by its mounts alone. They are held, since
+ * the number of a namespace that is gone is the next one's.
+ */
+function holdOwnMounts({ process, start, cgroup }: ContainerRecord): HeldNamespace | undefined {
+  const needed = cgroup === undefined && start.shares.includes("pid") && !start.shares.includes("mount");
+  return needed && process !== undefined && isAlive(process) ? holdMounts(process.pid) : undefined;
+}
+
+function membersOf(mounts: HeldNamespace | undefined): readonly ProcessIdentity[] {
+  if (mounts === undefined) return [];
+  return pids().flatMap((pid) => (namespaceOf(pid, "mnt") === mounts.inode ? (identify(pid) ?? []) : []));
 }
 
 /**
@@ -66,20 +90,12 @@ function chainOf(folder: string): readonly ProcessIdentity[] {
   return waiting.flatMap((pid) => identify(pid) ?? []);
 }
 
-/** Without a control group: what shares the mount namespace of a container that sees the host's pids. */
-function companions({ process, start, cgroup }: ContainerRecord): readonly ProcessIdentity[] {
-  const needed = cgroup === undefined && start.shares.includes("pid") && !start.shares.includes("mount");
-  if (!needed || process === undefined || !isAlive(process)) return [];
-  const mounts = namespaceOf(process.pid, "mnt");
-  return pids().flatMap((pid) => (namespaceOf(pid, "mnt") === mounts ? (identify(pid) ?? []) : []));
-}
-
-function membersOf(cgroup: string | undefined, part: "run" | "log"): readonly number[] {
+function pidsOf(cgroup: string | undefined, part: "run" | "log"): readonly number[] {
   return cgroup === undefined ? [] : cgroupPids(`${cgroup}/${part}`);
 }
 
 /** Waits until `done`, but no longer than `ms`. */
-async function gone(done: () => boolean, ms: number): Promise<void> {
+async function until(done: () => boolean, ms: number): Promise<void> {
   const deadline = performance.now() + ms;
   for (let pause = 1; !done() && performance.now() < deadline; pause = Math.min(pause * 2, 20)) await Bun.sleep(pause);
 }

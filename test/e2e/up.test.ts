@@ -1,6 +1,6 @@
 /** `tsnet up` and `tsnet down` from file to packets and back. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { Host, TSNET } from "./host.ts";
+import { Host, PROJECT, TSNET } from "./host.ts";
 import { ask, serve } from "./packets.ts";
 import { eventually, inside, Project, tryInside } from "./standalone.ts";
 import { BEYOND, HOST, world } from "./world.ts";
@@ -380,6 +380,114 @@ describe("up that was killed", () => {
       expect(await host.snapshot()).toBe(before);
       expect(await running(host, "sleep|unshare|flock|tsnet.*")).toBe(0);
     }
+  });
+});
+
+describe("down that was killed", () => {
+  test("is finished by down, and by up, wherever it was cut off", async () => {
+    await using host = await world();
+    const before = await host.snapshot();
+    const project = await Project.create(host, "killed", HELLO.replace("name: hello", "name: killed"));
+    const path = `${project.folder}/tsnet.yaml`;
+    for (let ms = 20, cut = true, at = 0; cut; ms += 15, at++) {
+      await project.raise();
+      const { exitCode } = await host.run(["timeout", "-s", "KILL", `${ms / 1000}`, TSNET, "down", "-f", path]);
+      cut = exitCode !== 0;
+      if (at % 2 === 0) {
+        await project.raise();
+        expect((await project.ps()).map(({ status }) => status)).toEqual(["running", "running"]);
+        expect(await running(host, "sleep")).toBe(2);
+      }
+      await project.down();
+      expect(await host.snapshot()).toBe(before);
+      expect(await running(host, "sleep|unshare|flock|tsnet.*")).toBe(0);
+    }
+  });
+});
+
+describe("a network by nftables", () => {
+  test("is made and taken down with no word to iptables", async () => {
+    await using host = await world();
+    const before = await host.snapshot();
+    const project = await Project.create(
+      host,
+      "nft",
+      HELLO.replace("name: hello", "name: nft").replace('/64" }', '/64", options: { backend: nftables } }'),
+    );
+    await project.raise();
+    expect(await host.sh("iptables-save | grep -c -i tsnet || true")).toBe("0\n");
+    expect(await host.sh("nft list tables")).toMatch(/^table inet tsnet$/m);
+    await serve(host, "nft.web", 80, "web");
+    expect(await ask(host, "beyond", "tcp", HOST[4], 8080)).toBe(`web ${BEYOND[4]}`);
+    const then = await host.snapshot();
+    await host.sh("conntrack -F 2>/dev/null");
+    await project.raise();
+    expect(rulesOf(await host.snapshot())).toBe(rulesOf(then));
+    await host.sh("nft flush ruleset");
+    await project.raise();
+    expect(await ask(host, "beyond", "tcp", HOST[4], 8080)).toBe(`web ${BEYOND[4]}`);
+    await project.down();
+    expect(await host.snapshot()).toBe(before);
+  });
+});
+
+describe("a host without control groups", () => {
+  test("containers row 16: has its containers ended all the same, with what they started", async () => {
+    await using host = await Host.create();
+    await host.sh("for m in $(grep ' cgroup2 ' /proc/self/mounts | cut -d' ' -f2); do umount -l $m; done");
+    const daemon = (more: string) => `{ ${more}command: [sh, -c, "setsid -f sleep 4712; sleep infinity"] }`;
+    const project = await Project.create(
+      host,
+      "old",
+      `containers:\n  one: ${daemon("")}\n  two: ${daemon("pid: host, ")}\n`,
+    );
+    await project.raise();
+    await eventually(async () => (await running(host, "sleep")) === 4, "both have started their daemon");
+    await project.down();
+    expect(await running(host, "sleep")).toBe(0);
+    await eventually(async () => (await running(host, "unshare|tsnet.*")) === 0, "who waited for them has ended, too");
+  });
+});
+
+describe("the example", () => {
+  test("shows a page through its published port, and from one container to the other", async () => {
+    await using host = await Host.create();
+    const file = `${PROJECT}/examples/hello/tsnet.yaml`;
+    await host.ok([TSNET, "up", "-f", file]);
+    expect(await host.ok(["busybox", "wget", "-qO-", "http://127.0.0.1:8080/"])).toContain("Hello");
+    expect(await inside(host, "shell", "busybox", "wget", "-qO-", "http://10.88.1.20/")).toContain("Hello");
+    const inspected = JSON.parse(await host.ok([TSNET, "inspect", "web", "hello.front", "-o", "json"]));
+    expect(inspected).toMatchObject([
+      { project: "hello", name: "web", status: "running", netns: "/run/netns/hello.web", ports: ["8080->80/tcp"] },
+      { id: "hello.front", bridge: "hello-front", containers: { web: ["10.88.1.20/24"] } },
+    ]);
+    expect(await host.ok([TSNET, "inspect", "web"])).toMatch(/^interfaces\[0\]\.mac +[0-9a-f:]{17}$/m);
+    await host.ok([TSNET, "down", "-f", file]);
+  });
+});
+
+describe("a command called wrongly", () => {
+  test.each([
+    [["down"], "no tsnet.yaml here: name the project with --project, or its file with -f"],
+    [["ps", "--project", "x", "-f", "y"], "--file and --project name the same thing: give one of them"],
+    [["down", "-t", "soon"], /It is a whole number of seconds/],
+    [["exec", "-e", "=x", "c", "true"], "--env =x is no variable: write NAME=VALUE"],
+    [["logs"], /missing required argument 'name'/],
+  ])("%j is exit 2", async (args, message) => {
+    await using host = await Host.create();
+    const { exitCode, stderr } = await host.run([TSNET, ...args]);
+    expect(stderr).toEqual(typeof message === "string" ? `tsnet: ${message}\n` : expect.stringMatching(message));
+    expect(exitCode).toBe(2);
+  });
+
+  test.each([
+    [["up"], "no tsnet.yaml here: write one (tsnet up --help shows how), or name another with -f"],
+    [["logs", "web"], "no container web: there are none"],
+    [["inspect", "web"], "no container or network web: there are none"],
+  ])("%j with nothing there is exit 1", async (args, message) => {
+    await using host = await Host.create();
+    const { exitCode, stderr } = await host.run([TSNET, ...args]);
+    expect({ exitCode, stderr }).toEqual({ exitCode: 1, stderr: `tsnet: ${message}\n` });
   });
 });
 
