@@ -27,7 +27,10 @@ async function sent(
   for (const line of (await host.ok(["cat", "/run/trace"])).split("\n")) {
     const dump = /^ \| ([0-9a-f]{5,}) {2}([0-9a-f ]{48,50})/.exec(line);
     if (dump === null) continue;
-    if (Number.parseInt(dump[1] ?? "", 16) === 0) messages.push(Buffer.from(bytes)), (bytes = []);
+    if (Number.parseInt(dump[1] ?? "", 16) === 0) {
+      messages.push(Buffer.from(bytes));
+      bytes = [];
+    }
     bytes.push(
       ...(dump[2] ?? "")
         .trim()
