@@ -8,7 +8,12 @@ export default defineConfig({
       {
         test: {
           name: "unit",
-          include: ["test/lib/**/*.test.ts", "test/plugins/**/*.test.ts", "test/cli/**/*.test.ts", "test/standalone/**/*.test.ts"],
+          include: [
+            "test/lib/**/*.test.ts",
+            "test/plugins/**/*.test.ts",
+            "test/cli/**/*.test.ts",
+            "test/standalone/**/*.test.ts",
+          ],
           ...timeouts,
         },
       },
