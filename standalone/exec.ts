@@ -7,7 +7,7 @@
 import { TsnetError } from "../lib/errors.ts";
 import { joinCgroup } from "../lib/sys/cgroup.ts";
 import { childrenOf, identify, sendSignal } from "../lib/sys/process.ts";
-import { runAttached } from "../lib/sys/spawn.ts";
+import { runAttached, useUsualUmask } from "../lib/sys/spawn.ts";
 import { environmentOf, execChain } from "./container/chain.ts";
 import { userOf } from "./container/prepare.ts";
 import { findPrograms } from "./container/start.ts";
@@ -50,6 +50,7 @@ export async function execIn(record: ContainerRecord, options: ExecOptions): Pro
     command: options.command,
     terminal: options.terminal,
   });
+  useUsualUmask();
   // What we start is of our group: so none of it outlives the container, and we do not either.
   if (cgroup !== undefined) joinCgroup(`${cgroup}/run`, process.pid);
   return runAttached(argv, { env: environmentOf(start, user), terminal: options.terminal, signalled: passOn });

@@ -11,6 +11,7 @@ import { joinErrors } from "../lib/errors.ts";
 import type { Family } from "../lib/net/address.ts";
 import { parseCidr } from "../lib/net/cidr.ts";
 import type { Runtime } from "../lib/runtime/runtime.ts";
+import { useUsualUmask } from "../lib/sys/spawn.ts";
 import { connect, openRuntime, reconnect } from "./attach.ts";
 import { checkStart } from "./container/prepare.ts";
 import { findPrograms, startContainer } from "./container/start.ts";
@@ -38,6 +39,7 @@ export interface Raised {
 const WORKERS = 8;
 
 export async function up(project: Project, state: State): Promise<Raised> {
+  useUsualUmask();
   const lock = state.lock();
   try {
     const runtime = openRuntime(state.directory);

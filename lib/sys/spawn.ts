@@ -32,22 +32,22 @@ export interface Detached {
   readonly exited: Promise<number>;
 }
 
-/** Starts a program in a session of its own, with no terminal, in the root folder and with the usual umask. */
+/** Gives what we make and start from now on the usual umask, whatever the caller's is. */
+export function useUsualUmask(): void {
+  process.umask(0o022);
+}
+
+/** Starts a program in a session of its own, with no terminal, in the root folder. */
 export function startDetached(argv: readonly string[], options: DetachedOptions): Detached {
-  const umask = process.umask(0o022);
-  try {
-    const child = Bun.spawn([...argv], {
-      stdio: [options.stdin ?? "ignore", options.output ?? "ignore", options.output ?? "ignore"],
-      env: { ...options.env },
-      cwd: "/",
-      detached: true,
-      ...(options.argv0 === undefined ? {} : { argv0: options.argv0 }),
-    });
-    child.unref();
-    return { pid: child.pid, exited: child.exited.then((code) => exitCodeOf(code, child.signalCode)) };
-  } finally {
-    process.umask(umask);
-  }
+  const child = Bun.spawn([...argv], {
+    stdio: [options.stdin ?? "ignore", options.output ?? "ignore", options.output ?? "ignore"],
+    env: { ...options.env },
+    cwd: "/",
+    detached: true,
+    ...(options.argv0 === undefined ? {} : { argv0: options.argv0 }),
+  });
+  child.unref();
+  return { pid: child.pid, exited: child.exited.then((code) => exitCodeOf(code, child.signalCode)) };
 }
 
 export interface AttachedOptions {

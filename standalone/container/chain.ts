@@ -5,6 +5,7 @@
  *     unshare           other namespaces of its own; forks, and the child is pid 1
  *     unshare --root    keeps the host's root, where the next programs are, with the folder "." in the new one
  *     flock             waits at the gate, a named pipe, while mounts, host name and control group are made
+ *     prlimit           the usual soft limit of open files
  *     setpriv           takes the capabilities away
  *     unshare --root=.  into the root that was made, which needs no program of ours there; then the command
  *
@@ -25,6 +26,7 @@ export const PROGRAMS = [
   "nsenter",
   "unshare",
   "flock",
+  "prlimit",
   "setpriv",
   "setsid",
   "mount",
@@ -118,6 +120,9 @@ function confined({ start, user, programs, workdir, command }: Omit<ExecChain, "
   const bounds = ["-all", ...DEFAULT_CAPABILITIES.map((name) => `+${name}`)].join(",");
   const limits = ["--bounding-set", bounds, "--inh-caps=-all", "--ambient-caps=-all", "--no-new-privs"];
   return [
+    // The runtime that we are raised it to the hard limit, which some programs close one by one.
+    programs.prlimit,
+    "--nofile=1024:",
     programs.setpriv,
     ...(start.privileged ? [] : limits),
     "--regid",

@@ -20,7 +20,7 @@ import {
   sendSignal,
 } from "../../lib/sys/process.ts";
 import type { ContainerRecord } from "../state/records.ts";
-import { gateOf } from "./start.ts";
+import { gateOf } from "./launch.ts";
 
 /** Seconds between TERM and KILL unless somebody says otherwise. */
 export const GRACE_SECONDS = 10;

@@ -124,6 +124,15 @@ describe("a container on the host's root", () => {
     });
   });
 
+  test("has the usual limits and umask, whatever the caller's are", async () => {
+    const project = await Project.create(host, "tight", `containers:\n${sleeper("tidy", ", user: daemon")}`);
+    await host.sh(`umask 077; ulimit -Sn 256; ${TSNET} up -f ${project.folder}/tsnet.yaml`);
+    expect(
+      await host.sh(`umask 077; ${TSNET} exec tidy sh -c 'umask; ulimit -Sn; cat /etc/hostname; stat -c %a /run'`),
+    ).toBe("0022\n1024\ntidy\n755\n");
+    await project.down();
+  });
+
   test("starts in its working folder, under its own name, which leads to itself", async () => {
     expect(await inside(host, "plain", "pwd")).toBe("/usr\n");
     expect(await inside(host, "plain", "readlink", "/proc/1/cwd")).toBe("/usr\n");

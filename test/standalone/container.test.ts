@@ -37,7 +37,7 @@ describe("the chain of programs that becomes a command", () => {
       "/bin/nsenter --net=/run/netns/p.web -- " +
         "/bin/unshare --mount --uts --ipc --pid --fork --propagation slave -- " +
         "/bin/unshare --root=/proc/7/root --wd=. -- /bin/flock --no-fork /g " +
-        `/bin/setpriv ${LIMITS} --regid 0 --clear-groups -- ` +
+        `/bin/prlimit --nofile=1024: /bin/setpriv ${LIMITS} --regid 0 --clear-groups -- ` +
         "/bin/unshare --root=. --wd=/srv -- busybox httpd -f",
     );
   });
@@ -45,7 +45,7 @@ describe("the chain of programs that becomes a command", () => {
   test("shares what it is told to, and keeps the rights of a privileged one", () => {
     expect(chain({ shares: ["pid", "mount", "ipc", "uts"], privileged: true }, { netns: "" })).toBe(
       "/bin/unshare --root=/proc/7/root --wd=. -- /bin/flock --no-fork /g " +
-        "/bin/setpriv --regid 0 --clear-groups -- /bin/unshare --root=. --wd=/srv -- busybox httpd -f",
+        "/bin/prlimit --nofile=1024: /bin/setpriv --regid 0 --clear-groups -- /bin/unshare --root=. --wd=/srv -- busybox httpd -f",
     );
   });
 
@@ -59,7 +59,7 @@ describe("the chain of programs that becomes a command", () => {
   test("of exec enters all namespaces of the container and takes the same rights away", () => {
     const exec = { start: START, user: ROOT, programs, pid: 12, workdir: "/", command: ["sh"], terminal: false };
     const entering = "/bin/nsenter --target 12 --mount --uts --ipc --net --pid --root=/ --wd=/proc/12/root --";
-    const rest = `/bin/setpriv ${LIMITS} --regid 0 --clear-groups -- /bin/unshare --root=. --wd=/ -- sh`;
+    const rest = `/bin/prlimit --nofile=1024: /bin/setpriv ${LIMITS} --regid 0 --clear-groups -- /bin/unshare --root=. --wd=/ -- sh`;
     expect(execChain(exec).join(" ")).toBe(`${entering} ${rest}`);
     expect(execChain({ ...exec, terminal: true }).join(" ")).toBe(`${entering} /bin/setsid --ctty ${rest}`);
   });
