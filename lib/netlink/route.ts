@@ -12,7 +12,6 @@ import {
   AF_INET,
   AF_INET6,
   AF_UNSPEC,
-  NLM_F_APPEND,
   NLM_F_CREATE,
   NLM_F_EXCL,
   NLM_F_REPLACE,
@@ -85,12 +84,6 @@ export function routeAdd(socket: RtSocket, route: RouteSpec): boolean {
 export function routeReplace(socket: RtSocket, route: RouteSpec): void {
   const what = `replace route ${describeRoute(route)}`;
   socket.change({ type: RTM_NEWROUTE, flags: NLM_F_CREATE | NLM_F_REPLACE, body: bodyOf(route), what });
-}
-
-/** `ip route append`: beside others to the same destination. */
-export function routeAppend(socket: RtSocket, route: RouteSpec): void {
-  const what = `append route ${describeRoute(route)}`;
-  socket.change({ type: RTM_NEWROUTE, flags: NLM_F_CREATE | NLM_F_APPEND, body: bodyOf(route), what });
 }
 
 /** `ip route del`; false if it was not there. */

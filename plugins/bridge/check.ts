@@ -9,6 +9,7 @@ import { type Address, formatAddress, sameAddress } from "../../lib/net/address.
 import { formatCidr, sameCidr } from "../../lib/net/cidr.ts";
 import { addrList } from "../../lib/netlink/addr.ts";
 import { type Link, linkGet } from "../../lib/netlink/link.ts";
+import { portOf, portVlanList } from "../../lib/netlink/port.ts";
 import { describeRoute, routeList } from "../../lib/netlink/route.ts";
 import { RtSocket } from "../../lib/netlink/socket.ts";
 import { openNetns } from "../../lib/sys/netns.ts";
@@ -30,7 +31,7 @@ export async function check(call: PluginCall): Promise<void> {
     using container = RtSocket.open(netns);
     const bridge = checkBridge(host, config, result);
     checkContainer(container, call, result);
-    checkHostVeth(host, container, { call, bridge, result });
+    checkHostVeth(host, container, { call, config, bridge, result });
     checkAddresses(container, call, config, result);
     checkGateways(host, bridge, config, result);
   } finally {
@@ -58,9 +59,14 @@ function checkContainer(container: RtSocket, call: PluginCall, result: CniResult
 function checkHostVeth(
   host: RtSocket,
   container: RtSocket,
-  what: { readonly call: PluginCall; readonly bridge: Link; readonly result: CniResult },
+  what: {
+    readonly call: PluginCall;
+    readonly config: BridgeConfig;
+    readonly bridge: Link;
+    readonly result: CniResult;
+  },
 ): void {
-  const { call, bridge, result } = what;
+  const { call, config, bridge, result } = what;
   // An attachment of the reference plugin has a name of its own making: the result knows it.
   const recorded = result.interfaces.find(
     (one) => one.sandbox === undefined && one.name !== bridge.name && one.name.startsWith("veth"),
@@ -71,6 +77,17 @@ function checkHostVeth(
     throw failed(`${hostEnd.name} is not the peer of ${call.ifname} in ${call.netns}`);
   if (hostEnd.master !== bridge.index) throw failed(`${hostEnd.name} is no port of bridge ${bridge.name}`);
   if (!hostEnd.up) throw failed(`${hostEnd.name} is down, wanted up`);
+  checkPort(host, hostEnd, config);
+}
+
+function checkPort(host: RtSocket, hostEnd: Link, config: BridgeConfig): void {
+  const port = portOf(hostEnd);
+  if (config.hairpin && !port.hairpin) throw failed(`${hostEnd.name} has hairpin off, wanted hairpinMode`);
+  if (config.portIsolation && !port.isolated) throw failed(`${hostEnd.name} is not isolated, wanted portIsolation`);
+  if (config.vlan === undefined) return;
+  const { vlan } = config;
+  const there = portVlanList(host, hostEnd.index).some((range) => range.pvid === true && range.first === vlan);
+  if (!there) throw failed(`${hostEnd.name} is not in VLAN ${vlan}, wanted untagged`);
 }
 
 function checkAddresses(container: RtSocket, call: PluginCall, config: BridgeConfig, result: CniResult): void {

@@ -52,6 +52,18 @@ describe("CHECK", () => {
     else expect(said).toContain(message);
   });
 
+  it("sees that hairpin and isolation were turned off", async () => {
+    host = await world();
+    const conf = bridgeConf({ hairpinMode: true, portIsolation: true });
+    const result = await attach("a", conf);
+    const veth = (await host.sh("ip -o link | grep -o 'veth[0-9a-f]*' | head -1")).trim();
+    expect(await check("a", conf, result)).toBe("");
+    await host.ok(["bridge", "link", "set", "dev", veth, "isolated", "off"]);
+    expect(await check("a", conf, result)).toContain("is not isolated, wanted portIsolation");
+    await host.ok(["bridge", "link", "set", "dev", veth, "hairpin", "off"]);
+    expect(await check("a", conf, result)).toContain("has hairpin off, wanted hairpinMode");
+  });
+
   it("cni row 22: sees that forwarding was turned off under us", async () => {
     host = await world();
     const result = await attach("a", bridgeConf());
