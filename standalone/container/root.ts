@@ -45,6 +45,8 @@ export const GUARDED = ["/proc/sys", "/proc/bus", "/proc/fs", "/proc/irq", "/pro
 /** Device files that every program may count on. */
 export const DEVICES = ["null", "zero", "full", "random", "urandom", "tty"] as const;
 
+const BETWEEN: Mount = { source: "tsnet", target: "/sys", type: "tmpfs", options: ["ro", "size=4k"] };
+
 /** Whether the container has a /run of its own. */
 export function hidesRun({ rootfs, privileged }: StartRecord): boolean {
   return rootfs !== undefined || !privileged;
@@ -60,6 +62,8 @@ export function planMounts(plan: RootPlan): readonly Mount[] {
     // A name of our own for the source: mount(8) passes over what seems to be mounted already.
     { source: "tsnet", target: "/proc", type: "proc", options: ["nosuid", "nodev", "noexec"] },
     ...(privileged ? [] : plan.guarded.map((path) => guard(plan.root, path))),
+    // On the host's network it is the host's sysfs once more, which cannot be mounted right upon itself (EBUSY).
+    ...(rootfs === undefined ? [BETWEEN] : []),
     {
       source: "tsnet",
       target: "/sys",

@@ -158,6 +158,16 @@ containers:
     );
   });
 
+  test("host: also where the host's /sys is that of its own network namespace, as it is outside of tests", async () => {
+    await using real = await world();
+    await real.sh(`mkdir /run/cgroup && mount --rbind /sys/fs/cgroup /run/cgroup
+                   mount -t sysfs sysfs /sys && mount --rbind /run/cgroup /sys/fs/cgroup`);
+    const hosted = "containers:\n  hosted: { network: host, command: [sleep, infinity] }\n";
+    await (await Project.create(real, "hosted", hosted)).raise();
+    expect((await inside(real, "hosted", "ls", "/sys/class/net")).split("\n")).toContain("up0");
+    expect((await tryInside(real, "hosted", "touch", "/sys/class/net/lo/ifalias")).exitCode).not.toBe(0);
+  });
+
   test("none: lo, up, and nothing else", async () => {
     expect(await links("alone")).toEqual(["lo"]);
     expect((await tryInside(host, "alone", "busybox", "ping", "-c1", "127.0.0.1")).exitCode).toBe(0);

@@ -96,6 +96,7 @@ describe("a container's mounts", () => {
     expect(table({})).toBe(`/ /c/root none rbind 0 0
 tsnet /c/root/proc proc nosuid,nodev,noexec 0 0
 /c/root/proc/sys /c/root/proc/sys none bind,ro,nosuid,nodev,noexec 0 0
+tsnet /c/root/sys tmpfs ro,size=4k 0 0
 tsnet /c/root/sys sysfs ro,nosuid,nodev,noexec 0 0
 tsnet /c/root/dev/shm tmpfs nosuid,nodev,mode=1777,size=64m 0 0
 /c/run /c/root/run none bind,nosuid,nodev 0 0
@@ -106,6 +107,7 @@ tsnet /c/root/dev/shm tmpfs nosuid,nodev,mode=1777,size=64m 0 0
   test("of a privileged one do neither", () => {
     expect(table({ privileged: true, shares: ["ipc"] })).toBe(`/ /c/root none rbind 0 0
 tsnet /c/root/proc proc nosuid,nodev,noexec 0 0
+tsnet /c/root/sys tmpfs ro,size=4k 0 0
 tsnet /c/root/sys sysfs rw,nosuid,nodev,noexec 0 0
 /c/etc/hosts /c/root/etc/hosts none bind 0 0
 `);
