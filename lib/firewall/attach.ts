@@ -14,7 +14,7 @@ import { type FirewallHost, isSurprise } from "./host.ts";
 import { planEntries } from "./plan.ts";
 import { refuseHeld, refuseListeners } from "./ports.ts";
 import { type Entry, type EntryName, entryFile, tagOf } from "./record.ts";
-import { openPath } from "./sysctls.ts";
+import { preparePaths } from "./sysctls.ts";
 import type { Attachment, PublishWish, Wishes } from "./types.ts";
 
 /** Makes the wishes true. */
@@ -56,8 +56,10 @@ async function change(host: FirewallHost, { attachment, wishes, entries }: Chang
   for (const entry of entries) state.write(entry);
   const stale = own.filter((name) => !entries.some((entry) => isNamed(entry, name)));
   try {
-    await write(host, entries, { names, own, stale, drop }, lock);
-    openPaths(host, entries, wishes.publish);
+    const written = write(host, entries, { names, own, stale, drop }, lock);
+    // The filter's program runs meanwhile.
+    const [openPaths] = await Promise.all([pathsOf(host, entries, wishes.publish), written]);
+    openPaths();
   } catch (error) {
     for (const entry of entries) state.remove({ engine: entry.engine, file: entryFile(entry) });
     for (const entry of previous) state.write(entry);
@@ -128,9 +130,10 @@ async function restore(host: FirewallHost, entries: readonly Entry[], drop: Drop
   }
 }
 
-function openPaths(host: FirewallHost, entries: readonly Entry[], wish: PublishWish | undefined): void {
-  if (wish === undefined || !wish.snat || !entries.some((entry) => entry.part === "publish")) return;
-  for (const { address } of wish.addresses) if (address.family === 4) openPath(host.state, address);
+/** Asynchronous only so that it fails together with what runs beside it. */
+async function pathsOf(host: FirewallHost, entries: readonly Entry[], wish: PublishWish | undefined) {
+  const isPublished = wish?.snat === true && entries.some((entry) => entry.part === "publish");
+  return preparePaths(host.state, isPublished ? wish.addresses.map(({ address }) => address) : []);
 }
 
 function isNamed(entry: Entry, name: EntryName): boolean {

@@ -11,25 +11,28 @@ import type { Entry } from "./record.ts";
 import type { State } from "./state.ts";
 
 /**
- * Lets connections from 127.0.0.1 cross to the container at `address` (route_localnet; the guard against what
- * comes in by it has to be in place), and its answers come from an address that the host would look for
- * elsewhere (rp_filter loose), which they do where the container is on two networks.
+ * What lets connections from 127.0.0.1 cross to the containers at `addresses` (route_localnet), and their answers
+ * come from an address that the host would look for elsewhere (rp_filter loose), which they do where a container
+ * is on two networks. What was there before is recorded; the function that comes back makes the change, which may
+ * be done only when the guard against what else comes in is in place.
  */
-export function openPath(state: State, address: Address): void {
-  const link = linkTowards(address);
-  if (link === undefined) return;
-  const before = new Map(state.sysctls());
+export function preparePaths(state: State, addresses: readonly Address[]): () => void {
   const wanted = new Map<string, string>();
-  if (effective(link, "route_localnet") !== 1) wanted.set(key(link, "route_localnet"), "1");
-  if (effective(link, "rp_filter") === 1) wanted.set(key(link, "rp_filter"), "2");
-  if (wanted.size === 0) return;
-  for (const name of wanted.keys()) if (!before.has(name)) before.set(name, readSysctl(name) ?? "0");
-  state.setSysctls(before);
-  for (const [name, value] of wanted) writeSysctl(name, value);
+  for (const link of addresses.flatMap((address) => linkTowards(address) ?? [])) {
+    if (effective(link, "route_localnet") !== 1) wanted.set(key(link, "route_localnet"), "1");
+    if (effective(link, "rp_filter") === 1) wanted.set(key(link, "rp_filter"), "2");
+  }
+  const before = new Map(state.sysctls());
+  const fresh = [...wanted.keys()].filter((name) => !before.has(name));
+  for (const name of fresh) before.set(name, readSysctl(name) ?? "0");
+  if (fresh.length > 0) state.setSysctls(before);
+  return () => {
+    for (const [name, value] of wanted) writeSysctl(name, value);
+  };
 }
 
 /**
- * Puts every sysctl back that {@link openPath} changed; interfaces that are gone took theirs along. Where the state
+ * Puts every sysctl back that {@link preparePaths} changed; interfaces that are gone took theirs along. Where the state
  * was wiped, 127.0.0.1 is closed towards the containers that had published ports: the guard goes with them.
  */
 export function closePaths(state: State, containers: readonly Address[] = []): void {
@@ -64,7 +67,7 @@ export function forwards(families: readonly Family[]): boolean {
   }
 }
 
-/** What of the sysctls of published ports is not as {@link openPath} left it. */
+/** What of the sysctls of published ports is not as {@link preparePaths} left it. */
 export function missingSysctls(state: State, entries: readonly Entry[]): readonly string[] {
   const links = new Set(
     entries

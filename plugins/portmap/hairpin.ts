@@ -24,11 +24,12 @@ export async function allowHairpin(result: CniResult, { snat, addresses }: Publi
     import("../../lib/netlink/port.ts"),
   ]);
   using socket = RtSocket.open();
-  for (const { name, sandbox } of result.interfaces) {
+  // The container's port stands behind the bridge, which is of the list, too.
+  for (const { name, sandbox } of result.interfaces.toReversed()) {
     if ((sandbox ?? "") !== "") continue;
     const link = linkGet(socket, name);
-    // The bridge itself is of the list, too.
-    if (link?.kind !== "veth" || link.master === undefined || portOf(link).hairpin) continue;
-    portSet(socket, link.index, { hairpin: true });
+    if (link?.kind !== "veth" || link.master === undefined) continue;
+    if (!portOf(link).hairpin) portSet(socket, link.index, { hairpin: true });
+    return;
   }
 }

@@ -19,14 +19,15 @@ export const plugin: Plugin = {
     if (!hasMappings(call)) return result;
     const { wish, firewall } = await prepare(call, result);
     if (wish === undefined) return result;
-    await firewall.attach(call.attachment, { publish: wish });
-    try {
-      const { allowHairpin } = await import("./hairpin.ts");
-      await allowHairpin(result, wish);
-    } catch (error) {
+    const attached = firewall.attach(call.attachment, { publish: wish });
+    // While the filter's program runs.
+    const hairpin = import("./hairpin.ts").then(({ allowHairpin }) => allowHairpin(result, wish));
+    const [rules, port] = await Promise.allSettled([attached, hairpin]);
+    if (rules.status === "rejected") throw rules.reason;
+    if (port.status === "rejected") {
       const undo = new Undo();
       undo.add("the published ports", () => firewall.detach(call.attachment, ["publish"]));
-      throw await undo.unwind(error);
+      throw await undo.unwind(port.reason);
     }
     return result;
   },
