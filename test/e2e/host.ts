@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { existsSync, readdirSync, readlinkSync, rmdirSync } from "node:fs";
 import { resolve } from "node:path";
 import type { Subprocess } from "bun";
 
@@ -164,13 +165,30 @@ export class Host {
   }
 
   async destroy(): Promise<void> {
+    const groups = groupsOf(this.pid);
     this.#holder.stdin.end();
     await this.#holder.exited;
+    // Control groups are the machine's, and those of this host's containers have no process any more.
+    for (const group of groups) removeGroup(group);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.destroy();
   }
+}
+
+/** The control groups of the containers of a host: their names end in the number of its network namespace. */
+function groupsOf(pid: number): readonly string[] {
+  const inode = /\[(\d+)\]/.exec(readlinkSync(`/proc/${pid}/ns/net`))?.[1];
+  return ["/sys/fs/cgroup/tsnet", "/sys/fs/cgroup/unified/tsnet"].filter(existsSync).flatMap((folder) =>
+    readdirSync(folder)
+      .filter((name) => name.endsWith(`.${inode}`))
+      .map((name) => `${folder}/${name}`),
+  );
+}
+
+function removeGroup(path: string): void {
+  for (const part of [`${path}/run`, `${path}/log`, path]) if (existsSync(part)) rmdirSync(part);
 }
 
 // iptables-nft's own tables are shared and never deleted: of them only what is not an empty base chain counts.
