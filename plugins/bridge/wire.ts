@@ -25,7 +25,10 @@ import { HALF_MADE_GROUP, hostVethAlias, hostVethName } from "./identity.ts";
 const IF_OPER_UP = 6;
 // A veth whose two ends are up has its carrier at once; the kernel's link watch tells the bridge a moment later.
 const PORT_UP_TRIES = 500;
-const PORT_UP_PAUSE_MS = 2;
+// Its first port is the bridge's own carrier, and until the link watch has come by again the bridge drops what the
+// host sends. Not for long: where somebody turned STP on, it takes half a minute.
+const BRIDGE_UP_TRIES = 50;
+const UP_PAUSE_MS = 2;
 
 /**
  * Makes the bridge if it is not there, sets what the config asks of it, and returns it. Its MAC is given, not
@@ -124,20 +127,26 @@ export function settle(
     readonly ips: readonly CniIp[];
   },
 ): Link {
-  let hostEnd = requireLink(host, links.hostEnd);
-  for (let tries = 0; hostEnd.operstate !== IF_OPER_UP; tries++) {
-    if (tries === PORT_UP_TRIES) {
-      throw new TsnetError(`bridge port in error state: ${links.hostEnd} on ${links.bridge.name} does not come up`, {
-        code: "io",
-        op: "attach",
-      });
-    }
-    Bun.sleepSync(PORT_UP_PAUSE_MS);
-    hostEnd = requireLink(host, links.hostEnd);
+  const hostEnd = waitUntilUp(host, links.hostEnd, PORT_UP_TRIES);
+  if (hostEnd === undefined) {
+    throw new TsnetError(`bridge port in error state: ${links.hostEnd} on ${links.bridge.name} does not come up`, {
+      code: "io",
+      op: "attach",
+    });
   }
+  waitUntilUp(host, links.bridge.name, BRIDGE_UP_TRIES);
   for (const { address } of links.ips) neighDel(host, links.bridge.index, address.address);
   if (links.ips.length > 0) linkSet(container, links.containerEnd.index, { mac: links.containerEnd.mac });
   return hostEnd;
+}
+
+function waitUntilUp(host: RtSocket, name: string, tries: number): Link | undefined {
+  for (let left = tries; left > 0; left--) {
+    const link = requireLink(host, name);
+    if (link.operstate === IF_OPER_UP) return link;
+    Bun.sleepSync(UP_PAUSE_MS);
+  }
+  return undefined;
 }
 
 /** Removes the veth pair by whichever end is there: the container's may have gone with its namespace. */
