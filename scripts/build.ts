@@ -7,11 +7,11 @@
  * @module
  */
 
-import { linkSync, mkdirSync, renameSync, rmSync } from "node:fs";
+import { linkSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
 import { basename } from "node:path";
 import { build, type Plugin } from "esbuild";
 import { execa } from "execa";
-import { pluginNames } from "../plugins/names.ts";
+import { isPluginName, pluginNames } from "../plugins/names.ts";
 import { netlinkAsModules } from "./netlink-esm.ts";
 
 const TARGETS = ["bun-linux-x64", "bun-linux-arm64", "bun-linux-x64-musl", "bun-linux-arm64-musl"];
@@ -81,8 +81,12 @@ async function compile(outfile: string, target?: string): Promise<void> {
   renameSync(temporary, outfile);
 }
 
+/** Each name is replaced at once: a plugin that is called meanwhile is the old one or the new one. */
 function linkPlugins(): void {
-  rmSync("dist/cni", { recursive: true, force: true });
-  mkdirSync("dist/cni");
-  for (const name of pluginNames) linkSync("dist/tsnet", `dist/cni/${name}`);
+  mkdirSync("dist/cni", { recursive: true });
+  for (const name of readdirSync("dist/cni")) if (!isPluginName(name)) rmSync(`dist/cni/${name}`);
+  for (const name of pluginNames) {
+    linkSync("dist/tsnet", `dist/cni/${name}.new`);
+    renameSync(`dist/cni/${name}.new`, `dist/cni/${name}`);
+  }
 }

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { NftHook, NftSetFlag } from "../nft/transaction.ts";
+import type { NftElementType, NftHook, NftSetFlag } from "../nft/transaction.ts";
 import type { Part } from "./types.ts";
 
 /** Our table is `inet tsnet`. */
@@ -100,6 +100,17 @@ export function layoutOf(part: Part): NftLayout | undefined {
 /** The part that a set belongs to. */
 export function partOfSet(set: string): Part | undefined {
   return LAYOUTS.find(({ layout }) => layout.sets.some((one) => one.set === set))?.part;
+}
+
+/** The set's declaration as its elements carry it: with that they go to the kernel without starting nft. */
+export function typeOfSet(set: string): { readonly type?: NftElementType } {
+  for (const { layout } of LAYOUTS) {
+    const found = layout.sets.find((one) => one.set === set);
+    if (found === undefined) continue;
+    const { typeof: key, value, flags } = found;
+    return { type: { key, ...(value === undefined ? {} : { value }), ...(flags === undefined ? {} : { flags }) } };
+  }
+  return {};
 }
 
 function hairpin(ip: "ip" | "ip6", set: string): string {

@@ -7,6 +7,7 @@
  */
 import type { Netns } from "../sys/netns.ts";
 import { run } from "../sys/run.ts";
+import { sendBatch } from "./batch.ts";
 import { nftFailure } from "./errors.ts";
 import type { NftFamily, NftHook, NftTableName } from "./specs.ts";
 import type { NftTransaction } from "./transaction.ts";
@@ -91,10 +92,7 @@ export function realNft({ netns, prefix }: RealNftOptions = {}): Nft {
     async run(transaction, runOptions) {
       if (transaction.empty) return;
       const { plain } = transaction;
-      if (plain !== undefined && prefix === undefined) {
-        const { sendBatch } = await import("./batch.ts");
-        if (sendBatch(plain, netns)) return;
-      }
+      if (plain !== undefined && prefix === undefined && sendBatch(plain, netns)) return;
       const text = transaction.render();
       const { exitCode, stderr } = await start(command, ["-f", "-"], { stdin: text, ...runOptions });
       if (exitCode !== 0) throw nftFailure(text, stderr);

@@ -16,34 +16,40 @@ import { removeVeth } from "./wire.ts";
 export async function del(call: PluginCall): Promise<void> {
   const config = parseConfig(call);
   const errors: unknown[] = [];
-  // Started first: the filter's program works while the kernel takes the link down.
-  const filter = removeRules(call, config).catch((error: unknown) => void errors.push(error));
-  try {
-    removeLinks(call);
-  } catch (error) {
-    errors.push(error);
-  }
-  await filter;
-  try {
-    if (config.ipamType !== undefined) await callIpam(config.ipamType, call, "DEL");
-  } catch (error) {
-    errors.push(error);
-  }
+  const attempt = async (work: () => Promise<unknown> | unknown) => {
+    try {
+      await work();
+    } catch (error) {
+      errors.push(error);
+    }
+  };
+  // The filter's program, once started, works while the kernel takes the link down and waits for its readers.
+  let rules: Promise<void> | undefined;
+  await attempt(async () => {
+    const remove = await rulesRemover(call, config);
+    rules = attempt(remove);
+  });
+  await attempt(() => removeLinks(call));
+  await rules;
+  await attempt(() => (config.ipamType === undefined ? undefined : callIpam(config.ipamType, call, "DEL")));
   if (errors.length > 0) throw joinErrors("DEL bridge", errors);
 }
 
-async function removeRules(call: PluginCall, config: BridgeConfig): Promise<void> {
-  const work: Promise<void>[] = [];
+/** Loads what removes the rules, so that calling it starts the work before it first waits. */
+async function rulesRemover(call: PluginCall, config: BridgeConfig): Promise<() => Promise<void>> {
+  const removers: (() => Promise<void>)[] = [];
   if (config.macSpoofCheck) {
     const { removeSpoofCheck } = await import("./spoof.ts");
-    work.push(removeSpoofCheck(hostVethName(call.attachment)));
+    removers.push(() => removeSpoofCheck(hostVethName(call.attachment)));
   }
   if (config.ipMasq) {
     const { chooseFirewall } = await import("../../lib/firewall/firewall.ts");
     const firewall = await chooseFirewall(config.ipMasqBackend);
-    work.push(firewall.detach(call.attachment, ["masquerade"]));
+    removers.push(() => firewall.detach(call.attachment, ["masquerade"]));
   }
-  await Promise.all(work);
+  return async () => {
+    await Promise.all(removers.map((remove) => remove()));
+  };
 }
 
 function removeLinks(call: PluginCall): void {
