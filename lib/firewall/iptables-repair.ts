@@ -4,18 +4,16 @@
  * @module
  */
 import { TsnetError } from "../errors.ts";
-import type { SavedRule, SavedTable } from "../iptables/iptables.ts";
+import type { SavedRule } from "../iptables/iptables.ts";
 import { wordsOf } from "../iptables/save.ts";
 import { IptablesTransaction } from "../iptables/transaction.ts";
 import type { Family } from "../net/address.ts";
 import type { Drop, RepairResult } from "./engine.ts";
+import { jumpsTo, linesOf, missingFrom, rulesOf, type Saved, sameWords, type Table } from "./iptables-compare.ts";
 import { type Jump, jumpRule, layoutOf, PARTS, partOfChain } from "./iptables-layout.ts";
 import { OWN_CHAIN } from "./iptables-plan.ts";
-import { commentOf, type Entry, type HeldPort, type IptablesRule, parseComment, tagOf } from "./record.ts";
+import { type Entry, type HeldPort, type IptablesRule, parseComment, tagOf } from "./record.ts";
 import type { Part } from "./types.ts";
-
-type Saved = ReadonlyMap<string, SavedTable>;
-type Table = IptablesRule["table"];
 
 /** A rule of ours that no entry tells of and that stays. */
 interface Orphan {
@@ -23,14 +21,6 @@ interface Orphan {
   readonly table: Table;
   readonly chain: string;
   readonly saved: SavedRule;
-}
-
-/** A rule as it shall be; without a comment it is one of the fixed ones. */
-interface Line {
-  readonly table: Table;
-  readonly chain: string;
-  readonly rule: string;
-  readonly comment?: string;
 }
 
 /** The change that makes `saved` hold `wanted`, and whether other rules of ours stay beside them. */
@@ -52,19 +42,6 @@ export function reparation(
   }
   removeOwnChains(tx, saved, entries, orphans);
   return { transaction: tx, orphans: orphans.length > 0, dropped };
-}
-
-/** What of `entries` is not there. */
-export function missingFrom(family: Family, saved: Saved, entries: readonly Entry[]): readonly string[] {
-  const own = entries.filter((entry) => entry.families.includes(family));
-  const program = family === 4 ? "iptables" : "ip6tables";
-  const lines = [...fixedLines(family, own), ...own.flatMap((entry) => linesOf(entry, family))];
-  const missing = lines.filter((line) => !rulesOf(saved, line.table, line.chain).some((rule) => matches(rule, line)));
-  const jumps = [...new Set(own.map((entry) => entry.part))]
-    .flatMap((part) => layoutOf(part, family).jumps)
-    .filter((jump) => !jumpsTo(saved, jump).some((rule) => sameWords(rule.words, wordsOf(jumpRule(jump)))))
-    .map((jump): Line => ({ table: jump.table, chain: jump.from, rule: jumpRule(jump) }));
-  return [...jumps, ...missing].map(({ table, chain, rule }) => `${program} -t ${table} -A ${chain} ${rule}`);
 }
 
 function orphansOf(
@@ -195,44 +172,4 @@ function removeOwnChains(
   for (const chain of saved.get("nat")?.chains.keys() ?? []) {
     if (chain.startsWith(OWN_CHAIN) && !used.has(chain)) tx.flushChain("nat", chain).deleteChain("nat", chain);
   }
-}
-
-function fixedLines(family: Family, entries: readonly Entry[]): readonly Line[] {
-  return [...new Set(entries.map((entry) => entry.part))].flatMap((part) => layoutOf(part, family).rules);
-}
-
-function linesOf({ attachment, content }: Entry, family: Family): readonly Line[] {
-  const comment = commentOf(attachment);
-  const own = content.chains
-    .filter((chain) => chain.family === family)
-    .flatMap(({ chain, rules }) => rules.map((rule): Line => ({ table: "nat", chain, rule, comment })));
-  const rules = content.rules
-    .filter((rule) => rule.family === family)
-    .map(({ table, chain, rule }): Line => ({ table, chain, rule, comment }));
-  return [...own, ...rules];
-}
-
-/** Conditions are in the user's words, which iptables-save may print otherwise: such a rule is known by its target. */
-function matches(saved: SavedRule, { rule, comment }: Line): boolean {
-  if (saved.comment !== comment) return false;
-  const words = wordsOf(rule);
-  const target = words.at(-1);
-  return target?.startsWith(OWN_CHAIN) === true ? saved.words.at(-1) === target : sameWords(saved.words, words);
-}
-
-/** Whether two rules say the same but for their comments and the order of matches. */
-function sameWords(a: readonly string[], b: readonly string[]): boolean {
-  const plain = (words: readonly string[]) => {
-    const at = words.indexOf("--comment");
-    return (at < 0 ? words : [...words.slice(0, at - 2), ...words.slice(at + 2)]).toSorted().join(" ");
-  };
-  return plain(a) === plain(b);
-}
-
-function rulesOf(saved: Saved, table: string, chain: string): readonly SavedRule[] {
-  return saved.get(table)?.chains.get(chain)?.rules ?? [];
-}
-
-function jumpsTo(saved: Saved, { table, from, to }: Jump): readonly SavedRule[] {
-  return rulesOf(saved, table, from).filter(({ words }) => words.at(-2) === "-j" && words.at(-1) === to);
 }

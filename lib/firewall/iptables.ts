@@ -46,7 +46,7 @@ export function iptablesEngine(iptables: Iptables): Engine {
       };
     },
     async missing(entries) {
-      const { missingFrom } = await import("./iptables-repair.ts");
+      const { missingFrom } = await import("./iptables-compare.ts");
       const saves = await Promise.all(
         familiesOf(entries).map(async (family) => missingFrom(family, await iptables.save(family), entries)),
       );

@@ -1,0 +1,77 @@
+/**
+ * Which rules of ours iptables-save shows. Pure; off the fast path.
+ *
+ * @module
+ */
+import type { SavedRule, SavedTable } from "../iptables/iptables.ts";
+import { wordsOf } from "../iptables/save.ts";
+import type { Family } from "../net/address.ts";
+import { type Jump, jumpRule, layoutOf } from "./iptables-layout.ts";
+import { OWN_CHAIN } from "./iptables-plan.ts";
+import { commentOf, type Entry, type IptablesRule } from "./record.ts";
+
+export type Saved = ReadonlyMap<string, SavedTable>;
+export type Table = IptablesRule["table"];
+
+/** A rule as it shall be; without a comment it is one of the fixed ones. */
+interface Line {
+  readonly table: Table;
+  readonly chain: string;
+  readonly rule: string;
+  readonly comment?: string;
+}
+
+/** What of `entries` is not there. */
+export function missingFrom(family: Family, saved: Saved, entries: readonly Entry[]): readonly string[] {
+  const own = entries.filter((entry) => entry.families.includes(family));
+  const program = family === 4 ? "iptables" : "ip6tables";
+  const lines = [...fixedLines(family, own), ...own.flatMap((entry) => linesOf(entry, family))];
+  const missing = lines.filter((line) => !rulesOf(saved, line.table, line.chain).some((rule) => matches(rule, line)));
+  const jumps = [...new Set(own.map((entry) => entry.part))]
+    .flatMap((part) => layoutOf(part, family).jumps)
+    .filter((jump) => !jumpsTo(saved, jump).some((rule) => sameWords(rule.words, wordsOf(jumpRule(jump)))))
+    .map((jump): Line => ({ table: jump.table, chain: jump.from, rule: jumpRule(jump) }));
+  return [...jumps, ...missing].map(({ table, chain, rule }) => `${program} -t ${table} -A ${chain} ${rule}`);
+}
+
+function fixedLines(family: Family, entries: readonly Entry[]): readonly Line[] {
+  return [...new Set(entries.map((entry) => entry.part))].flatMap((part) => layoutOf(part, family).rules);
+}
+
+/** The rules of an entry in a family. */
+export function linesOf({ attachment, content }: Entry, family: Family): readonly Line[] {
+  const comment = commentOf(attachment);
+  const own = content.chains
+    .filter((chain) => chain.family === family)
+    .flatMap(({ chain, rules }) => rules.map((rule): Line => ({ table: "nat", chain, rule, comment })));
+  const rules = content.rules
+    .filter((rule) => rule.family === family)
+    .map(({ table, chain, rule }): Line => ({ table, chain, rule, comment }));
+  return [...own, ...rules];
+}
+
+/** Conditions are in the user's words, which iptables-save may print otherwise: such a rule is known by its target. */
+function matches(saved: SavedRule, { rule, comment }: Line): boolean {
+  if (saved.comment !== comment) return false;
+  const words = wordsOf(rule);
+  const target = words.at(-1);
+  return target?.startsWith(OWN_CHAIN) === true ? saved.words.at(-1) === target : sameWords(saved.words, words);
+}
+
+/** Whether two rules say the same but for their comments and the order of matches. */
+export function sameWords(a: readonly string[], b: readonly string[]): boolean {
+  const plain = (words: readonly string[]) => {
+    const at = words.indexOf("--comment");
+    return (at < 0 ? words : [...words.slice(0, at - 2), ...words.slice(at + 2)]).toSorted().join(" ");
+  };
+  return plain(a) === plain(b);
+}
+
+export function rulesOf(saved: Saved, table: string, chain: string): readonly SavedRule[] {
+  return saved.get(table)?.chains.get(chain)?.rules ?? [];
+}
+
+/** The rules of a built-in chain that lead to ours, whatever they match. */
+export function jumpsTo(saved: Saved, { table, from, to }: Jump): readonly SavedRule[] {
+  return rulesOf(saved, table, from).filter(({ words }) => words.at(-2) === "-j" && words.at(-1) === to);
+}
