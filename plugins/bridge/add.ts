@@ -61,16 +61,25 @@ async function attach(scene: Scene): Promise<CniResult> {
   const gatewayLink =
     config.vlan === undefined && config.vlanTrunk.length === 0 ? bridge : await attachVlans(scene, bridge, hostEnd);
   const plan = config.ipamType === undefined ? undefined : await addresses(scene, config.ipamType);
-  if (plan !== undefined) gateways(scene, gatewayLink, plan);
-  if (!config.disableContainerInterface) {
+  const filter = await startFilter(scene, plan, hostEnd, containerEnd.mac);
+  // The filter's program runs beside these, which do not wait.
+  const hostLink = await beside(filter, () => {
+    if (plan !== undefined) gateways(scene, gatewayLink, plan);
+    if (config.disableContainerInterface) return requireLink(host, hostEnd);
+    const ips = plan?.ips ?? [];
     const routes = plan === undefined ? [] : routesToSet(plan);
-    configureContainer(container, netns, { link: containerEnd, config, ips: plan?.ips ?? [], routes });
-  }
-  await filter(scene, plan, hostEnd, containerEnd.mac);
-  const hostLink = config.disableContainerInterface
-    ? requireLink(host, hostEnd)
-    : settle(host, container, { bridge: gatewayLink, hostEnd, containerEnd, ips: plan?.ips ?? [] });
+    configureContainer(container, netns, { link: containerEnd, config, ips, routes });
+    return settle(host, container, { bridge: gatewayLink, hostEnd, containerEnd, ips });
+  });
   return resultOf({ call, links: [bridge, hostLink, containerEnd], gatewayLink, plan });
+}
+
+/** Does `work` while `other` is under way, and returns when both are done; the failure of either is thrown then. */
+async function beside<T>(other: { readonly done: Promise<void> }, work: () => T): Promise<T> {
+  const [result] = await Promise.allSettled([new Promise<T>((resolve) => resolve(work())), other.done]);
+  await other.done;
+  if (result.status === "rejected") throw result.reason;
+  return result.value;
 }
 
 function refuseExisting(container: RtSocket, call: PluginCall): void {
@@ -105,19 +114,24 @@ async function attachVlans(scene: Scene, bridge: Link, hostEnd: string): Promise
   return config.isGateway && config.vlan !== undefined ? ensureVlanGateway(host, bridge, config.vlan) : bridge;
 }
 
-/** Masquerade and the guard against forged MAC addresses. */
-async function filter(scene: Scene, plan: Plan | undefined, hostVeth: string, mac: string): Promise<void> {
+/** Starts the masquerade and the guard against forged MAC addresses; `done` tells when they are in place. */
+async function startFilter(
+  scene: Scene,
+  plan: Plan | undefined,
+  hostVeth: string,
+  mac: string,
+): Promise<{ readonly done: Promise<void> }> {
   const { call, config, undo } = scene;
   if (config.macSpoofCheck) {
     const { addSpoofCheck, removeSpoofCheck } = await import("./spoof.ts");
     undo.add("the MAC check", () => removeSpoofCheck(hostVeth));
     await addSpoofCheck(hostVeth, mac, call.attachment);
   }
-  if (!config.ipMasq || plan === undefined) return;
+  if (!config.ipMasq || plan === undefined) return { done: Promise.resolve() };
   const { chooseFirewall } = await import("../../lib/firewall/firewall.ts");
   const firewall = await chooseFirewall(config.ipMasqBackend);
   undo.add("the masquerade", () => firewall.detach(call.attachment, ["masquerade"]));
-  await firewall.attach(call.attachment, { masquerade: { addresses: plan.ips.map((ip) => ip.address) } });
+  return { done: firewall.attach(call.attachment, { masquerade: { addresses: plan.ips.map((ip) => ip.address) } }) };
 }
 
 function resultOf(what: {
