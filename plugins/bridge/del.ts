@@ -23,13 +23,17 @@ export async function del(call: PluginCall): Promise<void> {
       errors.push(error);
     }
   };
-  // The filter's program, once started, works while the kernel takes the link down and waits for its readers.
   let rules: Promise<void> | undefined;
   await attempt(async () => {
-    const remove = await rulesRemover(call, config);
-    rules = attempt(remove);
+    // Everything is at hand before the filter's program starts: the kernel then waits once for the readers of link
+    // and rules. A link that goes after the rules were committed waits a second time.
+    using links = openLinks(call);
+    await attempt(async () => {
+      const remove = await rulesRemover(call, config);
+      rules = attempt(remove);
+    });
+    links.remove();
   });
-  await attempt(() => removeLinks(call));
   await rules;
   await attempt(() => (config.ipamType === undefined ? undefined : callIpam(config.ipamType, call, "DEL")));
   if (errors.length > 0) throw joinErrors("DEL bridge", errors);
@@ -52,15 +56,18 @@ async function rulesRemover(call: PluginCall, config: BridgeConfig): Promise<() 
   };
 }
 
-function removeLinks(call: PluginCall): void {
+function openLinks(call: PluginCall): Disposable & { remove(): void } {
   const netns = openIfThere(call.netns);
-  using host = RtSocket.open();
-  try {
-    using container = netns === undefined ? undefined : RtSocket.open(netns);
-    removeVeth(host, container, call.attachment);
-  } finally {
-    netns?.close();
-  }
+  const host = RtSocket.open();
+  const container = netns === undefined ? undefined : RtSocket.open(netns);
+  return {
+    remove: () => removeVeth(host, container, call.attachment),
+    [Symbol.dispose]() {
+      host.close();
+      container?.close();
+      netns?.close();
+    },
+  };
 }
 
 /** The runtime may have removed the namespace before it calls us, and some leave an empty file in its place. */
