@@ -140,6 +140,12 @@ const ELEMENT_FAILURES: readonly (readonly [string, (tx: NftTransaction) => NftT
 const FAILURES: readonly (readonly [string, (tx: NftTransaction) => NftTransaction, ErrorCode, RegExp])[] = [
   ["deleting a table that is not there", (tx) => tx.deleteTable("ip", "no"), "not-found", /no table ip no$/],
   ["a chain in no table", (tx) => tx.addChain({ family: "ip", table: "no", chain: "c" }), "not-found", /table ip no$/],
+  [
+    "creating a chain that is there",
+    (tx) => tx.createChain({ ...T, chain: "web" }),
+    "exists",
+    /web: it is there already$/,
+  ],
   ["a rule in no chain", (tx) => tx.addRule({ ...T, chain: "no", rule: "accept" }), "not-found", /no chain no$/],
   ["flushing no chain", (tx) => tx.flushChain({ ...T, chain: "no" }), "not-found", /no chain no$/],
   ["deleting no chain", (tx) => tx.deleteChain({ ...T, chain: "no" }), "not-found", /no chain no$/],
