@@ -14,6 +14,7 @@ import { createHash } from "node:crypto";
 import { access, mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { isTsnetError, messageOf, TsnetError } from "../../lib/errors.ts";
+import { lockFile } from "../../lib/sys/files.ts";
 import { run } from "../../lib/sys/run.ts";
 
 /** Where the programs are, and in words where they come from. */
@@ -39,13 +40,18 @@ const PROGRAMS = [...PLUGINS, "cnitool"] as const;
  */
 export async function referencePrograms(): Promise<ReferencePrograms> {
   const wanted = await fingerprint();
-  if (!(await upToDate(wanted))) {
-    try {
+  await mkdir(BUILT, { recursive: true });
+  // Test files run side by side, and the first of them builds for all.
+  const lock = lockFile(join(BUILT, ".lock"));
+  try {
+    if (!(await upToDate(wanted))) {
       await build();
-    } catch (error) {
-      return await debianPlugins(error);
+      await writeFile(STAMP, wanted);
     }
-    await writeFile(STAMP, wanted);
+  } catch (error) {
+    return await debianPlugins(error);
+  } finally {
+    lock.release();
   }
   const versions = await pinnedVersions();
   return { directory: BUILT, origin: `built by Go from ${versions}`, cnitool: join(BUILT, "cnitool") };
@@ -64,7 +70,6 @@ async function upToDate(wanted: string): Promise<boolean> {
 
 async function build(): Promise<void> {
   await rm(STAMP, { force: true });
-  await mkdir(BUILT, { recursive: true });
   const go = ["build", "-mod=readonly", "-trimpath", "-ldflags=-s -w", "-o", `${BUILT}/`, "tool"];
   const { exitCode, stderr } = await run("go", go, { cwd: HERE, env: { ...process.env, CGO_ENABLED: "0" } });
   if (exitCode !== 0) {

@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it } from "vitest";
+import { referencePrograms } from "../cluster/build.ts";
 import type { Host } from "./host.ts";
 import { bridgeConf, world } from "./world.ts";
 
@@ -233,7 +234,7 @@ describe("the host", () => {
 
   it("containers row 32: DEL of ours removes what the reference's ADD made", async () => {
     host = await world();
-    const path = REFERENCE;
+    const { directory: path } = await referencePrograms();
     for (const ipMasqBackend of ["iptables", "nftables"]) {
       const conf = bridgeConf({
         ipMasq: true,
@@ -253,6 +254,3 @@ describe("the host", () => {
     }
   });
 });
-
-/** The reference plugins, built from their Go module by test/cluster. */
-const REFERENCE = `${import.meta.dirname}/../../.cache/go/bin`;
