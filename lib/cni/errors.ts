@@ -29,7 +29,8 @@ export class PluginError extends TsnetError {
 }
 
 /** "The plugin is not available", what STATUS says when ADD would fail for want of something. */
-export const UNAVAILABLE = 50;
+const UNAVAILABLE = 50;
+const LACKING: ReadonlySet<ErrorCode> = new Set(["exhausted", "busy", "not-found", "kernel-lacks", "permission"]);
 const UNTYPED = 999;
 
 /**
@@ -60,7 +61,7 @@ export function fromCniError(json: unknown): PluginError {
 function numberOf(error: unknown, command: CniCommand | undefined): number {
   if (error instanceof PluginError) return error.cniCode === 0 ? UNTYPED : error.cniCode;
   if (!isTsnetError(error)) return UNTYPED;
-  if (command === "STATUS" && (error.code === "exhausted" || error.code === "busy")) return UNAVAILABLE;
+  if (command === "STATUS" && LACKING.has(error.code)) return UNAVAILABLE;
   return NUMBERS[error.code];
 }
 

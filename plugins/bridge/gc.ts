@@ -41,7 +41,10 @@ export async function gc(call: PluginCall): Promise<void> {
 /** Whether an ADD could succeed: the IPAM plugin knows, and the packet filter's program has to be there. */
 export async function status(call: PluginCall): Promise<void> {
   const config = parseConfig(call);
-  if (config.ipMasq) await (await import("../../lib/firewall/firewall.ts")).chooseFirewall(config.ipMasqBackend);
+  if (config.ipMasq) {
+    const { chooseFirewall } = await import("../../lib/firewall/firewall.ts");
+    await (await chooseFirewall(config.ipMasqBackend)).ensureUsable();
+  }
   if (config.ipamType !== undefined) await callIpam(config.ipamType, call, "STATUS");
 }
 

@@ -177,7 +177,12 @@ function createBridge(host: RtSocket, config: BridgeConfig): Link {
     // Another call made it meanwhile.
     if (!hasErrno(error, "EEXIST")) throw vlan ? lacksVlan(error, config.bridge) : error;
   }
-  writeSysctls(undefined, [[`net/ipv6/conf/${config.bridge}/accept_ra`, "0"]]);
+  const ipv6 = `net/ipv6/conf/${config.bridge}`;
+  // While the bridge's own link-local address is being probed for duplicates, the host cannot ask for a container's.
+  writeSysctls(undefined, [
+    [`${ipv6}/accept_ra`, "0"],
+    [`${ipv6}/accept_dad`, config.enableDad ? "1" : "0"],
+  ]);
   return requireLink(host, config.bridge);
 }
 

@@ -7,7 +7,7 @@
  * @module
  */
 import type { CniResult, Plugin, PluginCall } from "../../lib/cni/types.ts";
-import { messageOf, TsnetError } from "../../lib/errors.ts";
+import { TsnetError } from "../../lib/errors.ts";
 import { Undo } from "../../lib/undo.ts";
 import { hasMappings } from "./config.ts";
 
@@ -57,12 +57,7 @@ export const plugin: Plugin = {
     const { parseConfig } = await import("./config.ts");
     const { backend } = parseConfig(call);
     const { chooseFirewall } = await import("../../lib/firewall/firewall.ts");
-    try {
-      await (await chooseFirewall(backend)).ensureUsable();
-    } catch (error) {
-      const { PluginError, UNAVAILABLE } = await import("../../lib/cni/errors.ts");
-      throw new PluginError(messageOf(error), UNAVAILABLE);
-    }
+    await (await chooseFirewall(backend)).ensureUsable();
   },
 };
 

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from "vitest";
 import { referencePrograms } from "../cluster/build.ts";
-import type { Host } from "./host.ts";
+import { type Host, PLUGINS } from "./host.ts";
 import { bridgeConf, world } from "./world.ts";
 
 let host: Host;
@@ -147,6 +147,19 @@ describe("STATUS", () => {
   });
 });
 
+describe("STATUS of a bridge that masquerades", () => {
+  it.each(["iptables", "nftables"])("is code 50 where the program of %s is missing", async (ipMasqBackend) => {
+    host = await world();
+    const conf = bridgeConf({ cniVersion: "1.1.0", ipMasq: true, ipMasqBackend });
+    expect((await host.cni("STATUS", "bridge", conf)).exitCode).toBe(0);
+    const { stdout } = await host.run(["env", "PATH=/nowhere", `${PLUGINS}/bridge`], {
+      stdin: JSON.stringify(conf),
+      env: { CNI_COMMAND: "STATUS", CNI_PATH: PLUGINS },
+    });
+    expect(JSON.parse(stdout)).toMatchObject({ code: 50, msg: expect.stringMatching(/nft|iptables/) });
+  });
+});
+
 describe("the host", () => {
   it("cni row 4 and 8: is as before when DEL comes after namespace, result and chains are gone", async () => {
     host = await world();
@@ -159,6 +172,12 @@ describe("the host", () => {
     await host.sh("ip netns del a; iptables -t nat -F; iptables -t nat -X; nft flush ruleset");
     expect((await host.cni("DEL", "bridge", conf, { id: "a", netns: "" })).exitCode).toBe(0);
     expect(await host.snapshot()).toBe(before);
+  });
+
+  it("cni row 13: is asked by a container over IPv6, and by the world beyond, without waiting for the bridge's own addresses", async () => {
+    host = await world();
+    await attach("a", bridgeConf());
+    expect(await host.ok(["ip", "-6", "addr", "show", "dev", "br0"])).not.toContain("tentative");
   });
 
   it("cni row 13: gives IPv6 addresses that are usable at once, without duplicate address detection", async () => {
