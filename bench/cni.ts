@@ -6,8 +6,9 @@
  * @module
  */
 import { messageOf } from "../lib/errors.ts";
-import { exists } from "../lib/sys/files.ts";
+import { exists, replaceFile } from "../lib/sys/files.ts";
 import { openNetns } from "../lib/sys/netns.ts";
+import { run } from "../lib/sys/run.ts";
 import { addList, delList, type Side, timeProgram } from "./call.ts";
 import { benchCrowd } from "./crowd.ts";
 import { rowsOf, SCENARIOS, type Scenario } from "./scenario.ts";
@@ -39,7 +40,7 @@ export async function benchCni({ rounds, only, ours, peers, disk }: CniBench): P
     { name: "peer", directory: peers, bridge: "peer0", network: "peer", prefix: "10.201.2" },
   ];
   const members = await Promise.all(sides.map((side) => makeMember(side)));
-  const rows: Row[] = [await startUp(sides, rounds)];
+  const rows: Row[] = [...(await startUp(sides, rounds, disk))];
   for (const scenario of SCENARIOS.filter(({ name }) => `${name}:`.includes(only))) {
     console.error(`${scenario.name} ...`);
     rows.push(...(await measure(scenario, { world, members, rounds })));
@@ -107,14 +108,34 @@ async function once(scenario: Scenario, member: Member, world: World): Promise<{
   return { add: ms, del };
 }
 
-/** For information: what starting a plugin costs, and what measuring costs. */
-async function startUp(sides: readonly Side[], rounds: number): Promise<Row> {
-  const times: Series = { ours: [], peer: [] };
+// What a plugin may cost beyond the least that a program of this runtime can be.
+const START_UP_TARGET = 1.3;
+const TRIVIAL = 'require("node:fs").writeSync(1, "{}\\n"); process.exit(0);';
+
+/** VERSION beside a trivial program that is compiled as ours is, and, for information, beside the peer's. */
+async function startUp(sides: readonly Side[], rounds: number, disk: string): Promise<readonly Row[]> {
+  const trivial = await compileTrivial(disk);
+  const programs = [...sides.map(({ directory }) => `${directory}/bridge`), trivial];
+  const times: number[][] = programs.map(() => []);
   for (let round = -1; round < rounds; round++) {
-    for (const { name, directory } of sides) {
-      const { ms } = await timeProgram([`${directory}/bridge`], { CNI_COMMAND: "VERSION" });
-      if (round >= 0) times[name].push(ms);
+    for (const [index, program] of programs.entries()) {
+      const { ms } = await timeProgram([program], { CNI_COMMAND: "VERSION" });
+      if (round >= 0) times[index]?.push(ms);
     }
   }
-  return rowOf("bridge: VERSION", times);
+  const [ours = [], peer = [], least = []] = times;
+  return [
+    rowOf("bridge: VERSION, beside a trivial program", { ours, peer: least }, START_UP_TARGET),
+    rowOf("bridge: VERSION", { ours, peer }),
+  ];
+}
+
+async function compileTrivial(disk: string): Promise<string> {
+  const source = `${disk}/trivial.cjs`;
+  const program = `${disk}/trivial`;
+  replaceFile(source, TRIVIAL);
+  const flags = ["--compile", "--minify", "--bytecode", "--format=cjs"];
+  const { exitCode, stderr } = await run(process.execPath, ["build", source, ...flags, `--outfile=${program}`]);
+  if (exitCode !== 0) throw new Error(`cannot compile the trivial program: ${stderr}`);
+  return program;
 }

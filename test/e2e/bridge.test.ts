@@ -21,7 +21,7 @@ async function attach(id: string, conf: object, more: { readonly ifname?: string
 const addressOf = (result: Result, family: 4 | 6): string =>
   result.ips.map((ip) => ip.address.split("/")[0] ?? "").find((ip) => ip.includes(":") === (family === 6)) ?? "";
 
-describe.each(["iptables", "nftables"])("a container on a bridge, masqueraded by %s", (ipMasqBackend) => {
+describe.each(["iptables", "nftables"])("containers row 8: a container on a bridge, masqueraded by %s", (ipMasqBackend) => {
   it("talks to its neighbour, its gateway and a machine beyond, which sees the host's address", async () => {
     host = await world();
     const conf = bridgeConf({ ipMasq: true, ipMasqBackend });
