@@ -5,7 +5,6 @@
  */
 import { formatAddress, formatAddressAttrs, parseAddressFlags } from "netlink/dist/rt/gen_structs";
 import { getU32, putU32, type StreamData } from "netlink/dist/structs";
-import { hasErrno } from "../errors.ts";
 import { addressBytes, addressFromBytes, type Family } from "../net/address.ts";
 import { type Cidr, formatCidr, lastOf } from "../net/cidr.ts";
 import { attributeMap } from "./bytes.ts";
@@ -69,20 +68,17 @@ export function addrDel(socket: RtSocket, index: number, cidr: Cidr): boolean {
   return socket.change({ type: RTM_DELADDR, body: bodyOf({ index, cidr }), what }, "EADDRNOTAVAIL", "ENODEV");
 }
 
-/** `ip [-4|-6] address show [dev INDEX]`. */
+/**
+ * `ip [-4|-6] address show [dev INDEX]`. The link is picked out here: a dump that the kernel filters by link does
+ * not say when a change interrupted it (inet_dump_ifaddr of Linux 6.18).
+ */
 export function addrList(
   socket: RtSocket,
   filter: { readonly index?: number; readonly family?: Family } = {},
 ): readonly Addr[] {
   const family = filter.family === undefined ? AF_UNSPEC : filter.family === 4 ? AF_INET : AF_INET6;
-  const body = formatAddress({ family, ...(filter.index === undefined ? {} : { index: filter.index }) });
-  try {
-    return socket.dump({ type: RTM_GETADDR, body, what: "list addresses" }).map(parse);
-  } catch (error) {
-    // The kernel filters by link itself and says so when there is none.
-    if (hasErrno(error, "ENODEV")) return [];
-    throw error;
-  }
+  const all = socket.dump({ type: RTM_GETADDR, body: formatAddress({ family }), what: "list addresses" }).map(parse);
+  return filter.index === undefined ? all : all.filter((addr) => addr.index === filter.index);
 }
 
 function bodyOf(spec: AddrSpec): StreamData {
