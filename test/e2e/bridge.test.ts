@@ -21,54 +21,61 @@ async function attach(id: string, conf: object, more: { readonly ifname?: string
 const addressOf = (result: Result, family: 4 | 6): string =>
   result.ips.map((ip) => ip.address.split("/")[0] ?? "").find((ip) => ip.includes(":") === (family === 6)) ?? "";
 
-describe.each(["iptables", "nftables"])("containers row 8: a container on a bridge, masqueraded by %s", (ipMasqBackend) => {
-  it("talks to its neighbour, its gateway and a machine beyond, which sees the host's address", async () => {
-    host = await world();
-    const conf = bridgeConf({ ipMasq: true, ipMasqBackend });
-    const [a, b] = [await attach("a", conf), await attach("b", conf)];
-    await Promise.all([serve(host, "b", 80, "b"), serve(host, "", 81, "host"), serve(host, "beyond", 82, "beyond")]);
-    for (const family of [4, 6] as const) {
-      const me = addressOf(a, family);
-      const gateway = family === 4 ? "10.11.0.1" : "fd11::1";
-      for (const proto of ["tcp", "udp"] as const) {
-        expect(await ask(host, "a", proto, addressOf(b, family), 80)).toBe(`b ${me}`);
-        expect(await ask(host, "a", proto, gateway, 81)).toBe(`host ${me}`);
-        expect(await ask(host, "a", proto, BEYOND[family], 82)).toBe(`beyond ${HOST[family]}`);
+describe.each(["iptables", "nftables"])(
+  "containers row 8: a container on a bridge, masqueraded by %s",
+  (ipMasqBackend) => {
+    it("talks to its neighbour, its gateway and a machine beyond, which sees the host's address", async () => {
+      host = await world();
+      const conf = bridgeConf({ ipMasq: true, ipMasqBackend });
+      const [a, b] = [await attach("a", conf), await attach("b", conf)];
+      await Promise.all([serve(host, "b", 80, "b"), serve(host, "", 81, "host"), serve(host, "beyond", 82, "beyond")]);
+      for (const family of [4, 6] as const) {
+        const me = addressOf(a, family);
+        const gateway = family === 4 ? "10.11.0.1" : "fd11::1";
+        for (const proto of ["tcp", "udp"] as const) {
+          expect(await ask(host, "a", proto, addressOf(b, family), 80)).toBe(`b ${me}`);
+          expect(await ask(host, "a", proto, gateway, 81)).toBe(`host ${me}`);
+          expect(await ask(host, "a", proto, BEYOND[family], 82)).toBe(`beyond ${HOST[family]}`);
+        }
       }
-    }
-  });
+    });
 
-  it.each([
-    ["DEL twice", async (_id: string): Promise<void> => {}, {}],
-    [
-      "DEL with the namespace gone",
-      async (id: string): Promise<void> => void (await host.ok(["ip", "netns", "del", id])),
-      {},
-    ],
-    ["DEL with CNI_NETNS empty", async (): Promise<void> => {}, { netns: "" }],
-    [
-      "DEL with our rules flushed by somebody",
-      async (): Promise<void> => void (await host.sh("nft flush ruleset; iptables -t nat -F")),
-      {},
-    ],
-    ["DEL with the record of our rules gone", async (): Promise<void> => void (await host.sh("rm -rf /run/tsnet")), {}],
-  ] as const)("%s leaves the host as before", async (_, harm, options) => {
-    host = await world();
-    const conf = bridgeConf({ ipMasq: true, ipMasqBackend });
-    await attach("first", conf);
-    await host.cni("DEL", "bridge", conf, { id: "first", netns: "/run/netns/first" });
-    await host.ok(["ip", "netns", "del", "first"]);
-    const before = await host.snapshot();
-    await attach("a", conf);
-    await harm("a");
-    for (let times = 0; times < 2; times++) {
-      const out = await host.cni("DEL", "bridge", conf, { id: "a", netns: "/run/netns/a", ...options });
-      expect(out, out.stdout + out.stderr).toMatchObject({ exitCode: 0, stdout: "" });
-    }
-    await host.run(["ip", "netns", "del", "a"]);
-    expect(await host.snapshot()).toBe(before);
-  });
-});
+    it.each([
+      ["DEL twice", async (_id: string): Promise<void> => {}, {}],
+      [
+        "DEL with the namespace gone",
+        async (id: string): Promise<void> => void (await host.ok(["ip", "netns", "del", id])),
+        {},
+      ],
+      ["DEL with CNI_NETNS empty", async (): Promise<void> => {}, { netns: "" }],
+      [
+        "DEL with our rules flushed by somebody",
+        async (): Promise<void> => void (await host.sh("nft flush ruleset; iptables -t nat -F")),
+        {},
+      ],
+      [
+        "DEL with the record of our rules gone",
+        async (): Promise<void> => void (await host.sh("rm -rf /run/tsnet")),
+        {},
+      ],
+    ] as const)("%s leaves the host as before", async (_, harm, options) => {
+      host = await world();
+      const conf = bridgeConf({ ipMasq: true, ipMasqBackend });
+      await attach("first", conf);
+      await host.cni("DEL", "bridge", conf, { id: "first", netns: "/run/netns/first" });
+      await host.ok(["ip", "netns", "del", "first"]);
+      const before = await host.snapshot();
+      await attach("a", conf);
+      await harm("a");
+      for (let times = 0; times < 2; times++) {
+        const out = await host.cni("DEL", "bridge", conf, { id: "a", netns: "/run/netns/a", ...options });
+        expect(out, out.stdout + out.stderr).toMatchObject({ exitCode: 0, stdout: "" });
+      }
+      await host.run(["ip", "netns", "del", "a"]);
+      expect(await host.snapshot()).toBe(before);
+    });
+  },
+);
 
 describe("ADD", () => {
   it("answers in the shape of every config version", async () => {
