@@ -6,7 +6,8 @@
  *
  * @module
  */
-import { isPluginName, type PluginName } from "../plugins/names.ts";
+import { runPlugin } from "../lib/cni/run.ts";
+import { isPluginName } from "../plugins/names.ts";
 
 void main();
 
@@ -14,8 +15,9 @@ async function main(): Promise<void> {
   // argv[0] is always "bun"; argv0 is what the caller wrote, also through hard and symbolic links.
   const name = process.argv0.slice(process.argv0.lastIndexOf("/") + 1);
   if (isPluginName(name)) {
-    const { runPlugin } = await import("../lib/cni/run.ts");
-    process.exit(await runPlugin(await loadPlugin(name)));
+    process.exit(
+      await runPlugin({ name }, async (versions) => (await import("./plugins.ts")).servePlugin(name, versions)),
+    );
   }
   // Started by `tsnet up` for each container, never by hand.
   if (name === "tsnet-log") {
@@ -25,17 +27,4 @@ async function main(): Promise<void> {
   }
   const { runCommand } = await import("./command.ts");
   process.exit(await runCommand(process.argv.slice(2)));
-}
-
-async function loadPlugin(name: PluginName) {
-  switch (name) {
-    case "bridge":
-      return (await import("../plugins/bridge/main.ts")).plugin;
-    case "host-local":
-      return (await import("../plugins/host-local/main.ts")).plugin;
-    case "loopback":
-      return (await import("../plugins/loopback/main.ts")).plugin;
-    case "portmap":
-      return (await import("../plugins/portmap/main.ts")).plugin;
-  }
 }

@@ -16,13 +16,18 @@ import { netlinkAsModules } from "./netlink-esm.ts";
 
 const TARGETS = ["bun-linux-x64", "bun-linux-arm64", "bun-linux-x64-musl", "bun-linux-arm64-musl"];
 const BUNDLES = "dist/.bundle";
-// What a plugin call does not need stands in a file of its own, so that its functions are not even defined then.
-const APART: Readonly<Record<string, string>> = { "./command.ts": "cli/command.ts", execa: "execa" };
+// Files of their own: a call that needs none of them does not even define their functions. Each is complete in
+// itself, so at most one of those with our code is loaded by a process.
+const APART: Readonly<Record<string, string>> = {
+  "./plugins.ts": "cli/plugins.ts",
+  "./command.ts": "cli/command.ts",
+  execa: "execa",
+};
 
 const apart: Plugin = {
   name: "apart",
   setup(build) {
-    build.onResolve({ filter: /^(\.\/command\.ts|execa)$/ }, ({ path, kind }) =>
+    build.onResolve({ filter: /^(\.\/(plugins|command)\.ts|execa)$/ }, ({ path, kind }) =>
       kind === "dynamic-import" ? { path: `./${fileOf(path)}.cjs`, external: true } : undefined,
     );
   },
@@ -36,11 +41,10 @@ if (process.argv.includes("--all")) {
 }
 
 async function bundle(): Promise<void> {
+  const parts = Object.entries(APART).map(([name, file]) => [fileOf(name), file]);
+  rmSync(BUNDLES, { recursive: true, force: true });
   await build({
-    entryPoints: {
-      main: "cli/main.ts",
-      ...Object.fromEntries(Object.entries(APART).map(([name, file]) => [fileOf(name), file])),
-    },
+    entryPoints: { main: "cli/main.ts", ...Object.fromEntries(parts) },
     outdir: BUNDLES,
     outExtension: { ".js": ".cjs" },
     bundle: true,

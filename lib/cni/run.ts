@@ -11,21 +11,23 @@ import { CNI_VERSIONS, NEWEST_VERSION } from "./supported.ts";
 import type { Plugin } from "./types.ts";
 
 /**
- * Answers one call of `plugin`, as the environment asks, and returns the exit code. Result and error go to
- * standard output, everything else to standard error.
+ * Answers one call of a plugin, as the environment asks, and returns the exit code. Result and error go to standard
+ * output, everything else to standard error.
+ *
+ * @param serve answers the verbs that carry a config: see `serve.ts`.
  */
-export async function runPlugin(plugin: Plugin): Promise<number> {
-  const versions = plugin.versions ?? CNI_VERSIONS;
+export async function runPlugin(
+  { name, versions = CNI_VERSIONS }: Pick<Plugin, "name" | "versions">,
+  serve: (versions: readonly string[]) => Promise<number>,
+): Promise<number> {
   switch (process.env.CNI_COMMAND ?? "") {
     case "VERSION":
       writeStdout(`${JSON.stringify({ cniVersion: NEWEST_VERSION, supportedVersions: versions })}\n`);
       return 0;
     case "":
-      writeStderr(`CNI ${plugin.name} plugin of tsnet\nCNI protocol versions supported: ${versions.join(", ")}\n`);
+      writeStderr(`CNI ${name} plugin of tsnet\nCNI protocol versions supported: ${versions.join(", ")}\n`);
       return 0;
-    default: {
-      const { serve } = await import("./serve.ts");
-      return serve(plugin, versions);
-    }
+    default:
+      return await serve(versions);
   }
 }

@@ -3,7 +3,8 @@
  * say on standard error that they were called.
  */
 import { runPlugin } from "../../../lib/cni/run.ts";
-import type { PluginCall } from "../../../lib/cni/types.ts";
+import { serve } from "../../../lib/cni/serve.ts";
+import type { Plugin, PluginCall } from "../../../lib/cni/types.ts";
 import { TsnetError } from "../../../lib/errors.ts";
 import { parseCidr } from "../../../lib/net/cidr.ts";
 
@@ -15,19 +16,19 @@ function say(call: PluginCall): void {
 
 const wish = process.env.ECHO ?? "";
 
-process.exit(
-  await runPlugin({
-    name: "echo",
-    ...(wish === "old" ? { versions: ["0.3.0", "0.4.0"] } : {}),
-    add(call) {
-      say(call);
-      if (wish === "fail") throw new TsnetError("echo failed", { code: "busy", details: "on purpose" });
-      const ips = wish === "bare" ? [] : [{ address: parseCidr("10.1.0.5/24") }];
-      return { interfaces: [{ name: call.ifname }], ips, routes: [], dns: {} };
-    },
-    del: say,
-    check: say,
-    gc: say,
-    status: say,
-  }),
-);
+const plugin: Plugin = {
+  name: "echo",
+  ...(wish === "old" ? { versions: ["0.3.0", "0.4.0"] } : {}),
+  add(call) {
+    say(call);
+    if (wish === "fail") throw new TsnetError("echo failed", { code: "busy", details: "on purpose" });
+    const ips = wish === "bare" ? [] : [{ address: parseCidr("10.1.0.5/24") }];
+    return { interfaces: [{ name: call.ifname }], ips, routes: [], dns: {} };
+  },
+  del: say,
+  check: say,
+  gc: say,
+  status: say,
+};
+
+process.exit(await runPlugin(plugin, (versions) => serve(plugin, versions)));

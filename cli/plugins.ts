@@ -1,0 +1,25 @@
+/**
+ * The executable as a plugin: loads the one that it is called by, and no other.
+ *
+ * @module
+ */
+import { serve } from "../lib/cni/serve.ts";
+import type { PluginName } from "../plugins/names.ts";
+
+/** Answers a call that carries a config, and returns the exit code. */
+export async function servePlugin(name: PluginName, versions: readonly string[]): Promise<number> {
+  return serve(await loadPlugin(name), versions);
+}
+
+async function loadPlugin(name: PluginName) {
+  switch (name) {
+    case "bridge":
+      return (await import("../plugins/bridge/main.ts")).plugin;
+    case "host-local":
+      return (await import("../plugins/host-local/main.ts")).plugin;
+    case "loopback":
+      return (await import("../plugins/loopback/main.ts")).plugin;
+    case "portmap":
+      return (await import("../plugins/portmap/main.ts")).plugin;
+  }
+}
