@@ -11,6 +11,9 @@ import type { EngineName, EntryName } from "./record.ts";
 import { State } from "./state.ts";
 import type { Tools } from "./tools.ts";
 
+// Others, who heed no lock of ours, may flush between a repair's look and its change.
+const REPAIR_TRIES = 8;
+
 export class FirewallHost {
   readonly tools: Tools;
   readonly state: State;
@@ -53,9 +56,16 @@ export class FirewallHost {
   async repair(engine: Engine, gone: readonly EntryName[], drop: Drop, lock: FileLock): Promise<RepairResult> {
     const names = this.state.names().filter((name) => name.engine === engine.name);
     const left = names.filter((name) => !gone.some((one) => one.engine === name.engine && one.file === name.file));
-    const result = await engine.repair(this.state.read(left), drop, lock.fd);
-    this.state.setOrphans(engine.name, result.orphans);
-    return result;
+    const wanted = this.state.read(left);
+    for (let triesLeft = REPAIR_TRIES - 1; ; triesLeft--) {
+      try {
+        const result = await engine.repair(wanted, drop, lock.fd);
+        this.state.setOrphans(engine.name, result.orphans);
+        return result;
+      } catch (error) {
+        if (triesLeft === 0 || !isTsnetError(error, "exists", "not-found")) throw error;
+      }
+    }
   }
 }
 

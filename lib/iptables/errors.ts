@@ -75,6 +75,10 @@ function judge(said: string, place: Place, { saved }: IptablesFailure): Verdict 
   if (/unable to initialize table|Table does not exist|table name .* invalid/.test(said)) {
     return { code: "kernel-lacks", reason: "the table cannot be opened: the kernel lacks it, or we are not root" };
   }
+  // Somebody flushed between our look and our word; that a rule cannot be *added* for want of a file is another matter.
+  if (/\b(?:RULE_DELETE|RULE_FLUSH|CHAIN_DEL|CHAIN_FLUSH) failed \(No such file or directory\)/.test(said)) {
+    return { code: "not-found", reason: "there is no such rule or chain" };
+  }
   if (/\b(?:RULE|CHAIN|TABLE)_\w+ failed/.test(said)) return refused;
   if (/line \d+ failed$/.test(said)) return silent(place, saved);
   return { code: "program", reason: said.replace(/\s+/g, " ") };

@@ -13,6 +13,12 @@ test.each([
     /table filter: -A FORWARD -j MASQUERADE: the kernel refuses it/,
   ],
   [
+    "rules that somebody else flushed between our look and our word, nft",
+    "iptables-nft-restore v1.8.9 (nf_tables): \nline 2: RULE_DELETE failed (No such file or directory): rule in chain FORWARD\nline 3: RULE_DELETE failed (No such file or directory): rule in chain FORWARD",
+    "not-found",
+    /there is no such rule or chain$/,
+  ],
+  [
     "a table that the kernel refuses, legacy",
     "iptables-restore: line 3 failed",
     "kernel-lacks",
