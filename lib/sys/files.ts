@@ -88,7 +88,16 @@ export function makeDirectory(path: string, mode = 0o755): void {
     if (hasErrno(error, "EEXIST")) return;
     if (!hasErrno(error, "ENOENT") || !path.includes("/", 1)) throw ioError("make directory", path, error);
     makeDirectory(directoryOf(path), mode);
-    makeDirectory(path, mode);
+    makeIn(path, mode);
+  }
+}
+
+/** The parent is there. Some file systems, /proc among them, say ENOENT all the same. */
+function makeIn(path: string, mode: number): void {
+  try {
+    makeOneDirectory(path, mode);
+  } catch (error) {
+    if (!hasErrno(error, "EEXIST")) throw ioError("make directory", path, error);
   }
 }
 
@@ -194,17 +203,28 @@ export function writeSysctl(key: string, value: string): void {
 
 /**
  * Writes sysctls inside `netns` (ours if undefined), in one visit. A key that the kernel does not have, such as
- * those of IPv6 where that is off, is left out.
+ * those of IPv6 where that is off, is left out. `refused` is told of what cannot be written, and may throw.
  */
 export function writeSysctls(
   netns: Netns | undefined,
   entries: readonly (readonly [key: string, value: string])[],
+  refused: (key: string, error: unknown) => void = rethrow,
 ): void {
   const write = () => {
-    for (const [key, value] of entries) writeSysctlIfThere(key, value);
+    for (const [key, value] of entries) {
+      try {
+        writeSysctlIfThere(key, value);
+      } catch (error) {
+        refused(key, error);
+      }
+    }
   };
   if (netns === undefined) write();
   else inside(netns, write);
+}
+
+function rethrow(_key: string, error: unknown): void {
+  throw error;
 }
 
 /** False if there is no such key. On a read-only /proc/sys a value that is there already is fine. */
