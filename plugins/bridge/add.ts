@@ -4,9 +4,7 @@
  * @module
  */
 import type { CniInterface, CniResult, PluginCall } from "../../lib/cni/types.ts";
-import { TsnetError } from "../../lib/errors.ts";
 import type { Link } from "../../lib/netlink/link.ts";
-import { linkGet } from "../../lib/netlink/link.ts";
 import { RtSocket } from "../../lib/netlink/socket.ts";
 import { type Netns, openNetns } from "../../lib/sys/netns.ts";
 import { Undo } from "../../lib/undo.ts";
@@ -20,7 +18,7 @@ import {
   configureContainer,
   ensureBridge,
   ensureGateways,
-  removeVeth,
+  refuseExisting,
   requireLink,
   settle,
 } from "./wire.ts";
@@ -52,11 +50,10 @@ export async function add(call: PluginCall): Promise<CniResult> {
 
 async function attach(scene: Scene): Promise<CniResult> {
   const { call, config, netns, host, container, undo } = scene;
-  refuseExisting(container, call);
+  refuseExisting(container, netns, call.ifname);
   const bridge = ensureBridge(host, config);
   // Attached before an address is taken: a full bridge is found first.
-  undo.add("the veth pair", () => removeVeth(host, container, call.attachment));
-  const containerEnd = attachVeth(host, container, netns, { attachment: call.attachment, config, bridge });
+  const containerEnd = attachVeth(host, container, netns, { attachment: call.attachment, config, bridge, undo });
   const hostEnd = hostVethName(call.attachment);
   const gatewayLink =
     config.vlan === undefined && config.vlanTrunk.length === 0 ? bridge : await attachVlans(scene, bridge, hostEnd);
@@ -80,17 +77,6 @@ async function beside<T>(other: { readonly done: Promise<void> }, work: () => T)
   await other.done;
   if (result.status === "rejected") throw result.reason;
   return result.value;
-}
-
-function refuseExisting(container: RtSocket, call: PluginCall): void {
-  if (linkGet(container, call.ifname) === undefined) return;
-  throw new TsnetError(
-    `container veth name (${call.ifname}) already exists in ${call.netns}: DEL it first, or choose another CNI_IFNAME`,
-    {
-      code: "exists",
-      op: "ADD",
-    },
-  );
 }
 
 async function addresses(scene: Scene, ipamType: string): Promise<Plan> {

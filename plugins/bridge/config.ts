@@ -44,6 +44,9 @@ export interface BridgeConfig {
   readonly ipamType: string | undefined;
 }
 
+/** What tells where the traces of an attachment are. */
+export type RemovalConfig = Pick<BridgeConfig, "bridge" | "ipMasq" | "ipMasqBackend" | "macSpoofCheck" | "ipamType">;
+
 const MAX_VLAN = 4094;
 // The least that IPv4 allows (RFC 791) and the most that a link's MTU can say.
 const MIN_MTU = 68;
@@ -55,26 +58,21 @@ const MAX_MTU = 65535;
 export function parseConfig(call: PluginCall): BridgeConfig {
   const raw = call.conf.raw;
   const isDefaultGateway = raw.boolean("isDefaultGateway") ?? false;
-  const ipamType = raw.object("ipam")?.string("type");
   const config: BridgeConfig = {
-    bridge: parseBridgeName(raw.string("bridge")),
+    ...parseRemovalConfig(call),
     isGateway: isDefaultGateway || (raw.boolean("isGateway") ?? false),
     isDefaultGateway,
     forceAddress: raw.boolean("forceAddress") ?? false,
-    ipMasq: raw.boolean("ipMasq") ?? false,
-    ipMasqBackend: parseBackend(raw.string("ipMasqBackend")),
     mtu: parseMtu(raw.integer("mtu")),
     hairpin: raw.boolean("hairpinMode") ?? false,
     promisc: raw.boolean("promiscMode") ?? false,
     vlan: parseVlan(raw.integer("vlan"), "vlan"),
     vlanTrunk: (raw.objects("vlanTrunk") ?? []).flatMap(parseTrunk),
     preserveDefaultVlan: raw.boolean("preserveDefaultVlan") ?? false,
-    macSpoofCheck: raw.boolean("macspoofchk") ?? false,
     enableDad: raw.boolean("enabledad") ?? false,
     disableContainerInterface: raw.boolean("disableContainerInterface") ?? false,
     portIsolation: raw.boolean("portIsolation") ?? false,
     mac: parseMacOf(call),
-    ipamType: ipamType === "" ? undefined : ipamType,
   };
   if (config.hairpin && config.promisc) {
     throw invalid("cannot set hairpinMode and promiscMode at the same time: leave one of them out");
@@ -85,6 +83,23 @@ export function parseConfig(call: PluginCall): BridgeConfig {
     );
   }
   return config;
+}
+
+/**
+ * The keys of DEL and GC alone: what ADD would refuse elsewhere in the config, or in the caller's arguments, must not
+ * stand in the way of removing what an earlier one did.
+ *
+ * @throws TsnetError `invalid` as {@link parseConfig} does.
+ */
+export function parseRemovalConfig({ conf: { raw } }: PluginCall): RemovalConfig {
+  const ipamType = raw.object("ipam")?.string("type");
+  return {
+    bridge: parseBridgeName(raw.string("bridge")),
+    ipMasq: raw.boolean("ipMasq") ?? false,
+    ipMasqBackend: parseBackend(raw.string("ipMasqBackend")),
+    macSpoofCheck: raw.boolean("macspoofchk") ?? false,
+    ipamType: ipamType === "" ? undefined : ipamType,
+  };
 }
 
 function parseBridgeName(name = "cni0"): string {

@@ -8,13 +8,13 @@ import type { PluginCall } from "../../lib/cni/types.ts";
 import { isTsnetError, joinErrors } from "../../lib/errors.ts";
 import { RtSocket } from "../../lib/netlink/socket.ts";
 import { type Netns, openNetns } from "../../lib/sys/netns.ts";
-import { type BridgeConfig, parseConfig } from "./config.ts";
+import { parseRemovalConfig, type RemovalConfig } from "./config.ts";
 import { hostVethName } from "./identity.ts";
 import { callIpam } from "./ipam.ts";
 import { removeVeth } from "./wire.ts";
 
 export async function del(call: PluginCall): Promise<void> {
-  const config = parseConfig(call);
+  const config = parseRemovalConfig(call);
   const errors: unknown[] = [];
   const attempt = async (work: () => Promise<unknown> | unknown) => {
     try {
@@ -40,13 +40,13 @@ export async function del(call: PluginCall): Promise<void> {
 }
 
 /** Loads what removes the rules, so that calling it starts the work before it first waits. */
-async function rulesRemover(call: PluginCall, config: BridgeConfig): Promise<() => Promise<void>> {
+async function rulesRemover(call: PluginCall, config: RemovalConfig): Promise<() => Promise<void>> {
   const removers: (() => Promise<void>)[] = [];
   if (config.macSpoofCheck) {
     const { removeSpoofCheck } = await import("./spoof.ts");
     removers.push(() => removeSpoofCheck(hostVethName(call.attachment)));
   }
-  if (config.ipMasq) {
+  if (config.ipMasq || (await isMasqueraded(call))) {
     const { chooseFirewall } = await import("../../lib/firewall/firewall.ts");
     const firewall = await chooseFirewall(config.ipMasqBackend);
     removers.push(() => firewall.detach(call.attachment, ["masquerade"]));
@@ -54,6 +54,12 @@ async function rulesRemover(call: PluginCall, config: BridgeConfig): Promise<() 
   return async () => {
     await Promise.all(removers.map((remove) => remove()));
   };
+}
+
+/** The config may have changed since ADD; what was done then is on record. */
+async function isMasqueraded(call: PluginCall): Promise<boolean> {
+  const { isRecorded } = await import("../../lib/firewall/state.ts");
+  return isRecorded(call.attachment, "masquerade");
 }
 
 function openLinks(call: PluginCall): Disposable & { remove(): void } {

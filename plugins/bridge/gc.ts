@@ -7,13 +7,13 @@ import type { Attachment, PluginCall } from "../../lib/cni/types.ts";
 import { joinErrors } from "../../lib/errors.ts";
 import { linkDel, linkList } from "../../lib/netlink/link.ts";
 import { RtSocket } from "../../lib/netlink/socket.ts";
-import { parseConfig } from "./config.ts";
-import { aliasPrefix, HALF_MADE_GROUP, hostVethName } from "./identity.ts";
+import { parseConfig, parseRemovalConfig } from "./config.ts";
+import { aliasPrefix, halfMadeGroup, hostVethName } from "./identity.ts";
 import { callIpam } from "./ipam.ts";
 
 /** Removes what is ours, of this network, and of no attachment in the list: veths, rules, addresses. */
 export async function gc(call: PluginCall): Promise<void> {
-  const config = parseConfig(call);
+  const config = parseRemovalConfig(call);
   const valid = call.conf.validAttachments;
   if (valid === undefined) return;
   const network = call.conf.name;
@@ -53,8 +53,9 @@ function collectVeths(bridge: string, network: string, keep: readonly Attachment
   using host = RtSocket.open();
   const links = linkList(host);
   const index = links.find((link) => link.name === bridge)?.index;
+  const group = halfMadeGroup(network);
   for (const link of links) {
-    const halfMade = link.group === HALF_MADE_GROUP && link.master === index;
+    const halfMade = link.group === group && link.master === index;
     const ours = halfMade || link.alias?.startsWith(aliasPrefix(network)) === true;
     if (ours && !names.has(link.name)) linkDel(host, link.index);
   }

@@ -6,14 +6,21 @@
  */
 import type { Attachment } from "../../lib/cni/types.ts";
 
+// IFALIASZ of linux/if.h is 256; the attribute holds one less, and we send it with its NUL.
+const MAX_ALIAS = 254;
+// Leaves room for a container id and the interface.
+const MAX_NETWORK = 120;
+const HASH_LENGTH = 16;
+
 /**
  * The link group of a host's end until it has its alias. The kernel sets a group, but no alias, as it makes a
- * link: of an ADD that was killed between the two, GC finds the veth by this.
+ * link: of an ADD that was killed between the two, GC finds the veth by this. It is the network's own, since
+ * another network's ADD on the same bridge may be on its way.
  */
-export const HALF_MADE_GROUP = 0x74736e;
-
-// IFALIASZ of linux/if.h is 256 with its NUL.
-const MAX_ALIAS = 255;
+export function halfMadeGroup(network: string): number {
+  // Far above the small numbers that people use for groups of their own, and what iproute2 can read.
+  return Number.parseInt(hash(network).slice(0, 7), 16) + 0x4000_0000;
+}
 
 /**
  * The host's end of a container's veth: `veth` and 8 hex digits, as the reference names it, but always the same
@@ -21,7 +28,7 @@ const MAX_ALIAS = 255;
  */
 export function hostVethName(attachment: Attachment): string {
   const key = [attachment.network, attachment.containerId, attachment.ifname].join("\0");
-  return `veth${new Bun.CryptoHasher("sha256").update(key).digest("hex").slice(0, 8)}`;
+  return `veth${hash(key).slice(0, 8)}`;
 }
 
 /** The alias of the host's end (`ip link` shows it): whose it is, for people and for GC. */
@@ -29,7 +36,20 @@ export function hostVethAlias({ network, containerId, ifname }: Attachment): str
   return `${aliasPrefix(network)}${containerId} ${ifname}`.slice(0, MAX_ALIAS);
 }
 
-/** What the aliases of a network's veths begin with. Names hold no space, so no other network's do. */
+/** What the aliases of a network's veths begin with. Names hold no space and no `~`, so no other network's do. */
 export function aliasPrefix(network: string): string {
-  return `tsnet ${network} `;
+  if (network.length <= MAX_NETWORK) return `${ALIAS_MARK}${network} `;
+  const digest = hash(network).slice(0, HASH_LENGTH);
+  return `${ALIAS_MARK}${network.slice(0, MAX_NETWORK - HASH_LENGTH - 1)}~${digest} `;
+}
+
+/** Whether an alias says that the veth is of another attachment. */
+export function isOfAnother(alias: string | undefined, attachment: Attachment): boolean {
+  return alias?.startsWith(ALIAS_MARK) === true && alias !== hostVethAlias(attachment);
+}
+
+const ALIAS_MARK = "tsnet ";
+
+function hash(text: string): string {
+  return new Bun.CryptoHasher("sha256").update(text).digest("hex");
 }

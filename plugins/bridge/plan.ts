@@ -7,8 +7,12 @@
 import type { CniIp, CniResult, CniRoute } from "../../lib/cni/types.ts";
 import { TsnetError } from "../../lib/errors.ts";
 import { type Address, type Family, sameAddress } from "../../lib/net/address.ts";
-import { type Cidr, firstOf, networkOf } from "../../lib/net/cidr.ts";
+import { type Cidr, firstOf, networkOf, sameCidr } from "../../lib/net/cidr.ts";
 import type { BridgeConfig } from "./config.ts";
+
+// linux/rtnetlink.h
+const RT_TABLE_MAIN = 254;
+const RT_SCOPE_LINK = 253;
 
 /** What the container and the bridge shall hold. */
 export interface Plan {
@@ -41,13 +45,17 @@ export function planAddresses(config: BridgeConfig, ipam: CniResult, confDns: Cn
   };
 }
 
-/** A route that goes into the container's table: its gateway is the network's where it names none. */
+/**
+ * The routes that go into the container's table: their gateway is the network's where they name none, unless what
+ * they lead to is on the link itself.
+ */
 export function routesToSet(plan: Plan): readonly CniRoute[] {
   const wanted = plan.routes.map((route) => {
-    const gw = route.gw ?? gatewayFor(plan.ips, route.dst.address.family);
+    if (route.gw !== undefined || isOnLink(route, plan.ips)) return route;
+    const gw = gatewayFor(plan.ips, route.dst.address.family);
     return gw === undefined ? route : { ...route, gw };
   });
-  return wanted.filter((route, index) => wanted.findIndex((other) => sameRoute(other, route)) === index);
+  return withoutRepetition(wanted);
 }
 
 /** The first address of the network, as every container network since docker0 has it. */
@@ -57,18 +65,26 @@ function withGateway(ip: CniIp, isGateway: boolean): CniIp {
   return { ...ip, gateway: { family: first.family, value: first.value + 1n } };
 }
 
-/** An IPAM's default route without a gateway goes by the gateway anyway, so only one that names another stands in the way. */
+/**
+ * An IPAM's default route without a gateway gets ours and keeps what else it says, unless it stands beside one that
+ * names another; where there is no default route at all, ours is added.
+ */
 function withDefaultRoutes(routes: readonly CniRoute[], ips: readonly CniIp[]): readonly CniRoute[] {
-  const added: CniRoute[] = [];
-  for (const family of [4, 6] as const) {
+  const filled = routes.flatMap((route): readonly CniRoute[] => {
+    const { family } = route.dst.address;
+    if (route.gw !== undefined || !isMainDefault(route, family)) return [route];
+    const isNamed = (other: CniRoute) =>
+      other.gw !== undefined && isMainDefault(other, family) && other.priority === route.priority;
+    if (routes.some(isNamed)) return [];
     const gw = gatewayFor(ips, family);
-    if (gw === undefined || routes.some((route) => isDefault(route, family) && route.gw !== undefined)) continue;
-    added.push({ dst: { address: { family, value: 0n }, prefix: 0 }, gw });
-  }
-  const kept = routes.filter(
-    (route) => route.gw !== undefined || !added.some(({ dst }) => isDefault(route, dst.address.family)),
-  );
-  return [...kept, ...added];
+    return [gw === undefined ? route : { ...route, gw }];
+  });
+  const added = ([4, 6] as const).flatMap((family): readonly CniRoute[] => {
+    const gw = gatewayFor(ips, family);
+    if (gw === undefined || filled.some((route) => isMainDefault(route, family))) return [];
+    return [{ dst: { address: { family, value: 0n }, prefix: 0 }, gw }];
+  });
+  return withoutRepetition([...filled, ...added]);
 }
 
 function gatewaysOf(ips: readonly CniIp[]): readonly Cidr[] {
@@ -82,8 +98,20 @@ function gatewayFor(ips: readonly CniIp[], family: Family): Address | undefined 
   return ips.find((ip) => ip.gateway?.family === family)?.gateway;
 }
 
-function isDefault(route: CniRoute, family: Family): boolean {
-  return route.dst.prefix === 0 && route.dst.address.family === family;
+/** Whether it is a default route where the kernel looks first; another table's serves other rules. */
+function isMainDefault({ dst, table }: CniRoute, family: Family): boolean {
+  const isMain = table === undefined || table === 0 || table === RT_TABLE_MAIN;
+  return isMain && dst.prefix === 0 && dst.address.family === family;
+}
+
+/** Whether no gateway is needed: the route says so by its scope, or leads to a subnet that the container is in. */
+function isOnLink({ dst, scope }: CniRoute, ips: readonly CniIp[]): boolean {
+  if (scope !== undefined && scope >= RT_SCOPE_LINK) return true;
+  return ips.some((ip) => sameCidr(networkOf(ip.address), networkOf(dst)));
+}
+
+function withoutRepetition(routes: readonly CniRoute[]): readonly CniRoute[] {
+  return routes.filter((route, index) => routes.findIndex((other) => sameRoute(other, route)) === index);
 }
 
 function sameRoute(a: CniRoute, b: CniRoute): boolean {

@@ -6,6 +6,7 @@
 
 import type { Attachment, CniIp, CniRoute } from "../../lib/cni/types.ts";
 import { hasErrno, TsnetError } from "../../lib/errors.ts";
+import { warn } from "../../lib/log.ts";
 import { type Cidr, formatCidr, networkOf, overlaps, sameCidr } from "../../lib/net/cidr.ts";
 import { formatMac } from "../../lib/net/mac.ts";
 import { addrAdd, addrDel, addrList, addrReplace } from "../../lib/netlink/addr.ts";
@@ -17,9 +18,10 @@ import { routeAdd, routeReplace } from "../../lib/netlink/route.ts";
 import type { RtSocket } from "../../lib/netlink/socket.ts";
 import { writeSysctls } from "../../lib/sys/files.ts";
 import type { Netns } from "../../lib/sys/netns.ts";
+import type { Undo } from "../../lib/undo.ts";
 import type { BridgeConfig } from "./config.ts";
 import { ensureLooseReversePath } from "./forwarding.ts";
-import { HALF_MADE_GROUP, hostVethAlias, hostVethName } from "./identity.ts";
+import { halfMadeGroup, hostVethAlias, hostVethName, isOfAnother } from "./identity.ts";
 
 /** IF_OPER_UP of linux/if.h. */
 const IF_OPER_UP = 6;
@@ -55,17 +57,21 @@ export function ensureBridge(host: RtSocket, config: BridgeConfig): Link {
   return found;
 }
 
-/** Joins container and bridge by a veth pair, and returns the container's end; the host's is up. */
+/**
+ * Joins container and bridge by a veth pair, and returns the container's end; the host's is up. `undo` is told once
+ * the pair is there and ours: one that stood in the way is another call's.
+ */
 export function attachVeth(
   host: RtSocket,
   container: RtSocket,
   netns: Netns,
-  what: { readonly attachment: Attachment; readonly config: BridgeConfig; readonly bridge: Link },
+  what: { readonly attachment: Attachment; readonly config: BridgeConfig; readonly bridge: Link; readonly undo: Undo },
 ): Link {
-  const { attachment, config } = what;
+  const { attachment, config, undo } = what;
   const name = hostVethName(attachment);
   createVeth(host, container, netns, name, what);
-  writeSysctls(undefined, [[`net/ipv6/conf/${name}/accept_ra`, "0"]]);
+  undo.add("the veth pair", () => void linkDel(host, name));
+  writeSysctls(undefined, [[`net/ipv6/conf/${name}/accept_ra`, "0"]], doWithout);
   linkSet(host, name, { up: true, alias: hostVethAlias(attachment), group: 0 });
   if (config.hairpin || config.portIsolation) {
     portSet(host, requireLink(host, name).index, { hairpin: config.hairpin, isolated: config.portIsolation });
@@ -85,7 +91,7 @@ export function configureContainer(
   },
 ): void {
   const { link, config, ips, routes } = what;
-  writeSysctls(netns, sysctlsOf(config, link.name, ips));
+  writeSysctls(netns, sysctlsOf(config, link.name, ips), doWithout);
   for (const ip of ips) addrReplace(container, { index: link.index, cidr: ip.address, noDad: !config.enableDad });
   linkSet(container, link.index, { up: true });
   for (const route of routes) addRoute(container, link, route);
@@ -149,10 +155,29 @@ function waitUntilUp(host: RtSocket, name: string, tries: number): Link | undefi
   return undefined;
 }
 
-/** Removes the veth pair by whichever end is there: the container's may have gone with its namespace. */
+/**
+ * Removes the veth pair by the host's end, whose name only this attachment's has; where that is not there, the
+ * container's interface of the attachment's name, which the reference plugin may have made. What belongs to another
+ * attachment stays: a runtime calls DEL also after an ADD that failed because the interface was taken.
+ */
 export function removeVeth(host: RtSocket, container: RtSocket | undefined, attachment: Attachment): void {
-  if (container !== undefined && linkDel(container, attachment.ifname)) return;
-  linkDel(host, hostVethName(attachment));
+  if (linkDel(host, hostVethName(attachment)) || container === undefined) return;
+  const end = linkGet(container, attachment.ifname);
+  if (end?.kind !== "veth") return;
+  const peer = end.peerIndex === undefined ? undefined : linkGet(host, end.peerIndex);
+  if (!isOfAnother(peer?.alias, attachment)) linkDel(container, end.index);
+}
+
+/** @throws TsnetError `exists` if the namespace has a link of that name. */
+export function refuseExisting(container: RtSocket, netns: Netns, ifname: string): void {
+  if (linkGet(container, ifname) === undefined) return;
+  throw new TsnetError(
+    `container veth name (${ifname}) already exists in ${netns.path}: DEL it first, or choose another CNI_IFNAME`,
+    {
+      code: "exists",
+      op: "ADD",
+    },
+  );
 }
 
 /** The link of that name. @throws TsnetError `not-found`. */
@@ -179,10 +204,11 @@ function createBridge(host: RtSocket, config: BridgeConfig): Link {
   }
   const ipv6 = `net/ipv6/conf/${config.bridge}`;
   // While the bridge's own link-local address is being probed for duplicates, the host cannot ask for a container's.
-  writeSysctls(undefined, [
+  const sysctls = [
     [`${ipv6}/accept_ra`, "0"],
     [`${ipv6}/accept_dad`, config.enableDad ? "1" : "0"],
-  ]);
+  ] as const;
+  writeSysctls(undefined, sysctls, doWithout);
   return requireLink(host, config.bridge);
 }
 
@@ -209,7 +235,8 @@ function createVeth(
   const { attachment, config, bridge } = what;
   const mtu = config.mtu === undefined ? {} : { mtu: config.mtu };
   const peer = { name: attachment.ifname, netns, ...mtu, ...(config.mac === undefined ? {} : { mac: config.mac }) };
-  const create = () => linkAdd(host, { name, kind: veth(peer), master: bridge.index, group: HALF_MADE_GROUP, ...mtu });
+  const group = halfMadeGroup(attachment.network);
+  const create = () => linkAdd(host, { name, kind: veth(peer), master: bridge.index, group, ...mtu });
   try {
     create();
   } catch (error) {
@@ -220,11 +247,21 @@ function createVeth(
         cause: error,
       });
     }
-    if (!hasErrno(error, "EEXIST") || linkGet(container, attachment.ifname) !== undefined) throw error;
+    if (!hasErrno(error, "EEXIST")) throw error;
+    refuseExisting(container, netns, attachment.ifname);
     // The same container had this interface in another namespace and no DEL came for it: the new one counts.
     linkDel(host, name);
     create();
   }
+}
+
+/**
+ * Inside an unprivileged container /proc/sys is read-only. What we set there makes things quicker or safer, but for
+ * IPv6 itself, without which there is no address.
+ */
+function doWithout(key: string, error: unknown): void {
+  if (!hasErrno(error, "EROFS") || key.endsWith("/disable_ipv6")) throw error;
+  warn(`${key.replaceAll("/", ".")} stays as it is: /proc/sys is read-only`);
 }
 
 /** arp_notify announces addresses as they come; IPv6 is switched on where the container's default is off. */
