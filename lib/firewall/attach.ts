@@ -11,15 +11,16 @@ import type { FileLock } from "../sys/files.ts";
 import type { Drop } from "./engine.ts";
 import { forgetPorts } from "./flows.ts";
 import { type FirewallHost, isSurprise } from "./host.ts";
-import { planEntries } from "./plan.ts";
+import { planEntries, withElsewhere } from "./plan.ts";
 import { refuseHeld, refuseListeners } from "./ports.ts";
 import { type Entry, type EntryName, entryFile, tagOf } from "./record.ts";
 import { preparePaths } from "./sysctls.ts";
 import type { Attachment, PublishWish, Wishes } from "./types.ts";
 
 /** Makes the wishes true. */
-export async function attach(host: FirewallHost, attachment: Attachment, wishes: Wishes): Promise<void> {
+export async function attach(host: FirewallHost, attachment: Attachment, asked: Wishes): Promise<void> {
   const engine = host.opened(host.chosen) ?? (await host.engine(host.chosen));
+  const wishes = withElsewhere(host, attachment, asked);
   const entries = planEntries(engine, attachment, wishes);
   if (wishes.accept !== undefined) {
     const { planAccept } = await import("./accept.ts");

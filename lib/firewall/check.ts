@@ -5,13 +5,14 @@
  */
 import { TsnetError } from "../errors.ts";
 import type { FirewallHost } from "./host.ts";
-import { planEntries } from "./plan.ts";
+import { planEntries, withElsewhere } from "./plan.ts";
 import { describe, type EngineName, type Entry, tagOf } from "./record.ts";
 import { ensureForwarding, missingSysctls } from "./sysctls.ts";
 import type { Attachment, Wishes } from "./types.ts";
 
 /** @throws TsnetError `check-failed`, naming what is missing. */
-export async function check(host: FirewallHost, attachment: Attachment, wishes: Wishes): Promise<void> {
+export async function check(host: FirewallHost, attachment: Attachment, asked: Wishes): Promise<void> {
+  const wishes = withElsewhere(host, attachment, asked);
   const tag = tagOf(attachment);
   const names = host.state.names().filter((name) => name.tag === tag);
   const known = host.state.read(names);

@@ -6,8 +6,9 @@
 import { formatAddress } from "../net/address.ts";
 import type { Cidr } from "../net/cidr.ts";
 import type { Engine } from "./engine.ts";
+import type { FirewallHost } from "./host.ts";
 import { refuseAmbiguous } from "./ports.ts";
-import type { Content, EngineName, Entry } from "./record.ts";
+import { type Content, type EngineName, type Entry, tagOf } from "./record.ts";
 import { heldPorts, redirectsOf } from "./redirect.ts";
 import { forwards } from "./sysctls.ts";
 import type { Attachment, Part, Wishes } from "./types.ts";
@@ -30,6 +31,14 @@ export function planEntries(engine: Engine, attachment: Attachment, wishes: Wish
     entries.push({ ...entry, ports: heldPorts(redirects), forwarding: forwards(entry.families) });
   }
   return entries.filter((entry) => entry.families.length > 0);
+}
+
+/** The wishes less what the same container publishes by another of its interfaces. */
+export function withElsewhere({ state }: FirewallHost, attachment: Attachment, wishes: Wishes): Wishes {
+  if (wishes.publish === undefined) return wishes;
+  const names = state.names().filter((name) => name.part === "publish" && name.tag !== tagOf(attachment));
+  const same = state.read(names).filter((entry) => entry.attachment.containerId === attachment.containerId);
+  return { ...wishes, publish: { ...wishes.publish, elsewhere: same.flatMap((entry) => entry.ports) } };
 }
 
 /** An entry for `addresses`, which tell the families that it has rules in. */

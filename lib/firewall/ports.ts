@@ -7,7 +7,7 @@
 import { TsnetError } from "../errors.ts";
 import { formatAddress } from "../net/address.ts";
 import { type Listener, listeners } from "./listeners.ts";
-import { describe, type Entry, type HeldPort } from "./record.ts";
+import { collide, describe, type Entry, type HeldPort } from "./record.ts";
 import type { Redirect } from "./redirect.ts";
 
 /** @throws TsnetError `invalid` if one host port leads to two ports of the container. */
@@ -54,11 +54,6 @@ export function refuseListeners(ports: readonly HeldPort[]): void {
       throw conflict(port, `a program listens on ${shown}:${port.port} (${ss} names it): stop it, or publish another`);
     }
   }
-}
-
-function collide(a: HeldPort, b: HeldPort): boolean {
-  if (a.family !== b.family || a.protocol !== b.protocol || a.port !== b.port) return false;
-  return a.hostIp === undefined || b.hostIp === undefined || a.hostIp === b.hostIp;
 }
 
 /** Whether a socket would get packets for `port`. */

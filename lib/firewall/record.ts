@@ -23,6 +23,12 @@ export interface HeldPort {
   readonly hostIp?: string;
 }
 
+/** Whether both cannot be held: no address means all of them. */
+export function collide(a: HeldPort, b: HeldPort): boolean {
+  if (a.family !== b.family || a.protocol !== b.protocol || a.port !== b.port) return false;
+  return a.hostIp === undefined || b.hostIp === undefined || a.hostIp === b.hostIp;
+}
+
 /** An element of a set or map in our nftables table, in nft's own words. */
 export interface Element {
   readonly set: string;

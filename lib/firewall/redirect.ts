@@ -5,7 +5,7 @@
  */
 import { type Address, bitsOf, type Family, formatAddress } from "../net/address.ts";
 import { type Cidr, formatCidr, networkOf } from "../net/cidr.ts";
-import type { HeldPort } from "./record.ts";
+import { collide, type HeldPort } from "./record.ts";
 import type { Protocol, PublishWish } from "./types.ts";
 
 /** One port of the host to one port of the container, in one family; addresses as canonical text. */
@@ -24,7 +24,7 @@ export interface Redirect {
 /**
  * The redirections that a wish stands for. A mapping without a host address, or with an unspecified one, holds
  * for each family that the container has an address of; one of the other family is left out, and so is [::1],
- * which the kernel does not route.
+ * which the kernel does not route. What the container publishes by another interface already stays there.
  */
 export function redirectsOf(wish: PublishWish): readonly Redirect[] {
   const redirects = new Map<string, Redirect>();
@@ -44,6 +44,7 @@ export function redirectsOf(wish: PublishWish): readonly Redirect[] {
         targetPort: mapping.containerPort,
         masqueraded: masqueradedSources(wish, address),
       };
+      if (wish.elsewhere?.some((held) => collide(held, heldPort(redirect)))) continue;
       redirects.set(`${family} ${protocol} ${hostPort} ${redirect.hostIp} ${redirect.targetPort}`, redirect);
     }
   }
@@ -52,12 +53,11 @@ export function redirectsOf(wish: PublishWish): readonly Redirect[] {
 
 /** The host ports of redirections. */
 export function heldPorts(redirects: readonly Redirect[]): readonly HeldPort[] {
-  return redirects.map(({ family, protocol, hostPort, hostIp }) => ({
-    family,
-    protocol,
-    port: hostPort,
-    ...(hostIp === undefined ? {} : { hostIp }),
-  }));
+  return redirects.map(heldPort);
+}
+
+function heldPort({ family, protocol, hostPort, hostIp }: Redirect): HeldPort {
+  return { family, protocol, port: hostPort, ...(hostIp === undefined ? {} : { hostIp }) };
 }
 
 /** `10.1.0.5`, or with a prefix that is not the whole address `10.1.0.0/24`, as the filters print them. */

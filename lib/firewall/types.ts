@@ -9,6 +9,7 @@
  */
 import type { Address } from "../net/address.ts";
 import type { Cidr } from "../net/cidr.ts";
+import type { HeldPort } from "./record.ts";
 
 /** The program that writes the rules. */
 export type Backend = "iptables" | "nftables";
@@ -42,6 +43,11 @@ export interface PortMapping {
 /** Ports of the host lead to the container. Only what is addressed to the host itself is redirected. */
 export interface PublishWish {
   readonly mappings: readonly PortMapping[];
+  /**
+   * Host ports that lead to the same container by another of its interfaces, and go on doing so: runtimes hand the
+   * same mappings to each network of a container. Filled in by the firewall.
+   */
+  readonly elsewhere?: readonly HeldPort[];
   /** The container's address of each family with the prefix length of its subnet; the first of a family is used. */
   readonly addresses: readonly Cidr[];
   /** Whether connections from the container's own subnet and from 127.0.0.1 are masqueraded, without which they fail. */

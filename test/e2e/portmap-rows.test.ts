@@ -71,6 +71,47 @@ END`);
     expect(await arrived()).toBe("2");
   });
 
+  it("publishes a port once for a container that has it handed in on each of its networks", async () => {
+    const second = {
+      bridge: { name: "net2", bridge: "br2", ipam: { type: "host-local", ranges: [[{ subnet: "10.12.0.0/24" }]] } },
+      ifname: "eth1",
+    };
+    const warmUp = await publish(host, "first", { ports: [tcp(8081)], portmap });
+    await publish(host, "first", {
+      ports: [tcp(8081)],
+      portmap,
+      ...second,
+      bridge: { ...second.bridge, isDefaultGateway: false },
+    });
+    await remove(host, "first", warmUp);
+    await remove(host, "first", { ...warmUp, name: "net2" }, second);
+    await host.addNetns("web");
+    await host.ok(["ip", "netns", "del", "web"]);
+    await host.ok(["ip", "netns", "del", "first"]);
+    const before = await host.snapshot();
+
+    const one = await publish(host, "web", { ports: [tcp(8080)], portmap });
+    const two = await publish(host, "web", {
+      ports: [tcp(8080)],
+      portmap,
+      ...second,
+      bridge: { ...second.bridge, isDefaultGateway: false },
+    });
+    await serve(host, "web", 80, "web");
+    expect(await ask(host, "beyond", "tcp", HOST[4], 8080)).toBe(`web ${BEYOND[4]}`);
+    for (const [conf, ifname] of [
+      [one, "eth0"],
+      [two, "eth1"],
+    ] as const) {
+      const out = await host.cni("CHECK", "portmap", conf, { ...call("web"), ifname });
+      expect(out, out.stdout).toMatchObject({ exitCode: 0 });
+    }
+    await remove(host, "web", two, second);
+    await remove(host, "web", one);
+    await host.ok(["ip", "netns", "del", "web"]);
+    expect(await host.snapshot()).toBe(before);
+  });
+
   it("cni row 22: CHECK sees that forwarding was turned off under us", async () => {
     const conf = await publish(host, "web", { ports: [tcp(8080)], portmap });
     expect(await host.cni("CHECK", "portmap", conf, call("web"))).toMatchObject({ exitCode: 0, stdout: "" });
