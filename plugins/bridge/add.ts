@@ -9,19 +9,12 @@ import { RtSocket } from "../../lib/netlink/socket.ts";
 import { type Netns, openNetns } from "../../lib/sys/netns.ts";
 import { Undo } from "../../lib/undo.ts";
 import { type BridgeConfig, parseConfig } from "./config.ts";
+import { ensureBridge, ensureGateways, requireLink } from "./device.ts";
 import { ensureForwarding } from "./forwarding.ts";
 import { hostVethName } from "./identity.ts";
 import { callIpam } from "./ipam.ts";
 import { type Plan, planAddresses, routesToSet } from "./plan.ts";
-import {
-  attachVeth,
-  configureContainer,
-  ensureBridge,
-  ensureGateways,
-  refuseExisting,
-  requireLink,
-  settle,
-} from "./wire.ts";
+import { attachVeth, configureContainer, refuseExisting, settle } from "./wire.ts";
 
 /** What the steps of one ADD share. */
 interface Scene {
