@@ -46,6 +46,7 @@ interface Change {
 async function change(host: FirewallHost, { attachment, wishes, entries }: Change, lock: FileLock): Promise<void> {
   const { state } = host;
   const tag = tagOf(attachment);
+  state.removeTemporaries();
   const names = state.names();
   const own = names.filter((name) => name.tag === tag && wishes[name.part] !== undefined);
   const ports = entries.flatMap((entry) => entry.ports);

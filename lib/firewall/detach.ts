@@ -18,6 +18,7 @@ export async function detach(host: FirewallHost, attachment: Attachment, parts: 
   try {
     const { state } = host;
     const tag = tagOf(attachment);
+    state.removeTemporaries();
     const names = state.names();
     const own = names.filter((name) => name.tag === tag && parts.includes(name.part));
     const drop: Drop = (other, part) => other === tag && parts.includes(part);
@@ -45,6 +46,7 @@ export async function collect(
     const kept = new Set(keep.map(tagOf));
     const drop: Drop = (tag, part) =>
       tag.startsWith(`${networkTag(network)}.`) && !kept.has(tag) && parts.includes(part);
+    state.removeTemporaries();
     const names = state.names();
     const own = names.filter((name) => drop(name.tag, name.part));
     if (own.length > 0) await removeAll(host, { names, own, drop }, lock);

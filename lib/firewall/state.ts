@@ -12,6 +12,7 @@ import { hasErrno, isTsnetError, TsnetError } from "../errors.ts";
 import {
   exists,
   type FileLock,
+  isTemporary,
   lockFile,
   makeDirectory,
   namesIn,
@@ -84,15 +85,18 @@ export class State {
     }
   }
 
-  /** The names of all entries of all engines. What a killed call was about to write is removed on the way. */
+  /** The names of all entries of all engines. Needs no lock to be asked, only to be relied on. */
   names(): readonly EntryName[] {
-    removeTemporary(this.#root, namesIn(this.#root));
-    return ENGINES.flatMap((engine) => {
-      const directory = this.#directory(engine);
-      const files = namesIn(directory);
-      removeTemporary(directory, files);
-      return files.flatMap((file) => parseEntryFile(engine, file) ?? []);
-    });
+    return ENGINES.flatMap((engine) =>
+      namesIn(this.#directory(engine)).flatMap((file) => parseEntryFile(engine, file) ?? []),
+    );
+  }
+
+  /** Removes what a killed call was about to write: only the holder of the lock writes, so none is of a living one. */
+  removeTemporaries(): void {
+    for (const directory of [this.#root, ...ENGINES.map((engine) => this.#directory(engine))]) {
+      for (const file of namesIn(directory)) if (isTemporary(file)) removeFile(`${directory}/${file}`);
+    }
   }
 
   /** The entries behind `names`; one that cannot be read is left out, and its rules are then found by their tag. */
@@ -174,11 +178,6 @@ export class State {
   get #sysctls(): string {
     return `${this.#root}/sysctls`;
   }
-}
-
-/** Only the holder of the lock writes, so whoever holds it now finds no file of a living call. */
-function removeTemporary(directory: string, files: readonly string[]): void {
-  for (const file of files) if (file.endsWith(".tmp")) removeFile(`${directory}/${file}`);
 }
 
 /** Milliseconds; the holder waits at most 5 s for the xtables lock, and others may be before us. */

@@ -257,8 +257,8 @@ describe.each<Backend>(["nftables", "iptables"])("the firewall on %s", (backend)
 
   it("removes what a killed call was about to write", async () => {
     await firewall.attach(WEB, web);
-    for (const file of files()) if (file.name !== "lock") writeFileSync(join(file.parentPath, ".1-2.tmp"), "");
-    writeFileSync(join(host.root, ".1-2.tmp"), "");
+    for (const file of files()) if (file.name !== "lock") writeFileSync(join(file.parentPath, ".1-0123abcd.tmp"), "");
+    writeFileSync(join(host.root, ".1-0123abcd.tmp"), "");
     await firewall.detach(WEB, ["masquerade"]);
     expect(entryFiles()).toEqual([]);
   });
