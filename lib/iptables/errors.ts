@@ -75,9 +75,14 @@ function judge(said: string, place: Place, { saved }: IptablesFailure): Verdict 
   if (/unable to initialize table|Table does not exist|table name .* invalid/.test(said)) {
     return { code: "kernel-lacks", reason: "the table cannot be opened: the kernel lacks it, or we are not root" };
   }
-  // Somebody flushed between our look and our word; that a rule cannot be *added* for want of a file is another matter.
+  // Somebody flushed between our look and our word. That a rule cannot be added for want of a file is the same where
+  // it jumps to a chain (no target of the kernel's has a hyphen), and else a match or target that is not there.
   if (/\b(?:RULE_DELETE|RULE_FLUSH|CHAIN_DEL|CHAIN_FLUSH) failed \(No such file or directory\)/.test(said)) {
     return { code: "not-found", reason: "there is no such rule or chain" };
+  }
+  const jump = / -[jg] (\S+-\S+)/.exec(place.line)?.[1];
+  if (jump !== undefined && /\bRULE_(?:INSERT|APPEND) failed \(No such file or directory\)/.test(said)) {
+    return { code: "not-found", reason: `there is no chain ${jump}` };
   }
   if (/\b(?:RULE|CHAIN|TABLE)_\w+ failed/.test(said)) return refused;
   if (/line \d+ failed$/.test(said)) return silent(place, saved);

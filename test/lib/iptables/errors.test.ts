@@ -60,3 +60,14 @@ test.each([
   expect(error.message).toMatch(message);
   expect(error.message).not.toContain("Try `");
 });
+
+test("a jump to a chain that somebody deleted meanwhile is not-found, not a lack of the kernel's, nft", () => {
+  const error = iptablesFailure({
+    program: "iptables-nft-restore",
+    text: "*nat\n-I POSTROUTING -j TSNET-HAIRPIN\nCOMMIT\n",
+    stderr:
+      "iptables-nft-restore v1.8.9 (nf_tables): \nline 2: RULE_INSERT failed (No such file or directory): rule in chain POSTROUTING",
+  });
+  expect(error.code).toBe("not-found");
+  expect(error.message).toMatch(/-I POSTROUTING -j TSNET-HAIRPIN: there is no chain TSNET-HAIRPIN$/);
+});
