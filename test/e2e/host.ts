@@ -47,6 +47,8 @@ export const PLUGINS = `${PROJECT}/dist/cni`;
 export const TSNET = `${PROJECT}/dist/tsnet`;
 
 // Reading standard input ties the host's life to ours: the pipe closes when this process ends, however it ends.
+// The shell stays to wait for cat, and as pid 1 reaps the orphans of killed calls: unreaped in a container's pid
+// namespace, one would keep that namespace and its first process for ever.
 const INIT = `
 set -e
 mount -t tmpfs -o mode=755 tmpfs /run
@@ -58,7 +60,8 @@ mkdir -p /run/netns /var/lib/cni /run/lock
 rm -rf /var/lib/cni/* /etc/cni /opt/cni /var/lib/tsnet
 ip link set lo up
 echo ready
-exec cat >/dev/null
+cat >/dev/null
+exit 0
 `;
 
 /** A throwaway host. */
