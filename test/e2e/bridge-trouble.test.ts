@@ -85,7 +85,7 @@ it("ADD does without the sysctls that a read-only /proc/sys refuses, and says wh
   await host.sh("mount --bind /proc/sys /proc/sys; mount -o remount,bind,ro /proc/sys");
   const out = await well(host.cni("ADD", "bridge", bridgeConf(), A));
   expect(out.stderr).toContain("net.ipv4.conf.eth0.arp_notify stays as it is: /proc/sys is read-only");
-  await host.ok(["ip", "netns", "exec", "a", "ping", "-c1", "-W2", "10.11.0.1"]);
+  await host.ok(["ip", "netns", "exec", "a", "busybox", "ping", "-c1", "-W2", "10.11.0.1"]);
   await well(host.cni("DEL", "bridge", bridgeConf(), A));
 });
 
