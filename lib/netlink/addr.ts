@@ -8,17 +8,8 @@ import { getU32, putU32, type StreamData } from "netlink/dist/structs";
 import { addressBytes, addressFromBytes, type Family } from "../net/address.ts";
 import { type Cidr, formatCidr, lastOf } from "../net/cidr.ts";
 import { attributeMap } from "./bytes.ts";
-import {
-  AF_INET,
-  AF_INET6,
-  AF_UNSPEC,
-  NLM_F_CREATE,
-  NLM_F_EXCL,
-  NLM_F_REPLACE,
-  RTM_DELADDR,
-  RTM_GETADDR,
-  RTM_NEWADDR,
-} from "./constants.ts";
+import { NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, RTM_DELADDR, RTM_GETADDR, RTM_NEWADDR } from "./constants.ts";
+import { familyNumber } from "./family.ts";
 import type { RtSocket } from "./socket.ts";
 
 const IFA_ADDRESS = 1;
@@ -76,7 +67,7 @@ export function addrList(
   socket: RtSocket,
   filter: { readonly index?: number; readonly family?: Family } = {},
 ): readonly Addr[] {
-  const family = filter.family === undefined ? AF_UNSPEC : filter.family === 4 ? AF_INET : AF_INET6;
+  const family = familyNumber(filter.family);
   const all = socket.dump({ type: RTM_GETADDR, body: formatAddress({ family }), what: "list addresses" }).map(parse);
   return filter.index === undefined ? all : all.filter((addr) => addr.index === filter.index);
 }
@@ -88,9 +79,7 @@ function bodyOf(spec: AddrSpec): StreamData {
     (spec.noDad === true && address.family === 6 ? IFA_F_NODAD : 0) |
     (spec.noPrefixRoute === true ? IFA_F_NOPREFIXROUTE : 0);
   return (out) => {
-    out.emit(
-      formatAddress({ family: address.family === 4 ? AF_INET : AF_INET6, prefixlen: prefix, index: spec.index }),
-    );
+    out.emit(formatAddress({ family: familyNumber(address.family), prefixlen: prefix, index: spec.index }));
     out.emit(formatAddressAttrs({ address: bytes, local: bytes }));
     // As the reference plugins and iproute2's `brd +` do; a /31 and a /32 have none.
     if (address.family === 4 && prefix < 31) out.push(IFA_BROADCAST, Buffer.from(addressBytes(lastOf(spec.cidr))));

@@ -8,16 +8,8 @@ import type { StreamData } from "netlink/dist/structs";
 import { type Address, addressBytes, addressFromBytes, formatAddress } from "../net/address.ts";
 import { formatMac, parseMac } from "../net/mac.ts";
 import { attributeMap } from "./bytes.ts";
-import {
-  AF_INET,
-  AF_INET6,
-  AF_UNSPEC,
-  NLM_F_CREATE,
-  NLM_F_REPLACE,
-  RTM_DELNEIGH,
-  RTM_GETNEIGH,
-  RTM_NEWNEIGH,
-} from "./constants.ts";
+import { AF_UNSPEC, NLM_F_CREATE, NLM_F_REPLACE, RTM_DELNEIGH, RTM_GETNEIGH, RTM_NEWNEIGH } from "./constants.ts";
+import { familyNumber, isAboutIp } from "./family.ts";
 import type { RtSocket } from "./socket.ts";
 
 const NDA_DST = 1;
@@ -39,7 +31,9 @@ export function neighReplace(
   entry: { readonly index: number; readonly address: Address; readonly mac: string },
 ): void {
   const body: StreamData = (out) => {
-    out.emit(formatNeighbor({ family: familyOf(entry.address), ifindex: entry.index, state: { permanent: true } }));
+    out.emit(
+      formatNeighbor({ family: familyNumber(entry.address.family), ifindex: entry.index, state: { permanent: true } }),
+    );
     out.emit(
       formatNeighborAttrs({ dst: Buffer.from(addressBytes(entry.address)), lladdr: Buffer.from(parseMac(entry.mac)) }),
     );
@@ -51,7 +45,7 @@ export function neighReplace(
 /** `ip neighbour del ADDRESS dev INDEX`; false if it was not there. */
 export function neighDel(socket: RtSocket, index: number, address: Address): boolean {
   const body: StreamData = (out) => {
-    out.emit(formatNeighbor({ family: familyOf(address), ifindex: index }));
+    out.emit(formatNeighbor({ family: familyNumber(address.family), ifindex: index }));
     out.emit(formatNeighborAttrs({ dst: Buffer.from(addressBytes(address)) }));
   };
   const what = `delete neighbour ${formatAddress(address)}`;
@@ -65,7 +59,7 @@ export function neighList(socket: RtSocket): readonly Neigh[] {
     body: formatNeighbor({ family: AF_UNSPEC }),
     what: "list neighbours",
   });
-  return answers.filter((payload) => [AF_INET, AF_INET6].includes(payload.readUInt8(0))).flatMap(parse);
+  return answers.filter(isAboutIp).flatMap(parse);
 }
 
 function parse(payload: Buffer): readonly Neigh[] {
@@ -81,8 +75,4 @@ function parse(payload: Buffer): readonly Neigh[] {
       permanent: (payload.readUInt16LE(8) & NUD_PERMANENT) !== 0,
     },
   ];
-}
-
-function familyOf(address: Address): number {
-  return address.family === 4 ? AF_INET : AF_INET6;
 }

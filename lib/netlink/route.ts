@@ -10,8 +10,6 @@ import { type Cidr, formatCidr, networkOf } from "../net/cidr.ts";
 import { attributeMap } from "./bytes.ts";
 import {
   AF_INET,
-  AF_INET6,
-  AF_UNSPEC,
   NLM_F_CREATE,
   NLM_F_EXCL,
   NLM_F_REPLACE,
@@ -25,6 +23,7 @@ import {
   RTNH_F_ONLINK,
   RTPROT_BOOT,
 } from "./constants.ts";
+import { familyNumber, isAboutIp } from "./family.ts";
 import type { RtSocket } from "./socket.ts";
 
 const RTA_DST = 1;
@@ -94,10 +93,9 @@ export function routeDel(socket: RtSocket, route: RouteSpec): boolean {
 
 /** `ip [-4|-6] route show table all`: every unicast, local and other route of the namespace. */
 export function routeList(socket: RtSocket, filter: { readonly family?: Family } = {}): readonly Route[] {
-  const family = filter.family === undefined ? AF_UNSPEC : filter.family === 4 ? AF_INET : AF_INET6;
+  const family = familyNumber(filter.family);
   const answers = socket.dump({ type: RTM_GETROUTE, body: formatRoute({ family }), what: "list routes" });
-  // With AF_UNSPEC the kernel also lists the routes of families that we do not speak.
-  return answers.filter((payload) => [AF_INET, AF_INET6].includes(payload.readUInt8(0))).map(parse);
+  return answers.filter(isAboutIp).map(parse);
 }
 
 /** `10.0.0.0/8 via 10.1.0.1`, for messages. */
@@ -126,7 +124,7 @@ function bodyOf(route: RouteSpec, deleting = false): StreamData {
   return (out) => {
     out.emit(
       formatRoute({
-        family: address.family === 4 ? AF_INET : AF_INET6,
+        family: familyNumber(address.family),
         dstLen: prefix,
         table: table < 256 ? table : 0,
         protocol: route.protocol ?? (deleting ? 0 : RTPROT_BOOT),
