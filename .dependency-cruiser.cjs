@@ -1,8 +1,8 @@
 /**
  * Who may import whom: downward only. `npm run check` fails on anything else.
  *
- *     cli -> plugins, standalone, lib        standalone -> lib/runtime, lib/*
- *     plugins/x -> lib, never plugins/y      lib: the table below
+ *     cli -> plugins, standalone, proxy, lib        standalone -> lib/runtime, lib/*
+ *     plugins/x -> lib, never plugins/y             proxy -> lib        lib: the table below
  *
  * @type {import("dependency-cruiser").IConfiguration}
  */
@@ -18,6 +18,7 @@ const LIB = {
   ipam: ["sys", "net", "cni"],
   firewall: ["sys", "net", "cni", "nft", "iptables", "conntrack"],
   runtime: ["sys", "net", "cni"],
+  kube: ["sys", "net"],
 };
 
 const GROUND = "^lib/(errors|undo|log)\\.ts$";
@@ -30,7 +31,7 @@ const directionsOfLib = Object.entries(LIB).map(([part, below]) => ({
   comment: `lib/${part} stands on ${below.map((name) => `lib/${name}`).join(", ") || "errors, undo and log alone"}`,
   severity: "error",
   from: { path: `^lib/${part}/` },
-  to: { path: "^(lib|plugins|standalone|cli)/", pathNot: [GROUND, `^lib/(${[part, ...below].join("|")})/`] },
+  to: { path: "^(lib|plugins|standalone|proxy|cli)/", pathNot: [GROUND, `^lib/(${[part, ...below].join("|")})/`] },
 }));
 
 module.exports = {
@@ -41,7 +42,7 @@ module.exports = {
       comment: "errors, undo and log stand on nothing but each other",
       severity: "error",
       from: { path: GROUND },
-      to: { path: "^(lib|plugins|standalone|cli)/", pathNot: GROUND },
+      to: { path: "^(lib|plugins|standalone|proxy|cli)/", pathNot: GROUND },
     },
     {
       name: "lib-is-listed",
@@ -54,7 +55,7 @@ module.exports = {
       name: "plugins-stand-on-lib",
       severity: "error",
       from: { path: "^plugins/" },
-      to: { path: "^(standalone|cli)/" },
+      to: { path: "^(standalone|proxy|cli)/" },
     },
     {
       name: "plugins-compose-by-protocol",
@@ -67,7 +68,13 @@ module.exports = {
       name: "standalone-stands-on-lib",
       severity: "error",
       from: { path: "^standalone/" },
-      to: { path: "^(plugins|cli)/" },
+      to: { path: "^(plugins|proxy|cli)/" },
+    },
+    {
+      name: "proxy-stands-on-lib",
+      severity: "error",
+      from: { path: "^proxy/" },
+      to: { path: "^(plugins|standalone|cli)/" },
     },
     {
       name: "one-door-to-the-system",

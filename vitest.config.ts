@@ -13,6 +13,7 @@ export default defineConfig({
             "test/plugins/**/*.test.ts",
             "test/cli/**/*.test.ts",
             "test/standalone/**/*.test.ts",
+            "test/proxy/**/*.test.ts",
           ],
           ...timeouts,
         },

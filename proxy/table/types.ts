@@ -1,0 +1,74 @@
+/**
+ * What shall be programmed, the same for every back end: pure data of one address family.
+ *
+ * @module
+ */
+import type { Protocol, TrafficPolicy } from "../objects/objects.ts";
+
+/** The whole of one family. */
+export interface Table {
+  /** By service, `namespace/name`. */
+  readonly services: ReadonlyMap<string, readonly PortRules[]>;
+  /** CIDRs of ServiceCIDRs: an address of them that no service has is dropped. */
+  readonly serviceCIDRs: readonly string[];
+  readonly node: NodeFacts;
+}
+
+/** What of the node decides about rules. */
+export interface NodeFacts {
+  /** Addresses of pods of this node, if the detect-local mode tells them by address (ClusterCIDR, NodeCIDR). */
+  readonly podCIDRs: readonly string[];
+  /** The node's own addresses, as its Node object has them. */
+  readonly addresses: readonly string[];
+}
+
+/** One port of one Service. */
+export interface PortRules {
+  /** `namespace/name:port`, or `namespace/name` where the port has no name: as kube-proxy's comments have it. */
+  readonly name: string;
+  readonly protocol: Protocol;
+  /** At least one. The first is the cluster IP. No two of a table have the same address, protocol and port. */
+  readonly frontends: readonly Frontend[];
+  /**
+   * Where the Cluster policy leads, in a stable order: endpoints that stay keep their order. Where it is empty and
+   * `local` too, connections are refused.
+   */
+  readonly endpoints: readonly Endpoint[];
+  /** Where the Local policy leads; empty too if no frontend has it. Empty, and `endpoints` not: dropped. */
+  readonly local: readonly Endpoint[];
+  /** Whether any endpoint in the cluster can serve it: if not, every frontend refuses. */
+  readonly served: boolean;
+  /** Seconds that a client's address stays with its endpoint, across all frontends; undefined: no affinity. */
+  readonly affinitySeconds: number | undefined;
+}
+
+export interface Endpoint {
+  readonly address: string;
+  readonly port: number;
+  /** On this node. */
+  readonly local: boolean;
+}
+
+/** Where clients knock. */
+export interface Frontend {
+  readonly kind: "clusterIP" | "externalIP" | "loadBalancer" | "nodePort";
+  /** Empty for a node port: any of the node's addresses that take node ports. */
+  readonly address: string;
+  readonly port: number;
+  /**
+   * For a cluster IP the internal policy, else the external one. With `Local`, pods of this node and the node itself
+   * that ask an external frontend still get {@link PortRules.endpoints}.
+   */
+  readonly policy: TrafficPolicy;
+  /**
+   * Of load-balancer addresses only: CIDRs of sources that may connect, others are dropped; undefined: all may.
+   * If one of them holds an address of the node, the load balancer's own address is among them.
+   */
+  readonly sourceRanges: readonly string[] | undefined;
+}
+
+/** What happened to one service: undefined before it was there and after it is gone. */
+export interface ServiceChange {
+  readonly before: readonly PortRules[] | undefined;
+  readonly after: readonly PortRules[] | undefined;
+}
