@@ -19,7 +19,7 @@ import {
   type Scalar,
 } from "yaml";
 import { TsnetError } from "../../lib/errors.ts";
-import { suggest } from "./suggest.ts";
+import { suggest } from "../../lib/suggest.ts";
 
 interface Problem {
   readonly offset: number;

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { formatAddress, parseAddress } from "../../lib/net/address.ts";
-import { suggest } from "../../standalone/file/suggest.ts";
+import { suggest } from "../../lib/suggest.ts";
 import { guardTransaction } from "../../standalone/forwarding.ts";
 import { isHeldBy, parseListeners } from "../../standalone/host/listeners.ts";
 import { Turnstile } from "../../standalone/turnstile.ts";
