@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { type Address, sameAddress } from "../net/address.ts";
-import { type Conntrack, ensureFilter, type Flow, type FlowFilter } from "./conntrack.ts";
+import { type Conntrack, ensureFilter, type Flow } from "./conntrack.ts";
+import { matchesFlow } from "./matching.ts";
 
 /** A host that tracks `flows`. */
 export function fakeConntrack(flows: readonly Flow[] = []): Conntrack {
@@ -12,24 +12,17 @@ export function fakeConntrack(flows: readonly Flow[] = []): Conntrack {
   return {
     async deleteFlows(filter) {
       ensureFilter(filter);
-      tracked = tracked.filter((flow) => !matches(flow, filter));
+      tracked = tracked.filter((flow) => !matchesFlow(flow, filter));
+    },
+    async deleteFlowsIf(filter, doomed) {
+      ensureFilter(filter);
+      const before = tracked.length;
+      tracked = tracked.filter((flow) => !matchesFlow(flow, filter) || !doomed(flow));
+      return before - tracked.length;
     },
     async listFlows(filter) {
       ensureFilter(filter);
-      return tracked.filter((flow) => matches(flow, filter));
+      return tracked.filter((flow) => matchesFlow(flow, filter));
     },
   };
-}
-
-function matches({ family, proto, orig, reply }: Flow, wanted: FlowFilter): boolean {
-  const same = (address: Address, other: Address | undefined) => other === undefined || sameAddress(address, other);
-  return (
-    family === wanted.family &&
-    (wanted.proto === undefined || proto === wanted.proto) &&
-    (wanted.dport === undefined || orig.dport === wanted.dport) &&
-    same(orig.src, wanted.origSrc) &&
-    same(orig.dst, wanted.origDst) &&
-    same(reply.src, wanted.replySrc) &&
-    same(reply.dst, wanted.replyDst)
-  );
 }

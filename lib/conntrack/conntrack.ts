@@ -14,6 +14,7 @@ import { type RunResult, run } from "../sys/run.ts";
 import { conntrackFailure, isNothing, isVanished } from "./errors.ts";
 import { flushFlows } from "./flush.ts";
 import { parseFlows } from "./listing.ts";
+import { deleteWhileStreaming } from "./stream.ts";
 
 /** One direction of a flow. Ports are undefined where the protocol has none. */
 export interface FlowTuple {
@@ -54,6 +55,14 @@ export interface Conntrack {
    * installed; `permission`, `kernel-lacks`, `program`.
    */
   deleteFlows(filter: FlowFilter): Promise<void>;
+  /**
+   * Deletes those of the flows that match to which `doomed` says yes, and returns how many. Goes through the kernel's
+   * table piece by piece, letting other work in between, and keeps nothing of it: a host may have millions of flows.
+   * `doomed` is asked while the table changes, so about a flow of that very moment never or twice.
+   *
+   * @throws TsnetError `invalid` for a port without a protocol; `permission`, `kernel-lacks`, `io`.
+   */
+  deleteFlowsIf(filter: FlowFilter, doomed: (flow: Flow) => boolean): Promise<number>;
   /** The flows that match, by `conntrack -L`. Throws as {@link deleteFlows} does. */
   listFlows(filter: FlowFilter): Promise<readonly Flow[]>;
 }
@@ -76,18 +85,26 @@ export function realConntrack({ netns, prefix }: RealConntrackOptions = {}): Con
     const [program = "conntrack", ...rest] = [...lead, "conntrack", ...args];
     return run(program, rest, netns === undefined ? { light: true } : { inheritFd: netns.fd });
   };
+  const listFlows = async (filter: FlowFilter): Promise<readonly Flow[]> => {
+    ensureFilter(filter);
+    const args = ["-L", ...argsOf(filter)];
+    const { exitCode, stdout, stderr } = await conntrack(args);
+    if (exitCode !== 0) throw conntrackFailure(args, stderr);
+    return parseFlows(stdout);
+  };
   return {
+    listFlows,
     async deleteFlows(filter) {
       ensureFilter(filter);
       if (prefix === undefined && flushFlows(filter, netns)) return;
       await deleteByProgram(["-D", ...argsOf(filter)], conntrack);
     },
-    async listFlows(filter) {
+    async deleteFlowsIf(filter, doomed) {
       ensureFilter(filter);
-      const args = ["-L", ...argsOf(filter)];
-      const { exitCode, stdout, stderr } = await conntrack(args);
-      if (exitCode !== 0) throw conntrackFailure(args, stderr);
-      return parseFlows(stdout);
+      if (prefix === undefined) return deleteWhileStreaming(filter, doomed, netns);
+      const condemned = (await listFlows(filter)).filter(doomed);
+      for (const flow of condemned) await deleteByProgram(["-D", ...argsOfFlow(flow)], conntrack);
+      return condemned.length;
     },
   };
 }
@@ -102,6 +119,18 @@ async function deleteByProgram(
     if (exitCode === 0 || isNothing(stderr)) return;
     if (!isVanished(stderr) || tries === TRIES) throw conntrackFailure(args, stderr);
   }
+}
+
+function argsOfFlow({ family, proto, orig }: Flow): string[] {
+  const ports = [
+    ["--orig-port-src", orig.sport],
+    ["--orig-port-dst", orig.dport],
+  ] as const;
+  return [
+    ...argsOf({ family, origSrc: orig.src, origDst: orig.dst }),
+    ...["-p", proto],
+    ...ports.flatMap(([option, port]) => (port === undefined ? [] : [option, String(port)])),
+  ];
 }
 
 function argsOf(filter: FlowFilter): string[] {

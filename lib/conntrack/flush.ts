@@ -12,31 +12,32 @@ import { codeOfErrno } from "../sys/libc.ts";
 import type { Netns } from "../sys/netns.ts";
 import { attribute, bytes16, NLM_F_ACK, nested, talkToNetfilter } from "../sys/nfnetlink.ts";
 import type { FlowFilter } from "./conntrack.ts";
+import {
+  CTA_IP_V4_DST,
+  CTA_IP_V4_SRC,
+  CTA_IP_V6_DST,
+  CTA_IP_V6_SRC,
+  CTA_PROTO_DST_PORT,
+  CTA_PROTO_NUM,
+  CTA_TUPLE_IP,
+  CTA_TUPLE_ORIG,
+  CTA_TUPLE_PROTO,
+  CTA_TUPLE_REPLY,
+  IPCTNL_MSG_CT_DELETE,
+  IPPROTO,
+  NFNL_SUBSYS_CTNETLINK,
+  NFPROTO,
+} from "./constants.ts";
 
-// linux/netfilter/nfnetlink.h, linux/netfilter/nfnetlink_conntrack.h
-const NFNL_SUBSYS_CTNETLINK = 1;
-const IPCTNL_MSG_CT_DELETE = 2;
-const CTA_TUPLE_ORIG = 1;
-const CTA_TUPLE_REPLY = 2;
+// linux/netfilter/nfnetlink_conntrack.h
 const CTA_FILTER = 25;
 const CTA_FILTER_ORIG_FLAGS = 1;
 const CTA_FILTER_REPLY_FLAGS = 2;
-const CTA_TUPLE_IP = 1;
-const CTA_TUPLE_PROTO = 2;
-const CTA_IP_V4_SRC = 1;
-const CTA_IP_V4_DST = 2;
-const CTA_IP_V6_SRC = 3;
-const CTA_IP_V6_DST = 4;
-const CTA_PROTO_NUM = 1;
-const CTA_PROTO_DST_PORT = 3;
 // What of a tuple counts, a bit each: CTA_FILTER_F_* in net/netfilter/nf_internals.h of the kernel's own headers.
 const COUNTS_SRC = 1 << 0;
 const COUNTS_DST = 1 << 1;
 const COUNTS_PROTO = 1 << 3;
 const COUNTS_DST_PORT = 1 << 5;
-// linux/in.h, linux/netfilter.h
-const IPPROTO = { tcp: 6, udp: 17, sctp: 132 } as const;
-const NFPROTO = { 4: 2, 6: 10 } as const;
 
 /**
  * Deletes the flows that match. False if the kernel cannot look for them so, in which case nothing was deleted:
@@ -45,7 +46,7 @@ const NFPROTO = { 4: 2, 6: 10 } as const;
  * @throws TsnetError `permission` and the like.
  */
 export function flushFlows(filter: FlowFilter, netns?: Netns): boolean {
-  const attributes = attributesOf(filter);
+  const attributes = filterAttributes(filter);
   // With nothing to match, a kernel that does not know the filter would delete everything.
   if (attributes === undefined) return false;
   const type = (NFNL_SUBSYS_CTNETLINK << 8) | IPCTNL_MSG_CT_DELETE;
@@ -57,7 +58,8 @@ export function flushFlows(filter: FlowFilter, netns?: Netns): boolean {
   throw new TsnetError(`cannot delete flows: ${errno}`, { code: codeOfErrno(errno), op: "conntrack flush", errno });
 }
 
-function attributesOf(filter: FlowFilter): readonly Buffer[] | undefined {
+/** The kernel's filter for deleting and for dumping; undefined if there is nothing but a family to match. */
+export function filterAttributes(filter: FlowFilter): readonly Buffer[] | undefined {
   const { proto, dport, origSrc, origDst, replySrc, replyDst } = filter;
   const protocol: Part[] =
     proto === undefined ? [] : [{ bit: COUNTS_PROTO, attribute: attribute(CTA_PROTO_NUM, Buffer.of(IPPROTO[proto])) }];

@@ -87,12 +87,29 @@ export function conntrackCases(title: string, open: () => Promise<Subject>): voi
       expect(await all()).toHaveLength(left.length);
     });
 
+    test("those of the flows that match are deleted that are doomed, and counted", async () => {
+      const asked: Flow[] = [];
+      const doomed = (flow: Flow) => {
+        asked.push({ family: flow.family, proto: flow.proto, orig: flow.orig, reply: flow.reply });
+        return flow.reply.src.value === CONTAINER.value;
+      };
+      expect(await subject.conntrack.deleteFlowsIf({ family: 4, proto: "tcp" }, doomed)).toBe(0);
+      expect(asked.splice(0)).toEqual([web]);
+      expect(await subject.conntrack.deleteFlowsIf({ family: 6, proto: "udp" }, doomed)).toBe(0);
+      expect(asked.splice(0)).toEqual([dns6]);
+      expect(await subject.conntrack.deleteFlowsIf({ family: 4, proto: "udp" }, doomed)).toBe(1);
+      expect(asked.splice(0)).toEqual([dns]);
+      expect(await subject.conntrack.deleteFlowsIf({ family: 4, proto: "udp" }, doomed)).toBe(0);
+      expect(await all()).toHaveLength(FLOWS.length - 1);
+    });
+
     test("a port without a protocol, or an address of the other family, is refused", async () => {
       for (const filter of [
         { family: 4, dport: 53 },
         { family: 4, origDst: HOST6 },
       ] as const) {
         await expect(subject.conntrack.deleteFlows(filter)).rejects.toMatchObject({ code: "invalid" });
+        await expect(subject.conntrack.deleteFlowsIf(filter, () => true)).rejects.toMatchObject({ code: "invalid" });
         await expect(subject.conntrack.listFlows(filter)).rejects.toMatchObject({ code: "invalid" });
       }
       expect(await all()).toHaveLength(FLOWS.length);

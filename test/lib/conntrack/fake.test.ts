@@ -6,6 +6,7 @@ conntrackCases("flows in memory", async () => {
   return {
     conntrack: {
       deleteFlows: (filter) => conntrack.deleteFlows(filter),
+      deleteFlowsIf: (filter, doomed) => conntrack.deleteFlowsIf(filter, doomed),
       listFlows: (filter) => conntrack.listFlows(filter),
     },
     track: async (flows) => {
