@@ -19,6 +19,15 @@ export default defineConfig({
         },
       },
       { test: { name: "e2e", include: ["test/e2e/**/*.test.ts"], ...timeouts } },
+      // Needs the real Kubernetes, which Go builds: npm run test:cluster. Each file has a control plane of its own.
+      {
+        test: {
+          name: "cluster",
+          include: ["test/cluster/**/*.test.ts"],
+          testTimeout: 180_000,
+          hookTimeout: 180_000,
+        },
+      },
     ],
   },
 });

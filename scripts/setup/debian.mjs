@@ -27,6 +27,12 @@ export function install(packages) {
   return `apt-get install ${packages.join(" ")} failed:\n${said.trim()}`;
 }
 
+/** Ends a service that came with a package, and keeps it from the next boot: only its programs were wanted. */
+export function endService(name) {
+  if (existsSync("/run/systemd/system")) spawnSync("systemctl", ["disable", "--now", name], { stdio: "ignore" });
+  else if (existsSync(`/etc/init.d/${name}`)) spawnSync("service", [name, "stop"], { stdio: "ignore" });
+}
+
 function isKnown(name) {
   const { stdout } = spawnSync("apt-cache", ["--quiet=0", "show", name], { encoding: "utf8" });
   return (stdout ?? "").includes(`Package: ${name}`);

@@ -6,23 +6,24 @@
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { ensureBun } from "./bun.mjs";
-import { canInstall, install } from "./debian.mjs";
+import { canInstall, endService, install } from "./debian.mjs";
 import { missingPrograms, withSbin } from "./programs.mjs";
 
 /** Does it, for the arguments of the command line; ends the process with 1 if something is left to the user. */
 export function setUp(args) {
   process.env.PATH = withSbin(process.env.PATH);
   const problems = [...ensureBun()];
-  if (!args.includes("--node-only")) problems.push(...ensureHost(args.includes("--tests")));
+  if (!args.includes("--node-only"))
+    problems.push(...ensureHost({ tests: args.includes("--tests"), cluster: args.includes("--cluster") }));
   if (problems.length === 0) return;
   for (const problem of problems) console.error(`setup: ${problem}`);
   process.exitCode = 1;
 }
 
-function ensureHost(forTests) {
+function ensureHost(purpose) {
   if (process.platform !== "linux") return ["tsnet runs on Linux: it is made of the Linux kernel's namespaces"];
-  let missing = missingPrograms(forTests);
-  if (missing.length > 0 && canInstall()) missing = installMissing(missing, forTests);
+  let missing = missingPrograms(purpose);
+  if (missing.length > 0 && canInstall()) missing = installMissing(missing, purpose);
   const problems = missing.map(({ program, reason, ...at }) => `${program} is missing (${reason}): ${wayOut(at)}`);
   if (process.getuid() !== 0) {
     problems.push("namespaces, links and firewall rules are root's: run this again as root, such as by sudo");
@@ -32,12 +33,13 @@ function ensureHost(forTests) {
   return problems;
 }
 
-function installMissing(missing, forTests) {
+function installMissing(missing, purpose) {
   const packages = [...new Set(missing.map((program) => program.package))];
   console.log(`setup: installing what is missing by apt-get: ${packages.join(", ")}`);
   const failure = install(packages);
   if (failure !== undefined) console.error(`setup: ${failure}`);
-  return missingPrograms(forTests);
+  for (const { service } of missing) if (service !== undefined) endService(service);
+  return missingPrograms(purpose);
 }
 
 function wayOut({ package: name }) {

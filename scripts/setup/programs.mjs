@@ -28,6 +28,7 @@ const FOR_TSNET = [
 const FOR_TESTS = [
   { program: "strace", package: "strace", reason: "tests kill a call at each step by it" },
   { program: "ps", package: "procps", reason: "tests look at processes" },
+  { program: "ipset", package: "ipset", reason: "the proxy keeps clients with their endpoints by it" },
   { program: "containerd", package: "containerd", reason: "tests run a container on the plugins by it" },
   { program: "ctr", package: "containerd", reason: "tests run a container on the plugins by it" },
   { program: "runc", package: "runc", reason: "containerd starts containers by it" },
@@ -40,10 +41,21 @@ const FOR_TESTS = [
   },
 ];
 
+const FOR_CLUSTER = [
+  // The package has a service, which is not what runs here.
+  { program: "etcd", package: "etcd-server", reason: "keeps what the API server is told", service: "etcd" },
+  { program: "etcdctl", package: "etcd-client", reason: "tests have etcd forget old versions by it" },
+  { program: "openssl", package: "openssl", reason: "makes the cluster's certificates" },
+  { program: "ipset", package: "ipset", reason: "the proxy keeps clients with their endpoints by it" },
+  { program: "ps", package: "procps", reason: "tests look at processes" },
+  { program: "go", package: "golang-go", reason: "builds the real Kubernetes, once" },
+];
+
 /** The programs that are not there, each with the package that has it and why it is needed. */
-export function missingPrograms(forTests) {
-  const wanted = forTests ? [...FOR_TSNET, ...FOR_TESTS] : FOR_TSNET;
-  return wanted.filter((each) => !isThere(each));
+export function missingPrograms({ tests, cluster }) {
+  const wanted = [...FOR_TSNET, ...(tests ? FOR_TESTS : []), ...(cluster ? FOR_CLUSTER : [])];
+  const unique = new Map(wanted.map((each) => [each.program, each]));
+  return [...unique.values()].filter((each) => !isThere(each));
 }
 
 /** `path` with the directories of system programs in it: after a plain `su` Debian's root is without them. */
