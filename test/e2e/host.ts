@@ -182,6 +182,8 @@ export class Host {
 
 /** The control groups of the containers of a host: their names end in the number of its network namespace. */
 function groupsOf(pid: number): readonly string[] {
+  // It may be gone already: ctrl-C reaches the processes of a terminal all at once.
+  if (!existsSync(`/proc/${pid}/ns/net`)) return [];
   const inode = /\[(\d+)\]/.exec(readlinkSync(`/proc/${pid}/ns/net`))?.[1];
   return ["/sys/fs/cgroup/tsnet", "/sys/fs/cgroup/unified/tsnet"].filter(existsSync).flatMap((folder) =>
     readdirSync(folder)
