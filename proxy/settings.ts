@@ -51,7 +51,15 @@ export interface ProxySettings {
   /** Program and leave: sysctls only. */
   readonly initOnly: boolean;
   readonly dryRun: boolean;
-  /** What /configz shows: KubeProxyConfiguration with all defaults. */
+  /** Remove all rules and leave. */
+  readonly cleanup: boolean;
+  /** Write {@link configz} to this file and leave; empty: do not. */
+  readonly writeConfigTo: string;
+  /** The KubeProxyConfiguration that was read; empty: flags alone. */
+  readonly configFile: string;
+  /** -1000 to 1000, for /proc/self/oom_score_adj. */
+  readonly oomScoreAdj: number;
+  /** What /configz shows: KubeProxyConfiguration with all defaults. Its `mode` is empty where {@link mode} is undefined. */
   readonly configz: Readonly<Record<string, unknown>>;
 }
 
