@@ -16,6 +16,8 @@ export type TrafficPolicy = "Cluster" | "Local";
 export interface ServiceObject {
   readonly namespace: string;
   readonly name: string;
+  /** ms since 1970, 0 if unknown: of two services that claim one address, the older one has it. */
+  readonly createdAt: number;
   /** Of either family, at most one each. */
   readonly clusterIPs: readonly string[];
   readonly ports: readonly ServicePortObject[];
@@ -79,7 +81,7 @@ export interface EndpointObject {
 /** The Node that this proxy runs on. */
 export interface NodeObject {
   readonly name: string;
-  /** Its InternalIPs, else its ExternalIPs. */
+  /** At most one a family, the primary one first: an InternalIP, else an ExternalIP. */
   readonly addresses: readonly string[];
   readonly podCIDRs: readonly string[];
   /** Label `topology.kubernetes.io/zone`. */

@@ -30,13 +30,17 @@ export interface PortRules {
   /** At least one. The first is the cluster IP. No two of a table have the same address, protocol and port. */
   readonly frontends: readonly Frontend[];
   /**
-   * Where the Cluster policy leads, in a stable order: endpoints that stay keep their order. Where it is empty and
-   * `local` too, connections are refused.
+   * Where the Cluster policy leads. Empty too if nobody is led by it: internal policy Local and no external frontend.
+   * The order is stable: an endpoint that stays keeps its index; where one goes, a new one or else the last takes
+   * its place.
    */
   readonly endpoints: readonly Endpoint[];
-  /** Where the Local policy leads; empty too if no frontend has it. Empty, and `endpoints` not: dropped. */
+  /** Where the Local policy leads, in a stable order. Empty too if no frontend has it. */
   readonly local: readonly Endpoint[];
-  /** Whether any endpoint in the cluster can serve it: if not, every frontend refuses. */
+  /**
+   * Whether any endpoint in the cluster can serve it. If not, every frontend refuses, and both lists are empty. If
+   * so, a frontend whose own list is empty (Local, and none is here) drops.
+   */
   readonly served: boolean;
   /** Seconds that a client's address stays with its endpoint, across all frontends; undefined: no affinity. */
   readonly affinitySeconds: number | undefined;
