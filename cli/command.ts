@@ -11,6 +11,8 @@ import { EXIT, reportError, usageError } from "./output.ts";
 
 interface CommandFile {
   register(program: Command): void;
+  /** For a command whose arguments are not in commander's forms. */
+  readonly rewrite?: (argv: readonly string[]) => readonly string[];
 }
 
 /** The subcommands, in the order in which help lists them. */
@@ -23,13 +25,14 @@ const files: ReadonlyMap<string, () => Promise<CommandFile>> = new Map([
   ["exec", () => import("./exec.ts")],
   ["cni", () => import("./cni.ts")],
   ["network", () => import("./network.ts")],
+  ["proxy", () => import("./proxy.ts")],
   ["install", () => import("./install.ts")],
   ["completion", () => import("./completion.ts")],
   ["version", () => import("./version.ts")],
 ]);
 
 const HELP = `
-Called as bridge, host-local, loopback or portmap it is that CNI plugin.
+Called as bridge, host-local, loopback or portmap it is that CNI plugin, called as kube-proxy it is tsnet proxy.
 
 Example:
   tsnet up && tsnet ps`;
@@ -42,8 +45,8 @@ export async function runCommand(argv: readonly string[]): Promise<number> {
   const program = newProgram();
   process.env.PATH = withSystemPrograms(process.env.PATH);
   try {
-    await load(program, first);
-    await program.parseAsync(argv, { from: "user" });
+    const rewrite = await load(program, first);
+    await program.parseAsync([...argv.slice(0, 1), ...rewrite(argv.slice(1))], { from: "user" });
     return typeof process.exitCode === "number" ? process.exitCode : EXIT.ok;
   } catch (error) {
     return error instanceof CommanderError ? misread(error, program, argv) : reportError(error);
@@ -66,9 +69,12 @@ function newProgram(): Command {
     .addHelpText("after", HELP);
 }
 
-async function load(program: Command, wanted: string | undefined): Promise<void> {
+/** Registers the command that is wanted, or all, and returns what the wanted one's arguments pass through. */
+async function load(program: Command, wanted: string | undefined): Promise<NonNullable<CommandFile["rewrite"]>> {
   const only = wanted === undefined || wanted === "completion" ? undefined : files.get(wanted);
-  for (const file of only === undefined ? files.values() : [only]) (await file()).register(program);
+  const loaded = await Promise.all([...(only === undefined ? files.values() : [only])].map((file) => file()));
+  for (const file of loaded) file.register(program);
+  return (only === undefined ? undefined : loaded[0]?.rewrite) ?? ((argv) => argv);
 }
 
 // commander throws for help and version too: those have been printed and are no failure.

