@@ -1,0 +1,173 @@
+/**
+ * The clients of the prober's agent: one question, many, one until somebody answers, and floods of them.
+ *
+ * @module
+ */
+import type { Loop } from "./prober-loop.ts";
+import { INIT, INIT_ACK, parseSctp, sctp } from "./prober-packets.ts";
+import {
+  bindTo,
+  closeSocket,
+  EPOLLERR,
+  EPOLLHUP,
+  enter,
+  IPPROTO_SCTP,
+  openSocket,
+  receiveOn,
+  SOCK_DGRAM,
+  SOCK_RAW,
+  SOCK_STREAM,
+  sendOn,
+  socketError,
+  startConnect,
+} from "./prober-sockets.ts";
+
+export interface Ask {
+  readonly netns: string;
+  readonly protocol: "tcp" | "udp" | "sctp";
+  readonly address: string;
+  readonly port: number;
+  readonly sourceAddress?: string;
+  readonly sourcePort?: number;
+  readonly timeoutMs: number;
+}
+
+/** Takes what a server said, with the open socket; or an outcome. */
+type Done = (answer: string, fd?: number) => void;
+
+const OUTCOMES = new Map([
+  ["ECONNREFUSED", "refused"],
+  ["ECONNRESET", "reset"],
+  ["EHOSTUNREACH", "unreachable"],
+  ["ENETUNREACH", "unreachable"],
+  ["EACCES", "prohibited"],
+]);
+const UNTIL_PAUSE_MS = 5;
+
+/** Asks once; with `keep`, the socket stays open whatever comes of it. */
+export function ask(loop: Loop, question: Ask, done: Done, keep = false): void {
+  const raw = question.protocol === "sctp";
+  const port = raw ? (question.sourcePort ?? 1024 + Math.floor(Math.random() * 60000)) : 0;
+  const opened = connectTo(question);
+  if (opened.failed !== undefined) {
+    closeSocket(opened.fd);
+    done(OUTCOMES.get(opened.failed) ?? opened.failed);
+    return;
+  }
+  if (question.protocol === "udp") sendOn(opened.fd, QUESTION);
+  if (raw) sendOn(opened.fd, sctp(port, question.port, INIT, 0));
+  const reading = (bytes: Uint8Array) => (raw ? cookieFor(bytes, port) : new TextDecoder().decode(bytes));
+  awaitAnswer(loop, opened.fd, { timeoutMs: question.timeoutMs, reading, done, keep });
+}
+
+const QUESTION = new TextEncoder().encode("?");
+
+function connectTo(question: Ask): { readonly fd: number; readonly failed: string | undefined } {
+  enter(question.netns);
+  const raw = question.protocol === "sctp";
+  const type = { tcp: SOCK_STREAM, udp: SOCK_DGRAM, sctp: SOCK_RAW }[question.protocol];
+  const fd = openSocket(question.address, type, raw ? IPPROTO_SCTP : 0);
+  // A raw socket has no port: there a port is part of what is sent.
+  const { sourceAddress, sourcePort = 0 } = raw ? { ...question, sourcePort: 0 } : question;
+  if (sourceAddress !== undefined || sourcePort !== 0) {
+    const wildcard = question.address.includes(":") ? "::" : "0.0.0.0";
+    bindTo(fd, { address: sourceAddress ?? wildcard, port: sourcePort });
+  }
+  return { fd, failed: startConnect(fd, { address: question.address, port: raw ? 0 : question.port }) };
+}
+
+/** What an INIT ACK for our port says; undefined for anything else that a raw socket sees. */
+function cookieFor(bytes: Uint8Array, port: number): string | undefined {
+  const packet = parseSctp(bytes);
+  return packet?.type === INIT_ACK && packet.to === port ? packet.text : undefined;
+}
+
+interface Awaited {
+  readonly timeoutMs: number;
+  /** Undefined: not for us. */
+  readonly reading: (bytes: Uint8Array) => string | undefined;
+  readonly done: Done;
+  /** The socket stays open, and is handed on, whatever comes of it. */
+  readonly keep: boolean;
+}
+
+/** Waits for what comes back on a socket, and closes it unless that was an answer or it is to be kept. */
+export function awaitAnswer(loop: Loop, fd: number, { timeoutMs, reading, done, keep }: Awaited): void {
+  const end = (outcome: string) => {
+    cancel();
+    loop.remove(fd);
+    if (!keep) closeSocket(fd);
+    done(OUTCOMES.get(outcome) ?? outcome, keep ? fd : undefined);
+  };
+  const cancel = loop.after(timeoutMs, () => end("dropped"));
+  loop.add(fd, (events) => {
+    const failed = events & (EPOLLERR | EPOLLHUP) ? socketError(fd) : undefined;
+    if (failed !== undefined) {
+      end(failed);
+      return;
+    }
+    const got = receiveOn(fd);
+    if (got === "EAGAIN") return;
+    if (typeof got === "string") end(got);
+    else if (got.data.length === 0) end("closed");
+    else {
+      const answer = reading(got.data);
+      if (answer === undefined) return;
+      cancel();
+      loop.remove(fd);
+      done(answer.trim(), fd);
+    }
+  });
+}
+
+export interface Many {
+  readonly asks: readonly Ask[];
+  /** How often each. */
+  readonly count: number;
+  /** How many at once. */
+  readonly concurrency: number;
+}
+
+/** Asks all in turns; the answers are in the order of the questions. */
+export function askAll(
+  loop: Loop,
+  { asks, count, concurrency }: Many,
+  done: (answers: readonly string[]) => void,
+): void {
+  const total = asks.length * count;
+  const answers: string[] = new Array(total).fill("");
+  let [started, finished] = [0, 0];
+  const next = () => {
+    const at = started++;
+    const question = asks[at % asks.length];
+    if (question === undefined || at >= total) return;
+    ask(loop, question, (answer, fd) => {
+      if (fd !== undefined) closeSocket(fd, question.protocol === "tcp");
+      answers[at] = answer;
+      finished++;
+      if (finished === total) done(answers);
+      // Not from within: a thousand that are over at once would be a thousand frames deep.
+      else loop.after(0, next);
+    });
+  };
+  if (total === 0) done([]);
+  for (let i = 0; i < concurrency; i++) next();
+}
+
+/** Asks until a server answers, or until `deadline` (as performance.now() has it). */
+export function askUntil(loop: Loop, question: Ask, deadline: number, done: (answer: string) => void): void {
+  ask(loop, question, (answer, fd) => {
+    if (fd !== undefined) closeSocket(fd, question.protocol === "tcp");
+    if (fd !== undefined || performance.now() > deadline) done(answer);
+    else loop.after(UNTIL_PAUSE_MS, () => askUntil(loop, question, deadline, done));
+  });
+}
+
+/** Begins a flow to each, whose answer nobody waits for. */
+export function floodOnce(asks: readonly Ask[]): void {
+  for (const question of asks) {
+    const { fd } = connectTo(question);
+    if (question.protocol === "udp") sendOn(fd, QUESTION);
+    closeSocket(fd, question.protocol === "tcp");
+  }
+}
