@@ -1,0 +1,92 @@
+/**
+ * The same packets through the real kube-proxy and through ours, on a node each, at one API server: what a client
+ * sees must be the same.
+ *
+ * @module
+ */
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { type Answer, tally } from "../e2e/proxy/prober.ts";
+import type { World } from "../e2e/proxy/world.ts";
+import { type Case, cases, objects } from "./alike-cases.ts";
+import { type Cluster, startCluster } from "./cluster.ts";
+import { Marker } from "./marker.ts";
+import { addWorld, addWorldNode, MODES, startProxy } from "./proxies.ts";
+
+let cluster: Cluster;
+let marker: Marker;
+beforeAll(async () => {
+  cluster = await startCluster();
+  await addWorldNode(cluster);
+  marker = await Marker.create(cluster);
+  for (const object of objects()) await cluster.api.createWithStatus(object);
+});
+afterAll(async () => await cluster.stop());
+
+test.each(MODES)("a client sees the same of both proxies in %s mode", async (mode) => {
+  const [theirs, ours] = await Promise.all([addWorld(cluster, `${mode}-real-`), addWorld(cluster, `${mode}-ours-`)]);
+  const proxies = await Promise.all([
+    startProxy(cluster, { program: "kube-proxy", mode, world: theirs }),
+    startProxy(cluster, { program: "tsnet", mode, world: ours }),
+  ]);
+  await marker.passed([theirs, ours], proxies);
+  const all = cases(mode);
+  const [real, seen] = await Promise.all([look(theirs, all), look(ours, all)]);
+  const suspects = all.filter((_, index) => real[index] !== seen[index]);
+  // Chance picks endpoints, and a busy machine may be late: what looks different is looked at for longer.
+  const [again, seenAgain] = await Promise.all([stare(theirs, suspects), stare(ours, suspects)]);
+  const different = suspects.flatMap(({ name }, index) =>
+    again[index] === seenAgain[index] ? [] : [`${name}: kube-proxy ${again[index]}; ours ${seenAgain[index]}`],
+  );
+  console.log(`${all.length} cases in ${mode} mode: ${summary(real)}`);
+  expect(different).toEqual([]);
+  expect(all.length).toBeGreaterThan(200);
+  for (const proxy of proxies) await proxy.stop();
+  for (const world of [theirs, ours]) await world.prober.stop();
+});
+
+/** What each case comes to: who answers, as whom he sees the client; or how it fails. */
+async function look(world: World, all: readonly Case[]): Promise<readonly string[]> {
+  const once = await ask(world, all, 1, 300);
+  const answered = all.filter((_, index) => once[index]?.every((answer) => "server" in answer));
+  const more = new Map(zip(answered, await ask(world, answered, 15, 1000)));
+  return all.map((each, index) => inWords(each, more.get(each) ?? once[index] ?? []));
+}
+
+async function stare(world: World, all: readonly Case[]): Promise<readonly string[]> {
+  const answers = await ask(world, all, 100, 2000);
+  return all.map((each, index) => inWords(each, answers[index] ?? []));
+}
+
+async function ask(
+  { prober, netns }: World,
+  all: readonly Case[],
+  count: number,
+  timeoutMs: number,
+): Promise<readonly (readonly Answer[])[]> {
+  const questions = all.map(({ client, question }) => ({ ...question, netns: netns(client), timeoutMs }));
+  const answers = await prober.askAll(questions, count, 200);
+  return all.map((_, index) => Array.from({ length: count }, (_, turn) => at(answers, turn * all.length + index)));
+}
+
+function at(answers: readonly Answer[], index: number): Answer {
+  return answers[index] ?? { outcome: "not asked" };
+}
+
+function inWords({ sticky }: Case, answers: readonly Answer[]): string {
+  const seen = [...tally(answers).keys()].sort();
+  return sticky && answers.every((answer) => "server" in answer) ? `${seen.length} answer` : seen.join(", ");
+}
+
+function zip<A, B>(left: readonly A[], right: readonly B[]): readonly (readonly [A, B])[] {
+  return left.flatMap((each, index) => {
+    const other = right[index];
+    return other === undefined ? [] : [[each, other] as const];
+  });
+}
+
+function summary(seen: readonly string[]): string {
+  const kinds = seen.map((each) => (each.includes(" as ") || each.includes("answer") ? "answered" : each));
+  const counts = new Map<string, number>();
+  for (const kind of kinds) counts.set(kind, (counts.get(kind) ?? 0) + 1);
+  return [...counts].map(([kind, count]) => `${count} ${kind}`).join(", ");
+}
