@@ -13,6 +13,7 @@ const LIB = {
   netlink: ["sys", "net"],
   nft: ["sys", "net"],
   iptables: ["sys", "net"],
+  ipset: ["sys"],
   conntrack: ["sys", "net"],
   cni: ["sys", "net"],
   ipam: ["sys", "net", "cni"],

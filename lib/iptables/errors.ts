@@ -66,6 +66,16 @@ function judge(said: string, place: Place, { saved }: IptablesFailure): Verdict 
   if (/Permission denied|Operation not permitted|must be root/.test(said)) {
     return { code: "permission", reason: "not permitted: run as root" };
   }
+  // 1.8.9 says it also of a chain that is not there, never of a built-in one, whose names have no hyphen.
+  if (/chain `.*-.*' in table `.*' is incompatible/.test(said)) {
+    return { code: "not-found", reason: "there is no such chain" };
+  }
+  if (/[Tt]able `.*' is incompatible/.test(said)) {
+    return {
+      code: "conflict",
+      reason: "the table holds rules that this iptables cannot read, made by nft or a newer iptables: use that one",
+    };
+  }
   if (said.includes("Chain already exists")) return { code: "exists", reason: "the chain is there already" };
   if (said.includes("does a matching rule exist")) return { code: "not-found", reason: "there is no such rule" };
   if (said.includes("No chain/target/match by that name")) return noChain(place.line);

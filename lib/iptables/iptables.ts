@@ -5,9 +5,8 @@
  *
  * @module
  */
-import { isTsnetError, TsnetError } from "../errors.ts";
-import { type RunResult, run } from "../sys/run.ts";
 import { iptablesFailure } from "./errors.ts";
+import { iptablesPrograms } from "./programs.ts";
 import type { IptablesTable, IptablesTransaction } from "./transaction.ts";
 
 /** Which of the kernel's two packet filters the programs speak to. */
@@ -60,30 +59,17 @@ export interface RealIptablesOptions {
   readonly prefix?: readonly string[];
 }
 
-type Start = { readonly stdin?: string; readonly inheritFd?: number };
-
 /**
  * iptables of this machine, in the namespace that this process is in unless `prefix` leads elsewhere. For
  * `variant` see variant.ts.
  */
 export function realIptables({ variant, prefix = [] }: RealIptablesOptions): Iptables {
-  const start = async (family: 4 | 6, tool: Tool, args: readonly string[], how: Start = {}) => {
-    const name = family === 4 ? "iptables" : "ip6tables";
-    const program = `${name}-${variant}-${tool}`;
-    try {
-      return { program, ...(await startOne([...prefix, program, ...args], how)) };
-    } catch (error) {
-      if (!isTsnetError(error, "not-found")) throw error;
-      // Hosts with one variant only may have it under the plain name.
-      await ensureVariant(name, variant, prefix);
-      return { program: `${name}-${tool}`, ...(await startOne([...prefix, `${name}-${tool}`, ...args], how)) };
-    }
-  };
+  const { start } = iptablesPrograms({ variant, prefix });
   const save: Iptables["save"] = async (family, tables) => {
     const calls = tables === undefined ? [[]] : tables.map((table) => ["-t", table]);
     const [{ parseSave }, ...outputs] = await Promise.all([
       import("./save.ts"),
-      ...calls.map((args) => start(family, "save", args)),
+      ...calls.map((args) => start(family, "-save", args)),
     ]);
     const saved = new Map<string, SavedTable>();
     for (const { program, exitCode, stdout, stderr } of outputs) {
@@ -99,31 +85,11 @@ export function realIptables({ variant, prefix = [] }: RealIptablesOptions): Ipt
       if (transaction.empty) return;
       const text = transaction.render();
       const how = { stdin: text, ...options };
-      const { program, exitCode, stderr } = await start(family, "restore", ["--noflush", "-w", "5"], how);
+      const { program, exitCode, stderr } = await start(family, "-restore", ["--noflush", "-w", "5"], how);
       if (exitCode === 0) return;
       // Legacy does not say why it fails: what is there tells.
       const saved = variant === "legacy" ? await save(family, transaction.tables).catch(() => undefined) : undefined;
       throw iptablesFailure({ program, text, stderr, ...(saved === undefined ? {} : { saved }) });
     },
   };
-}
-
-type Tool = "restore" | "save";
-
-function startOne([program = "", ...args]: readonly string[], how: Start): Promise<RunResult> {
-  return run(program, args, { ...how, light: true });
-}
-
-async function ensureVariant(name: string, variant: IptablesVariant, prefix: readonly string[]): Promise<void> {
-  const { stdout } = await startOne([...prefix, name, "--version"], {});
-  if (variantOf(stdout) === variant) return;
-  throw new TsnetError(`${name} is not of the ${variant} variant (${stdout.trim()}): install ${name}-${variant}`, {
-    code: "not-found",
-    op: name,
-  });
-}
-
-/** The variant that `iptables --version` tells: `iptables v1.8.9 (nf_tables)`; before 1.8 there was legacy alone. */
-export function variantOf(version: string): IptablesVariant {
-  return version.includes("nf_tables") ? "nft" : "legacy";
 }

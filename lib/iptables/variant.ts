@@ -6,7 +6,8 @@
  */
 import { exists, readIfThere, sameFile } from "../sys/files.ts";
 import { run } from "../sys/run.ts";
-import { type IptablesVariant, realIptables, type SavedTable, variantOf } from "./iptables.ts";
+import { type IptablesVariant, realIptables, type SavedTable } from "./iptables.ts";
+import { variantOf } from "./programs.ts";
 
 export interface VariantReport {
   /** The one to use; undefined if no iptables is installed. */

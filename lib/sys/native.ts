@@ -23,6 +23,10 @@ export const LOCK_EX = 2;
 /** `LOCK_NB`, sys/file.h. */
 export const LOCK_NB = 4;
 
+// linux/socket.h, linux/in.h
+const AF_INET = 2;
+const AF_INET6 = 10;
+const IPPROTO_RAW = 255;
 const SOCK_RAW = 3;
 const O_CLOEXEC = 0o2000000;
 const SOCK_CLOEXEC = 0o2000000;
@@ -43,6 +47,17 @@ export function bindNetlink(fd: number, groups: number): void {
 export function setSocketOption(fd: number, level: number, name: number, value: number): void {
   const option = new Int32Array([value]);
   check("setsockopt", libc().setsockopt(fd, level, name, option, option.byteLength));
+}
+
+/** Reads a socket option of any form into `value`, whose content may be part of the question. */
+export function getSocketOption(fd: number, level: number, name: number, value: Uint8Array): void {
+  const length = new Uint32Array([value.byteLength]);
+  check("getsockopt", libc().getsockopt(fd, level, name, value, length));
+}
+
+/** Opens a raw socket of IPv4 or IPv6: what iptables-legacy asks the kernel by. */
+export function openRawSocket(family: 4 | 6): number {
+  return check("socket", libc().socket(family === 4 ? AF_INET : AF_INET6, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_RAW));
 }
 
 /** Sends `data` as one datagram. For netlink the kernel has done the work when this returns. */

@@ -40,6 +40,39 @@ export function run(program: string, args: readonly string[], options: RunOption
   return light ? runLight(program, args, options) : runWithExeca(program, args, options);
 }
 
+/**
+ * Runs `program` and hands its standard output over line by line, so that an output of any length takes little memory.
+ * `onLine` may return false: the program is ended, and its exit code means nothing.
+ *
+ * @throws TsnetError `not-found` if there is no such program.
+ */
+export async function runLines(
+  program: string,
+  args: readonly string[],
+  onLine: (line: string) => boolean | undefined,
+): Promise<Pick<RunResult, "exitCode" | "stderr"> & { readonly stopped: boolean }> {
+  const child = spawnLight(program, args, {});
+  const stderr = textOf(child.stderr);
+  const stopped = child.stdout instanceof ReadableStream && !(await readLines(child.stdout, onLine));
+  if (stopped) child.kill();
+  return { exitCode: await child.exited, stderr: await stderr, stopped };
+}
+
+/** False if `onLine` has had enough. */
+async function readLines(
+  stream: ReadableStream<Uint8Array>,
+  onLine: (line: string) => boolean | undefined,
+): Promise<boolean> {
+  const decoder = new TextDecoder();
+  let rest = "";
+  for await (const chunk of stream) {
+    const lines = (rest + decoder.decode(chunk, { stream: true })).split("\n");
+    rest = lines.pop() ?? "";
+    for (const line of lines) if (onLine(line) === false) return false;
+  }
+  return rest === "" || onLine(rest) !== false;
+}
+
 async function runLight(program: string, args: readonly string[], options: RunOptions): Promise<RunResult> {
   const child = spawnLight(program, args, options);
   let late = false;
