@@ -1,17 +1,18 @@
 /**
  * Tells when a proxy has programmed all that the API server was told before: a Service of its own whose port and
- * endpoint are moved, and asked for until that is so. Watches are in order, each kind's by itself, so the marker
- * moves both a Service and its slice.
+ * endpoint are moved, and asked for until that is so. Watches are in order, each kind's by itself, and a proxy writes
+ * each family by itself, so the marker moves both a Service and its slices of both families.
  *
  * @module
  */
-import { ADDRESSES, type World } from "../e2e/proxy/world.ts";
+import { shortly } from "../e2e/proxy/prober.ts";
+import type { Family, World } from "../e2e/proxy/world.ts";
 import type { Cluster } from "./cluster.ts";
 import type { Daemon } from "./daemon.ts";
+import { FAMILIES, type ServicePort, service, slice } from "./objects.ts";
 
-const ADDRESS = "10.96.255.1";
+const ADDRESS = { 4: "10.96.255.1", 6: "fd00:10:96::f:1" } as const;
 const SERVICE = { apiVersion: "v1", kind: "Service", metadata: { name: "marker" } } as const;
-const SLICE = { apiVersion: "discovery.k8s.io/v1", kind: "EndpointSlice", metadata: { name: "marker" } } as const;
 const SERVERS = ["remote1", "remote2"] as const;
 const PROGRAMMED_MS = 60_000;
 
@@ -25,14 +26,8 @@ export class Marker {
 
   static async create(cluster: Cluster): Promise<Marker> {
     const marker = new Marker(cluster);
-    await cluster.api.create({ ...SERVICE, spec: { clusterIP: ADDRESS, ports: marker.#ports() } });
-    await cluster.api.create({
-      ...SLICE,
-      metadata: { ...SLICE.metadata, labels: { "kubernetes.io/service-name": "marker" } },
-      addressType: "IPv4",
-      endpoints: marker.#endpoints(),
-      ports: [{ name: "", port: 8080, protocol: "TCP" }],
-    });
+    await cluster.api.create(service("marker", Object.values(ADDRESS), marker.#ports()));
+    for (const family of FAMILIES) await cluster.api.create(marker.#slice(family));
     return marker;
   }
 
@@ -42,13 +37,13 @@ export class Marker {
     const { api } = this.#cluster;
     await Promise.all([
       api.patch(SERVICE, { spec: { ports: this.#ports() } }),
-      api.patch(SLICE, { endpoints: this.#endpoints() }),
+      ...FAMILIES.map((family) => api.patch(this.#slice(family), this.#slice(family))),
     ]);
-    await Promise.all(worlds.map((world) => this.#seen(world, proxies)));
+    await Promise.all(worlds.flatMap((world) => FAMILIES.map((family) => this.#seen(world, family, proxies))));
   }
 
-  async #seen(world: World, proxies: readonly Daemon[]): Promise<void> {
-    const question = { protocol: "tcp", address: ADDRESS, port: this.#port, timeoutMs: 100 } as const;
+  async #seen(world: World, family: Family, proxies: readonly Daemon[]): Promise<void> {
+    const question = { protocol: "tcp", address: ADDRESS[family], port: this.#port, timeoutMs: 100 } as const;
     const deadline = performance.now() + PROGRAMMED_MS;
     for (;;) {
       const answer = await world.prober.askUntilAnswered(world.netns("node"), question, 1000);
@@ -57,7 +52,9 @@ export class Marker {
       const ended = proxies.filter((proxy) => !proxy.running);
       if (ended.length === 0 && performance.now() < deadline) continue;
       const logs = await Promise.all(proxies.map((proxy) => proxy.tail()));
-      throw new Error(`${world.netns("node")} has not programmed a change: ${answer.outcome}\n${logs.join("\n")}`);
+      throw new Error(
+        `${world.netns("node")} has not programmed a change in IPv${family}: ${shortly(answer)}\n${logs.join("\n")}`,
+      );
     }
   }
 
@@ -69,11 +66,11 @@ export class Marker {
     return SERVERS[this.#turn % 2 === 0 ? 0 : 1];
   }
 
-  #ports() {
-    return [{ name: "", port: this.#port, protocol: "TCP" }];
+  #ports(): readonly ServicePort[] {
+    return [{ port: this.#port, protocol: "TCP" }];
   }
 
-  #endpoints() {
-    return [{ addresses: [ADDRESSES[this.#server][4]], conditions: { ready: true }, nodeName: "node-b" }];
+  #slice(family: Family) {
+    return slice("marker", family, [{ pod: this.#server }], [{ port: this.#port }]);
   }
 }
