@@ -44,6 +44,8 @@ export interface PortRules {
   readonly served: boolean;
   /** Seconds that a client's address stays with its endpoint, across all frontends; undefined: no affinity. */
   readonly affinitySeconds: number | undefined;
+  /** The port of the node that tells a load balancer how many local endpoints there are; on the service's first port only. */
+  readonly healthCheckNodePort?: number | undefined;
 }
 
 export interface Endpoint {
