@@ -2,9 +2,10 @@
  * Benches: ours and the tools that people use today, side by side on this machine.
  *
  *     npm run bench -- cni [--rounds N] [--only TEXT] [--json]
+ *     npm run bench -- proxy [--quick] [--json]
  *
- * A bench runs in network, mount and pid namespaces of its own: this file fetches what the bench compares with
- * and starts itself again inside of them. It ends with 1 if a target is missed or a row does not count.
+ * Everything runs in network, mount and pid namespaces of its own. For the plugins this file fetches what the bench
+ * compares with and starts itself again inside of them; the proxies run on a test host. It ends with 1 if a target is missed or a row does not count.
  *
  * @module
  */
@@ -18,6 +19,16 @@ import { formatTable, passes } from "./table.ts";
 interface BenchOptions {
   readonly rounds: number;
   readonly only: string;
+  readonly ours: string;
+  readonly json: boolean;
+}
+
+interface ProxyOptions {
+  readonly sizes: readonly number[];
+  readonly alone: readonly number[];
+  readonly modes: readonly ("nftables" | "iptables")[];
+  readonly changes: number;
+  readonly quick: boolean;
   readonly ours: string;
   readonly json: boolean;
 }
@@ -38,6 +49,17 @@ program
   .option("--ours <directory>", "our plugins", resolve(import.meta.dirname, "../dist/cni"))
   .option("--json", "print the rows as JSON", false)
   .action(cni);
+program
+  .command("proxy")
+  .description("our kube-proxy and the real one, at one API server")
+  .option("--sizes <n,n>", "numbers of services at which both run", counts, [100, 1000, 10_000])
+  .option("--alone <n,n>", "numbers at which ours runs alone", counts, [50_000])
+  .option("--modes <mode,mode>", "nftables, iptables", modes, ["nftables", "iptables"] as const)
+  .option("--changes <n>", "measured changes of a kind, at most", count, 100)
+  .option("--quick", "stop at 1,000 services", false)
+  .option("--ours <file>", "our executable", resolve(import.meta.dirname, "../dist/kube-proxy"))
+  .option("--json", "print the rows as JSON", false)
+  .action(proxy);
 
 try {
   await program.parseAsync();
@@ -54,6 +76,14 @@ async function cni(options: BenchOptions): Promise<void> {
   const rows = await benchCni({ ...options, peers, disk });
   console.log(options.json ? JSON.stringify(rows, null, 2) : formatTable(rows));
   // Servers of the bench are still open: it would not end by itself.
+  process.exit(rows.every(passes) ? 0 : 1);
+}
+
+async function proxy({ sizes, alone, quick, json, ...options }: ProxyOptions): Promise<void> {
+  const few = (numbers: readonly number[]) => numbers.filter((number) => !quick || number <= 1000);
+  const { benchProxy } = await import("./proxy/proxy.ts");
+  const rows = await benchProxy({ ...options, sizes: few(sizes), alone: few(alone) });
+  console.log(json ? JSON.stringify(rows, null, 2) : formatTable(rows));
   process.exit(rows.every(passes) ? 0 : 1);
 }
 
@@ -80,4 +110,15 @@ function count(text: string): number {
   const value = Number(text);
   if (!Number.isInteger(value) || value < 1) throw new InvalidArgumentError("a whole number from 1 is needed");
   return value;
+}
+
+function counts(text: string): readonly number[] {
+  return text.split(",").filter(Boolean).map(count);
+}
+
+function modes(text: string): readonly ("nftables" | "iptables")[] {
+  return text.split(",").map((mode) => {
+    if (mode === "nftables" || mode === "iptables") return mode;
+    throw new InvalidArgumentError("nftables and iptables are what there is");
+  });
 }

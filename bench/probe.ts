@@ -64,7 +64,7 @@ function openUdp(netns: Netns, port: number, on: OnDatagram): Promise<Bun.udp.So
 }
 
 /** The runtime opens, binds and connects sockets before its call returns; only what follows is asynchronous. */
-function inTurn<T>(netns: Netns, open: () => T): T {
+export function inTurn<T>(netns: Netns, open: () => T): T {
   let opened: { readonly value: T } | undefined;
   inside(netns, () => {
     opened = { value: open() };
