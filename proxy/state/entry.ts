@@ -9,7 +9,7 @@ import type { Endpoint } from "../table/types.ts";
 import type { Claimant } from "./claims.ts";
 import type { KeptSlice } from "./slices.ts";
 
-const NONE: readonly never[] = Object.freeze([]);
+export const NONE: readonly never[] = Object.freeze([]);
 
 /** Services with a Local policy and nobody here to serve them; ports are counted, as kube-proxy does. */
 export interface NoLocalEndpoints {
@@ -26,6 +26,8 @@ export class Entry implements Claimant {
   slices: readonly KeptSlice[] = NONE;
   /** Frontend keys that it has or would like to have. */
   claims: readonly string[] = NONE;
+  /** Those of its claims that another service, or another of its own ports, goes before it in. */
+  lost: readonly string[] = NONE;
   noLocal: NoLocalEndpoints = ALL_LOCAL;
   /** By family and port, endpoints whose UDP flows may go on. Only services with UDP ports have any. */
   flows: ReadonlyMap<string, readonly Endpoint[]> | undefined;

@@ -7,12 +7,11 @@
  * @module
  */
 import type { Family } from "../../lib/net/address.ts";
-import type { ServicePortObject } from "../objects/objects.ts";
-import { frontendKey } from "../table/frontends.ts";
+import { describeKey, frontendKey } from "../table/frontends.ts";
 import { planService } from "../table/plan.ts";
 import type { Frontend, PortRules, ServiceChange, Table } from "../table/types.ts";
 import { Claims } from "./claims.ts";
-import { ALL_LOCAL, type Entry, type NoLocalEndpoints } from "./entry.ts";
+import { ALL_LOCAL, type Entry, NONE, type NoLocalEndpoints } from "./entry.ts";
 import type { Facts, FamilyFacts } from "./facts.ts";
 import { changedFlows, flowsOf } from "./flows.ts";
 import { healthCheckOf } from "./health.ts";
@@ -26,6 +25,13 @@ type Rules = readonly PortRules[] | undefined;
 interface Earlier {
   readonly rules: ReadonlyMap<Family, Rules>;
   readonly flows: Entry["flows"];
+  readonly lost: Entry["lost"];
+}
+
+/** What a service claims, as its plan goes on. */
+interface Wishes {
+  readonly keys: Set<string>;
+  readonly lost: string[];
 }
 
 export class Planner {
@@ -62,7 +68,10 @@ export class Planner {
       if (!round.has(entry)) round.set(entry, this.#earlierOf(entry));
       this.#planEntry(entry, round.get(entry));
     }
-    for (const entry of round.keys()) planned(entry);
+    for (const [entry, { lost }] of round) {
+      this.#warnOfLost(entry, lost);
+      planned(entry);
+    }
     return {
       tables: this.#currentTables(),
       changes: new Map(this.#facts.families.map((family) => [family, this.#changesOf(family, round)])),
@@ -76,22 +85,24 @@ export class Planner {
     return {
       rules: new Map(this.#facts.families.map((family) => [family, this.#rulesOf(family, entry)])),
       flows: entry.flows,
+      lost: entry.lost,
     };
   }
 
   #planEntry(entry: Entry, earlier: Earlier | undefined): void {
-    const claims = new Set<string>();
+    const wishes: Wishes = { keys: new Set(), lost: [] };
     for (const family of this.#facts.families) {
-      const rules = this.#planFamily(entry, family, earlier?.rules.get(family), claims);
+      const rules = this.#planFamily(entry, family, earlier?.rules.get(family), wishes);
       if (rules === undefined) this.#services.get(family)?.delete(entry.key);
       else this.#services.get(family)?.set(entry.key, rules);
     }
-    for (const key of entry.claims) if (!claims.has(key)) this.#claims.release(key, entry);
-    entry.claims = [...claims];
+    for (const key of entry.claims) if (!wishes.keys.has(key)) this.#claims.release(key, entry);
+    entry.claims = [...wishes.keys];
+    entry.lost = wishes.lost.length === 0 ? NONE : wishes.lost;
     this.#record(entry);
   }
 
-  #planFamily(entry: Entry, family: Family, before: Rules, claims: Set<string>): Rules {
+  #planFamily(entry: Entry, family: Family, before: Rules, wishes: Wishes): Rules {
     if (entry.object === undefined) return undefined;
     const { node } = this.#facts.of(family);
     return planService(entry.object, before, {
@@ -99,25 +110,26 @@ export class Planner {
       nodeAddresses: node.addresses,
       zone: this.#facts.zone,
       candidates: (port) => mergedEndpoints(entry.slices, family, portKey(port)),
-      grants: (port, frontend) => this.#grants(entry, family, port, frontend, claims),
+      grants: (port, frontend) => this.#grants(entry, frontendKey(family, port.protocol, frontend), wishes),
     });
   }
 
-  #grants(entry: Entry, family: Family, port: ServicePortObject, frontend: Frontend, claims: Set<string>): boolean {
-    const key = frontendKey(family, port.protocol, frontend);
-    // The second port of the service that asks for it.
-    if (claims.has(key)) return false;
-    claims.add(key);
-    const holder = this.#claims.claim(key, entry);
-    if (holder === entry) return true;
-    if (!entry.claims.includes(key)) {
-      const what = `${frontend.kind} ${frontend.address === "" ? "" : `${frontend.address} `}port ${frontend.port}/${port.protocol}`;
-      this.#log("warn", `${entry.key} and ${holder.key} both claim ${what}: ${holder.key} has it, change one of them`, {
-        service: entry.key,
-        holder: holder.key,
-      });
-    }
+  #grants(entry: Entry, key: string, { keys, lost }: Wishes): boolean {
+    const first = !keys.has(key);
+    keys.add(key);
+    if (this.#claims.claim(key, entry) === entry && first) return true;
+    lost.push(key);
     return false;
+  }
+
+  #warnOfLost({ key: service, lost }: Entry, before: readonly string[]): void {
+    for (const key of lost) {
+      const holder = this.#claims.holder(key)?.key ?? service;
+      if (before.includes(key)) continue;
+      const who = holder === service ? `two ports of ${service}` : `${service} and ${holder} both`;
+      const whose = holder === service ? "the first" : holder;
+      this.#log("warn", `${who} claim ${describeKey(key)}: ${whose} has it, change one of them`, { service, holder });
+    }
   }
 
   /** Keeps what is counted and answered beside the tables up with them. */

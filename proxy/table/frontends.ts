@@ -45,6 +45,12 @@ export function frontendKey(family: Family, protocol: Protocol, { address, port 
   return `${address === "" ? `node${family}` : address} ${protocol} ${port}`;
 }
 
+/** The same as an operator would say it: `203.0.113.7 port 80/tcp`. */
+export function describeKey(key: string): string {
+  const [address = "", protocol, port] = key.split(" ");
+  return address.startsWith("node") ? `node port ${port}/${protocol}` : `${address} port ${port}/${protocol}`;
+}
+
 function frontend(
   kind: Frontend["kind"],
   address: string,
