@@ -61,13 +61,15 @@ export class Configuration {
     return plain(root);
   }
 
-  /** As the file has it. kube-proxy leaves out what these leave out, and shows the periods of its mode alone. */
+  /** As the file has it. kube-proxy leaves out what these leave out, and of what every mode has shows its own mode's alone. */
   #dataOf(path: Path): unknown {
     const value = this.get(path);
     const section = path.split(".")[0];
     const used = this.text("mode") === "nftables" ? "nftables" : "iptables";
-    const isIdleMode = (section === "iptables" || section === "nftables") && section !== used;
-    if (isIdleMode && path.endsWith("yncPeriod")) return "0s";
+    if ((section === "iptables" || section === "nftables") && section !== used) {
+      if (path.endsWith("yncPeriod")) return "0s";
+      if (path.endsWith("masqueradeAll")) return false;
+    }
     if (OMITTED_IF_EMPTY.has(path) && isEmpty(value)) return undefined;
     if (typeof value === "number" && keyOf(path).kind === "duration") return formatDuration(value);
     if (path === "logging.vmodule") return this.list(path).map(patternObject);
