@@ -72,6 +72,12 @@ export class Api {
     return this.#change("PATCH", path, patch, "application/merge-patch+json");
   }
 
+  /** Puts an object in the place of the one of its name, or its status: what it does not say is gone. */
+  replace(object: Manifest, subresource: "" | "status" = ""): Promise<Manifest> {
+    const path = pathOf(object) + (subresource === "" ? "" : `/${subresource}`);
+    return this.#change("PUT", path, object, "application/json");
+  }
+
   /** Changes an object by RFC 6902 operations: a large one for the price of a small one. */
   edit(object: Reference, operations: readonly object[]): Promise<Manifest> {
     return this.#change("PATCH", pathOf(object), operations, "application/json-patch+json");

@@ -31,10 +31,10 @@ export async function addWorld(cluster: Cluster, prefix: string): Promise<World>
   return world;
 }
 
-/** The Node object of all worlds, in zone `zone-a`. */
-export async function addWorldNode(cluster: Cluster): Promise<void> {
+/** The Node object of all worlds. */
+export async function addWorldNode(cluster: Cluster, zone = "zone-a"): Promise<void> {
   const { 4: ipv4, 6: ipv6 } = PLACES.node;
-  const labels = { "topology.kubernetes.io/zone": "zone-a" };
+  const labels = { "topology.kubernetes.io/zone": zone };
   await cluster.addNode({ name: NODE_NAME, addresses: [ipv4, ipv6], podCIDRs: POD_CIDRS, labels });
 }
 

@@ -1,0 +1,3 @@
+import { packetsThroughTheApi } from "./packets.ts";
+
+packetsThroughTheApi("iptables");
