@@ -1,0 +1,276 @@
+/**
+ * What a monitoring system reads: kube-proxy's own metrics under their names, types and buckets, as people have
+ * alerts on them, and a few of ours, `tsnet_proxy_*`.
+ *
+ * prom-client's single files are imported: its front page loads a cluster module and an HTTP client that double what
+ * it takes in memory.
+ *
+ * @module
+ */
+import Counter from "prom-client/lib/counter.js";
+import Gauge from "prom-client/lib/gauge.js";
+import Histogram from "prom-client/lib/histogram.js";
+import Registry from "prom-client/lib/registry.js";
+import type { ProxyMode } from "./backend.ts";
+import type { Kind } from "./source/source.ts";
+import type { AuditResult } from "./sync/audit.ts";
+import type { FamilyResult } from "./sync/family.ts";
+
+/** The label `ip_family`. */
+export function familyLabel(family: 4 | 6): "IPv4" | "IPv6" {
+  return family === 4 ? "IPv4" : "IPv6";
+}
+
+const doubling = (start: number, count: number) => Array.from({ length: count }, (_, i) => start * 2 ** i);
+const steps = (start: number, width: number, count: number) =>
+  Array.from({ length: count }, (_, i) => start + i * width);
+const SYNC_SECONDS = doubling(0.001, 15);
+const PROGRAMMING_SECONDS = [...steps(0.25, 0.25, 2), ...steps(1, 1, 59), ...steps(60, 5, 12), ...steps(120, 30, 7)];
+
+export class ProxyMetrics {
+  readonly #registry = new Registry();
+  readonly #startedAt = Date.now();
+
+  readonly #sync = this.#histogram("sync_proxy_rules_duration_seconds", "SyncProxyRules latency in seconds");
+  readonly #full = this.#histogram(
+    "sync_full_proxy_rules_duration_seconds",
+    "SyncProxyRules latency in seconds for full resyncs",
+  );
+  readonly #partial = this.#histogram(
+    "sync_partial_proxy_rules_duration_seconds",
+    "SyncProxyRules latency in seconds for partial resyncs",
+  );
+  readonly #programming = this.#histogram(
+    "network_programming_duration_seconds",
+    "In Cluster Network Programming Latency in seconds",
+    PROGRAMMING_SECONDS,
+  );
+  readonly #last = this.#gauge("sync_proxy_rules_last_timestamp_seconds", "The last time rules were synced");
+  readonly #queued = this.#gauge(
+    "sync_proxy_rules_last_queued_timestamp_seconds",
+    "The last time a sync of rules was queued",
+  );
+  readonly #endpointsPending = this.#gauge(
+    "sync_proxy_rules_endpoint_changes_pending",
+    "EndpointSlice changes that are not synced yet",
+    [],
+  );
+  readonly #endpointsTotal = this.#counter("sync_proxy_rules_endpoint_changes_total", "EndpointSlice changes", []);
+  readonly #servicesPending = this.#gauge(
+    "sync_proxy_rules_service_changes_pending",
+    "Service changes that are not synced yet",
+    [],
+  );
+  readonly #servicesTotal = this.#counter("sync_proxy_rules_service_changes_total", "Service changes", []);
+  readonly #noLocal = this.#gauge(
+    "sync_proxy_rules_no_local_endpoints_total",
+    "Services with a Local traffic policy and no endpoint on this node",
+    ["traffic_policy", "ip_family"],
+  );
+  readonly #failures: Counter<string>;
+  readonly #partialFailures: Counter<string> | undefined;
+  readonly #healthz = this.#counter("proxy_healthz_total", "Answers to /healthz by HTTP status", ["code"]);
+  readonly #livez = this.#counter("proxy_livez_total", "Answers to /livez by HTTP status", ["code"]);
+  readonly #flowSeconds = this.#histogram(
+    "conntrack_reconciler_sync_duration_seconds",
+    "Duration of one round of deleting stale flows in seconds",
+  );
+  readonly #flows = this.#counter("conntrack_reconciler_deleted_entries_total", "Stale flows that were deleted");
+
+  readonly #elements = this.#counter(
+    "written_elements_total",
+    "Elements or rules that were sent to the kernel",
+    undefined,
+    OWN,
+  );
+  readonly #repairs = this.#counter(
+    "repairs_total",
+    "Times that rules were put back which somebody took away",
+    undefined,
+    OWN,
+  );
+  readonly #audits = this.#counter("audits_total", "Audits by how they ended", ["ip_family", "result"], OWN);
+  readonly #auditDifferences = this.#counter(
+    "audit_differences_total",
+    "Rules that an audit found missing or too much",
+    undefined,
+    OWN,
+  );
+  readonly #refused = this.#gauge(
+    "refused_services",
+    "Services left out because the kernel refuses their rules",
+    undefined,
+    OWN,
+  );
+  readonly #malformed = this.#gauge("malformed_objects", "Objects left out because they cannot be read", ["kind"], OWN);
+  readonly #connected = this.#gauge(
+    "source_connected",
+    "Whether changes of a kind of object are heard of: 1 or 0",
+    ["kind"],
+    OWN,
+  );
+
+  constructor(mode: ProxyMode, families: readonly (4 | 6)[]) {
+    if (mode === "iptables") {
+      this.#failures = this.#counter("sync_proxy_rules_iptables_restore_failures_total", "Failed iptables restores");
+      this.#partialFailures = this.#counter(
+        "sync_proxy_rules_iptables_partial_restore_failures_total",
+        "Failed iptables restores of single changes, each followed by one of everything",
+      );
+    } else {
+      this.#failures = this.#counter("sync_proxy_rules_nftables_sync_failures_total", "Failed nftables transactions");
+    }
+    // A counter that is not there until the first failure makes a poor alert.
+    for (const family of families) {
+      this.#failures.inc(labelsOf(family), 0);
+      this.#repairs.inc(labelsOf(family), 0);
+      this.#auditDifferences.inc(labelsOf(family), 0);
+    }
+    this.#addProcess(mode);
+  }
+
+  /** The text that Prometheus scrapes, and its content type. */
+  async text(): Promise<{ readonly body: string; readonly type: string }> {
+    return { body: await this.#registry.metrics(), type: this.#registry.contentType };
+  }
+
+  /** A sync of these families was asked for. */
+  queued(families: readonly (4 | 6)[]): void {
+    for (const family of families) this.#queued.set(labelsOf(family), Date.now() / 1000);
+  }
+
+  /** Changes that no sync has taken yet. */
+  pending(services: number, endpoints: number): void {
+    this.#servicesPending.set(services);
+    this.#endpointsPending.set(endpoints);
+  }
+
+  /** A sync has taken changes. */
+  taken(services: number, endpoints: number): void {
+    this.#servicesTotal.inc(services);
+    this.#endpointsTotal.inc(endpoints);
+    this.pending(0, 0);
+  }
+
+  synced(result: FamilyResult): void {
+    const labels = labelsOf(result.family);
+    this.#refused.set(labels, result.refused.size);
+    if (result.kind === "postponed") return;
+    if (result.kind === "failed") {
+      this.#failures.inc(labels);
+      return;
+    }
+    const seconds = result.ms / 1000;
+    this.#sync.observe(labels, seconds);
+    if (result.kind === "full") this.#full.observe(labels, seconds);
+    if (result.kind === "partial") this.#partial.observe(labels, seconds);
+    this.#last.set(labels, Date.now() / 1000);
+    this.#elements.inc(labels, result.written);
+  }
+
+  /** A single change could not be brought. */
+  partialFailed(family: 4 | 6): void {
+    this.#partialFailures?.inc(labelsOf(family));
+  }
+
+  /** What was triggered at `triggers`, ms since 1970, is in place now. What is older than this process is not its doing. */
+  programmed(family: 4 | 6, triggers: readonly number[]): void {
+    const now = Date.now();
+    for (const trigger of triggers) {
+      if (trigger >= this.#startedAt) this.#programming.observe(labelsOf(family), Math.max(0, now - trigger) / 1000);
+    }
+  }
+
+  noLocalEndpoints(
+    family: 4 | 6,
+    { internal, external }: { readonly internal: number; readonly external: number },
+  ): void {
+    this.#noLocal.set({ ...labelsOf(family), traffic_policy: "internal" }, internal);
+    this.#noLocal.set({ ...labelsOf(family), traffic_policy: "external" }, external);
+  }
+
+  healthz(code: number): void {
+    this.#healthz.inc({ code });
+  }
+
+  livez(code: number): void {
+    this.#livez.inc({ code });
+  }
+
+  flowsDeleted(family: 4 | 6, count: number, ms: number): void {
+    this.#flows.inc(labelsOf(family), count);
+    this.#flowSeconds.observe(labelsOf(family), ms / 1000);
+  }
+
+  repaired(family: 4 | 6): void {
+    this.#repairs.inc(labelsOf(family));
+  }
+
+  audited(family: 4 | 6, result: AuditResult, differences: number): void {
+    this.#audits.inc({ ...labelsOf(family), result });
+    this.#auditDifferences.inc(labelsOf(family), differences);
+  }
+
+  malformed(kind: Kind, count: number): void {
+    this.#malformed.set({ kind }, count);
+  }
+
+  connected(kind: Kind, up: boolean): void {
+    this.#connected.set({ kind }, up ? 1 : 0);
+  }
+
+  #histogram(name: string, help: string, buckets = SYNC_SECONDS): Histogram<string> {
+    return new Histogram({
+      name: KUBE_PROXY + name,
+      help,
+      buckets,
+      labelNames: ["ip_family"],
+      registers: [this.#registry],
+    });
+  }
+
+  #gauge(name: string, help: string, labelNames: string[] = ["ip_family"], prefix = KUBE_PROXY): Gauge<string> {
+    return new Gauge({ name: prefix + name, help, labelNames, registers: [this.#registry] });
+  }
+
+  #counter(name: string, help: string, labelNames: string[] = ["ip_family"], prefix = KUBE_PROXY): Counter<string> {
+    return new Counter({ name: prefix + name, help, labelNames, registers: [this.#registry] });
+  }
+
+  /** What every Prometheus client tells of its process, and which mode this one is in. */
+  #addProcess(mode: ProxyMode): void {
+    const registers = [this.#registry];
+    const usedCpu = () => {
+      const { user, system } = process.cpuUsage();
+      return (user + system) / 1e6;
+    };
+    let counted = 0;
+    new Counter({
+      name: "process_cpu_seconds_total",
+      help: "User and system CPU time spent in seconds",
+      registers,
+      collect() {
+        const now = usedCpu();
+        this.inc(now - counted);
+        counted = now;
+      },
+    });
+    new Gauge({
+      name: "process_resident_memory_bytes",
+      help: "Resident memory size in bytes",
+      registers,
+      collect() {
+        this.set(process.memoryUsage.rss());
+      },
+    });
+    this.#gauge("process_start_time_seconds", "Start time since 1970 in seconds", [], "").set(this.#startedAt / 1000);
+    this.#gauge("info", "Always 1; the label tells the mode", ["mode"], OWN).set({ mode }, 1);
+  }
+}
+
+const KUBE_PROXY = "kubeproxy_";
+const OWN = "tsnet_proxy_";
+
+function labelsOf(family: 4 | 6): { readonly ip_family: string } {
+  return { ip_family: familyLabel(family) };
+}
