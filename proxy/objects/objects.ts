@@ -34,6 +34,9 @@ export interface ServiceObject {
   readonly affinitySeconds: number | undefined;
 }
 
+/** What of a Service decides about rules: all but its name. */
+export type ServiceBody = Omit<ServiceObject, "namespace" | "name">;
+
 export interface ServicePortObject {
   /** Empty where the only port has no name. */
   readonly name: string;

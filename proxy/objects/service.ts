@@ -57,7 +57,22 @@ export function parseService(raw: unknown, problems?: Problems): ServiceObject |
     createdAt: timeIn(metadata, "creationTimestamp"),
   }));
   const specified = inField("spec", () => parseSpec(spec, prefixed("spec", problems)));
-  return specified && { ...identity, ...specified, loadBalancerIPs: balancing };
+  if (specified === undefined) return undefined;
+  // Written out: an object made by spreading others takes more room, and there may be 50,000 of them.
+  return {
+    namespace: identity.namespace,
+    name: identity.name,
+    createdAt: identity.createdAt,
+    clusterIPs: specified.clusterIPs,
+    ports: specified.ports,
+    externalIPs: specified.externalIPs,
+    loadBalancerIPs: balancing,
+    sourceRanges: specified.sourceRanges,
+    healthCheckNodePort: specified.healthCheckNodePort,
+    internalPolicy: specified.internalPolicy,
+    externalPolicy: specified.externalPolicy,
+    affinitySeconds: specified.affinitySeconds,
+  };
 }
 
 type Specified = Omit<ServiceObject, "namespace" | "name" | "createdAt" | "loadBalancerIPs">;

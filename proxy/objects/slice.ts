@@ -77,7 +77,8 @@ function parseEndpoint(value: unknown, family: 4 | 6): EndpointObject {
   const node = textIn(fields, "nodeName");
   const conditions = inField("conditions", () => conditionsOf(objectIn(fields, "conditions")));
   const hints = inField("hints", () => hintsOf(objectIn(fields, "hints")));
-  return { address, ...conditions, node, ...hints };
+  const { ready, serving, terminating } = conditions;
+  return { address, ready, serving, terminating, node, hintedNodes: hints.hintedNodes, hintedZones: hints.hintedZones };
 }
 
 /** Null means that nobody knows, which counts in the endpoint's favour. */

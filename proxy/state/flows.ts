@@ -7,41 +7,39 @@
  *
  * @module
  */
-import type { Family } from "../../lib/net/address.ts";
-import { mayKeepFlows } from "../endpoints.ts";
+import { type Candidate, mayKeepFlows } from "../endpoints.ts";
+import type { ServicePortObject } from "../objects/objects.ts";
 import { sameEndpoints } from "../table/order.ts";
 import type { Endpoint, Frontend, PortRules } from "../table/types.ts";
-import type { Entry } from "./entry.ts";
 import type { UdpCleanup } from "./pending.ts";
-import { mergedEndpoints, portKey } from "./slices.ts";
+
+/** By rule name, the endpoints whose flows may go on. */
+export type Flows = ReadonlyMap<string, readonly Endpoint[]>;
 
 /**
- * The endpoints whose flows may go on, for each UDP port and family. Policies and topology do not count: a change of
- * them ends no TCP connection either.
+ * The flows of a service's UDP ports. Policies and topology do not count: a change of them ends no TCP connection
+ * either.
  */
-export function flowsOf({ object, slices }: Entry, families: readonly Family[]): Entry["flows"] {
-  const ports = object?.ports.filter(({ protocol }) => protocol === "udp") ?? [];
-  if (object === undefined || ports.length === 0) return undefined;
-  const flows = new Map<string, readonly Endpoint[]>();
-  for (const family of families) {
-    for (const port of ports) {
-      const name = port.name === "" ? "" : `:${port.name}`;
-      const serving = mergedEndpoints(slices, family, portKey(port)).filter(mayKeepFlows);
-      flows.set(flowKey(family, `${object.namespace}/${object.name}${name}`), serving);
-    }
-  }
-  return flows;
+export function flowsOf(
+  key: string,
+  ports: readonly ServicePortObject[],
+  candidates: (port: ServicePortObject) => readonly Candidate[],
+): Flows | undefined {
+  const udp = ports.filter(({ protocol }) => protocol === "udp");
+  if (udp.length === 0) return undefined;
+  return new Map(
+    udp.map((port) => [port.name === "" ? key : `${key}:${port.name}`, candidates(port).filter(mayKeepFlows)]),
+  );
 }
 
-/** One service in one family at one time. */
+/** One service at one time. */
 export interface FlowState {
   readonly rules: readonly PortRules[] | undefined;
-  readonly flows: Entry["flows"];
+  readonly flows: Flows | undefined;
 }
 
 /** @param taken tells whether somebody has a frontend now: its flows are that one's business. */
 export function changedFlows(
-  family: Family,
   before: FlowState,
   after: FlowState,
   taken: (frontend: Frontend) => boolean,
@@ -49,9 +47,9 @@ export function changedFlows(
   const cleanups: UdpCleanup[] = [];
   for (const rules of udpOf(after)) {
     const earlier = udpOf(before).find(({ name }) => name === rules.name);
-    const key = flowKey(family, rules.name);
-    const serving = after.flows?.get(key) ?? [];
-    const same = earlier?.frontends === rules.frontends && sameEndpoints(before.flows?.get(key) ?? [], serving);
+    const serving = after.flows?.get(rules.name) ?? [];
+    const kept = before.flows?.get(rules.name) ?? [];
+    const same = earlier?.frontends === rules.frontends && sameEndpoints(kept, serving);
     if (!same) cleanups.push({ frontends: placesOf(rules.frontends), serving: placesOf(serving) });
   }
   const gone = udpOf(before).flatMap(({ frontends }) => frontends.filter((frontend) => !taken(frontend)));
@@ -61,10 +59,6 @@ export function changedFlows(
 
 function udpOf({ rules }: FlowState): readonly PortRules[] {
   return rules?.filter(({ protocol }) => protocol === "udp") ?? [];
-}
-
-function flowKey(family: Family, name: string): string {
-  return `${family} ${name}`;
 }
 
 function placesOf(places: readonly { readonly address: string; readonly port: number }[]): UdpCleanup["serving"] {

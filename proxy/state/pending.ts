@@ -4,7 +4,6 @@
  * @module
  */
 import type { ServiceChange, Table } from "../table/types.ts";
-import type { NoLocalEndpoints } from "./entry.ts";
 
 /** One batch of changes. Its maps of tables and health checks are the State's own and change with its next `take()`. */
 export interface Pending {
@@ -23,6 +22,12 @@ export interface Pending {
   readonly noLocalEndpoints: NoLocalEndpoints;
   /** UDP flows to clean up once the rules are in place. To be kept and merged by the taker if they are not. */
   readonly udp: ReadonlyMap<4 | 6, readonly UdpCleanup[]>;
+}
+
+/** Ports with a Local policy that nobody on this node serves, though others do; of all families. */
+export interface NoLocalEndpoints {
+  readonly internal: number;
+  readonly external: number;
 }
 
 export interface HealthCheck {

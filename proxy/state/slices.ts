@@ -48,16 +48,16 @@ export class SliceKeeper {
   }
 
   #candidates(slice: SliceObject, key: string): Candidate[] {
-    const candidates: Candidate[] = [];
-    for (const port of slice.ports) {
-      if (portKey(port) !== key) continue;
-      for (const endpoint of slice.endpoints) {
-        const { address, node } = endpoint;
-        const local = node !== undefined && node === this.#nodeName;
-        candidates.push({ address, port: port.port, local, standing: this.#standing(endpoint) });
-      }
-    }
-    return candidates;
+    const lists = slice.ports
+      .filter((port) => portKey(port) === key)
+      .map(({ port }) => slice.endpoints.map((endpoint) => this.#candidate(endpoint, port)));
+    const [first = []] = lists;
+    return lists.length < 2 ? first : lists.flat();
+  }
+
+  #candidate(endpoint: EndpointObject, port: number): Candidate {
+    const local = endpoint.node !== undefined && endpoint.node === this.#nodeName;
+    return { address: endpoint.address, port, local, standing: this.#standing(endpoint) };
   }
 
   #standing({ ready, serving, terminating, hintedNodes, hintedZones }: EndpointObject): Standing {

@@ -11,16 +11,17 @@ import type { Family } from "../../lib/net/address.ts";
 import type { NodeObject, ServiceCidrObject, ServiceObject, SliceObject } from "../objects/objects.ts";
 import type { Kind, ObjectOf, Sink } from "../source/source.ts";
 import { Entry } from "./entry.ts";
-import { sameService } from "./equal.ts";
 import { Facts } from "./facts.ts";
-import type { Pending } from "./pending.ts";
-import { Planner } from "./planner.ts";
+import { FamilyPlanner, type Log, type Round } from "./family.ts";
+import { healthCheckOf } from "./health.ts";
+import type { HealthCheck, NoLocalEndpoints, Pending } from "./pending.ts";
+import { ServiceKeeper } from "./services.ts";
 import { type KeptSlice, SliceKeeper } from "./slices.ts";
 
 export interface StateOptions {
   readonly nodeName: string;
   readonly families: readonly Family[];
-  readonly log: (level: "warn" | "info" | "debug", message: string, fields?: object) => void;
+  readonly log: Log;
   /** Something may have changed a table or a health answer. Often called many times in a row. */
   readonly changed: () => void;
   /** Addresses of this node's pods, by detect-local mode. */
@@ -41,9 +42,13 @@ export class State implements Sink {
   /** By slice, the service that it is of. */
   readonly #sliceOwners = new Map<string, Entry>();
   readonly #serviceCIDRs = new Map<string, ServiceCidrObject>();
-  readonly #keeper: SliceKeeper;
+  readonly #serviceKeeper = new ServiceKeeper();
+  readonly #sliceKeeper: SliceKeeper;
   readonly #facts: Facts;
-  readonly #planner: Planner;
+  readonly #planners: ReadonlyMap<Family, FamilyPlanner>;
+  readonly #healthChecks = new Map<string, HealthCheck>();
+  /** Services that something happened to. */
+  readonly #touched = new Set<Entry>();
   readonly #synced = new Set<Kind>();
   /** `kind key` → reason. */
   readonly #malformed = new Map<string, string>();
@@ -55,9 +60,10 @@ export class State implements Sink {
   constructor(options: StateOptions) {
     this.#options = options;
     this.#startedAt = options.startedAt ?? Date.now();
-    this.#keeper = new SliceKeeper(options.nodeName);
+    this.#sliceKeeper = new SliceKeeper(options.nodeName);
     this.#facts = new Facts(options.families, options.podCIDRs);
-    this.#planner = new Planner(this.#facts, options.log);
+    const planner = (family: Family) => new FamilyPlanner(family, this.#facts, options.log);
+    this.#planners = new Map(options.families.map((family) => [family, planner(family)]));
   }
 
   /** Whether all there is has been delivered: nothing is to be written before, or services would lose endpoints. */
@@ -118,19 +124,43 @@ export class State implements Sink {
   /** Plans what something happened to since the last call, for every family. */
   take(): Pending {
     const { factsChanged, planningChanged } = this.#facts.refresh(this.#node, this.#serviceCIDRs.values());
-    if (planningChanged) for (const entry of this.#entries.values()) this.#planner.touch(entry);
-    const planned = this.#planner.plan((entry) => this.#forget(entry));
-    const pending = {
-      ...planned,
+    if (planningChanged) for (const entry of this.#entries.values()) this.#touched.add(entry);
+    for (const planner of this.#planners.values()) for (const entry of this.#touched) planner.touch(entry);
+    const rounds = [...this.#planners].map(([family, planner]) => [family, planner.plan()] as const);
+    for (const entry of this.#touched) this.#settle(entry);
+    this.#touched.clear();
+    const of = <T>(part: (round: Round) => T) => new Map(rounds.map(([family, round]) => [family, part(round)]));
+    const pending: Pending = {
+      tables: of(({ table }) => table),
+      changes: of(({ changes }) => changes),
+      udp: of(({ udp }) => udp),
       factsChanged,
       triggers: this.#triggers,
       serviceChanges: this.#serviceChanges,
       endpointChanges: this.#endpointChanges,
+      healthChecks: this.#healthChecks,
+      noLocalEndpoints: this.#noLocalEndpoints(),
     };
     this.#triggers = [];
     this.#serviceChanges = 0;
     this.#endpointChanges = 0;
     return pending;
+  }
+
+  /** After its plan: a service that is gone is forgotten, and what is answered about one that is there is found out. */
+  #settle(entry: Entry): void {
+    if (entry.object === undefined && entry.slices.length === 0) this.#entries.delete(entry.key);
+    const check = healthCheckOf(entry, this.#options.families);
+    if (check === undefined) this.#healthChecks.delete(entry.key);
+    else this.#healthChecks.set(entry.key, check);
+  }
+
+  #noLocalEndpoints(): NoLocalEndpoints {
+    const counts = [...this.#planners.values()].map(({ noLocalEndpoints }) => noLocalEndpoints);
+    return {
+      internal: counts.reduce((sum, { internal }) => sum + internal, 0),
+      external: counts.reduce((sum, { external }) => sum + external, 0),
+    };
   }
 
   readonly #setters: { readonly [K in Kind]: (key: string, object: ObjectOf[K]) => void } = {
@@ -160,10 +190,10 @@ export class State implements Sink {
 
   #setService(key: string, object: ServiceObject | undefined): void {
     const entry = this.#entries.get(key);
-    const before = entry?.object;
-    if (before === object || (before !== undefined && object !== undefined && sameService(before, object))) return;
+    const kept = object && this.#serviceKeeper.keep(object, entry?.object);
+    if (kept === entry?.object) return;
     const changed = entry ?? this.#newEntry(key);
-    changed.object = object;
+    changed.object = kept;
     this.#serviceChanges++;
     this.#touch(changed);
   }
@@ -175,7 +205,7 @@ export class State implements Sink {
     if (!wanted || (owner !== undefined && owner.key !== service)) this.#dropSlice(key);
     if (!wanted) return;
     const earlier = owner?.key === service ? owner.slices.find((slice) => slice.key === key) : undefined;
-    const kept = this.#keeper.keep(key, object, earlier);
+    const kept = this.#sliceKeeper.keep(key, object, earlier);
     if (kept === earlier) return;
     if (object.triggeredAt !== undefined && object.triggeredAt > this.#startedAt) {
       this.#triggers.push(object.triggeredAt);
@@ -203,12 +233,7 @@ export class State implements Sink {
   }
 
   #touch(entry: Entry): void {
-    this.#planner.touch(entry);
+    this.#touched.add(entry);
     this.#options.changed();
-  }
-
-  /** Only once it was planned: until then it is the one that knows what has to be taken back. */
-  #forget(entry: Entry): void {
-    if (entry.object === undefined && entry.slices.length === 0) this.#entries.delete(entry.key);
   }
 }

@@ -5,7 +5,7 @@
  */
 import { type Address, type Family, parseAddress } from "../../lib/net/address.ts";
 import { type Cidr, contains, formatCidr, parseCidr, sameCidr } from "../../lib/net/cidr.ts";
-import type { Protocol, ServiceObject, ServicePortObject } from "../objects/objects.ts";
+import type { Protocol, ServiceBody, ServicePortObject } from "../objects/objects.ts";
 import type { Frontend } from "./types.ts";
 
 /**
@@ -15,25 +15,28 @@ import type { Frontend } from "./types.ts";
  * @param nodeAddresses are the node's own, in text.
  */
 export function frontendsOf(
-  service: ServiceObject,
+  service: ServiceBody,
   port: ServicePortObject,
   family: Family,
   nodeAddresses: readonly string[],
 ): readonly Frontend[] {
   const clusterIP = service.clusterIPs.find((address) => isOf(address, family));
   if (clusterIP === undefined) return [];
-  const frontends: Frontend[] = [frontend("clusterIP", clusterIP, port.port, service.internalPolicy)];
+  const first = frontend("clusterIP", clusterIP, port.port, service.internalPolicy, undefined);
+  const { loadBalancerIPs, externalIPs } = service;
+  if (loadBalancerIPs.length === 0 && externalIPs.length === 0 && port.nodePort === undefined) return [first];
+  const frontends = [first];
   const add = (kind: Frontend["kind"], address: string, number: number, sourceRanges?: readonly string[]) => {
     if (!frontends.some((other) => other.address === address)) {
       frontends.push(frontend(kind, address, number, service.externalPolicy, sourceRanges));
     }
   };
-  for (const address of service.loadBalancerIPs) {
+  for (const address of loadBalancerIPs) {
     if (isOf(address, family)) {
       add("loadBalancer", address, port.port, sourceRangesOf(service.sourceRanges, address, nodeAddresses));
     }
   }
-  for (const address of service.externalIPs) {
+  for (const address of externalIPs) {
     if (isOf(address, family)) add("externalIP", address, port.port);
   }
   if (port.nodePort !== undefined) add("nodePort", "", port.nodePort);
@@ -41,14 +44,14 @@ export function frontendsOf(
 }
 
 /** What no two frontends of a family have in common; a node port and an address never collide. */
-export function frontendKey(family: Family, protocol: Protocol, { address, port }: Frontend): string {
-  return `${address === "" ? `node${family}` : address} ${protocol} ${port}`;
+export function frontendKey(protocol: Protocol, { address, port }: Frontend): string {
+  return `${address} ${protocol} ${port}`;
 }
 
 /** The same as an operator would say it: `203.0.113.7 port 80/tcp`. */
 export function describeKey(key: string): string {
-  const [address = "", protocol, port] = key.split(" ");
-  return address.startsWith("node") ? `node port ${port}/${protocol}` : `${address} port ${port}/${protocol}`;
+  const [address, protocol, port] = key.split(" ");
+  return `${address === "" ? "node" : address} port ${port}/${protocol}`;
 }
 
 function frontend(
@@ -56,7 +59,7 @@ function frontend(
   address: string,
   port: number,
   policy: Frontend["policy"],
-  sourceRanges?: readonly string[],
+  sourceRanges: readonly string[] | undefined,
 ): Frontend {
   return { kind, address, port, policy, sourceRanges };
 }

@@ -12,11 +12,11 @@ import type { Endpoint } from "./types.ts";
  * twice. Where nothing changes `before` itself is returned, where `wanted` is in order already `wanted` itself.
  */
 export function stableOrder<E extends Endpoint>(
-  before: readonly Endpoint[],
+  before: readonly Endpoint[] | undefined,
   wanted: readonly E[],
 ): readonly Endpoint[] {
+  if (before === undefined || before.length === 0 || wanted.length === 0) return wanted;
   if (sameEndpoints(before, wanted)) return before;
-  if (before.length === 0 || wanted.length === 0) return wanted;
   const fresh = new Map(wanted.map((endpoint) => [idOf(endpoint), endpoint]));
   const places: (Endpoint | undefined)[] = before.map((endpoint) => takeFrom(fresh, idOf(endpoint)));
   const newcomers = fresh.values();

@@ -6,7 +6,7 @@
  */
 import type { Family } from "../../lib/net/address.ts";
 import { type Candidate, chooseEndpoints, type Uses } from "../endpoints.ts";
-import type { ServiceObject, ServicePortObject } from "../objects/objects.ts";
+import type { ServiceBody, ServicePortObject } from "../objects/objects.ts";
 import { frontendsOf } from "./frontends.ts";
 import { sameEndpoints, stableOrder } from "./order.ts";
 import type { Frontend, PortRules } from "./types.ts";
@@ -26,39 +26,43 @@ export interface Surroundings {
 /**
  * The rules of a service's ports, in the order of the ports; undefined if there are none. What stayed as it was in
  * `before` is that very object.
+ *
+ * @param key is `namespace/name` of the service.
  */
 export function planService(
-  service: ServiceObject,
+  key: string,
+  service: ServiceBody,
   before: readonly PortRules[] | undefined,
   surroundings: Surroundings,
 ): readonly PortRules[] | undefined {
   const planned: PortRules[] = [];
   for (const port of service.ports) {
-    const name = ruleName(service, port);
+    const frontends = grantedFrontends(service, port, surroundings);
+    if (frontends.length === 0) continue;
+    const name = port.name === "" ? key : `${key}:${port.name}`;
     const earlier = before?.find((rules) => rules.name === name && rules.protocol === port.protocol);
-    const rules = planPort(service, port, name, earlier, surroundings);
-    if (rules !== undefined) planned.push(rules);
+    planned.push(planPort(service, port, earlier, frontends, earlier?.name ?? name, surroundings));
   }
   if (planned.length === 0) return undefined;
-  return before !== undefined && sameList(planned, before) ? before : planned;
+  // A list that has grown has room to grow on; nearly all of these have one entry.
+  return before !== undefined && sameList(planned, before) ? before : planned.slice();
 }
 
 function planPort(
-  service: ServiceObject,
+  service: ServiceBody,
   port: ServicePortObject,
-  name: string,
   earlier: PortRules | undefined,
+  frontends: readonly Frontend[],
+  name: string,
   surroundings: Surroundings,
-): PortRules | undefined {
-  const frontends = grantedFrontends(service, port, surroundings);
-  if (frontends.length === 0) return undefined;
+): PortRules {
   const chosen = chooseEndpoints(surroundings.candidates(port), usesOf(frontends), surroundings.zone);
   const rules: PortRules = {
-    name: earlier?.name ?? name,
+    name,
     protocol: port.protocol,
     frontends: earlier !== undefined && sameFrontends(earlier.frontends, frontends) ? earlier.frontends : frontends,
-    endpoints: stableOrder(earlier?.endpoints ?? [], chosen.cluster),
-    local: stableOrder(earlier?.local ?? [], chosen.local),
+    endpoints: stableOrder(earlier?.endpoints, chosen.cluster),
+    local: stableOrder(earlier?.local, chosen.local),
     served: chosen.served,
     affinitySeconds: service.affinitySeconds,
   };
@@ -67,14 +71,18 @@ function planPort(
 
 /** A port whose cluster IP another service has is left alone: what its rules would hang on is not its own. */
 function grantedFrontends(
-  service: ServiceObject,
+  service: ServiceBody,
   port: ServicePortObject,
   { family, nodeAddresses, grants }: Surroundings,
 ): readonly Frontend[] {
-  const [clusterIP, ...others] = frontendsOf(service, port, family, nodeAddresses);
-  if (clusterIP === undefined || !grants(port, clusterIP)) return [];
-  return [clusterIP, ...others.filter((frontend) => grants(port, frontend))];
+  const frontends = frontendsOf(service, port, family, nodeAddresses);
+  const [clusterIP] = frontends;
+  if (clusterIP === undefined || !grants(port, clusterIP)) return NO_FRONTENDS;
+  if (frontends.length === 1) return frontends;
+  return frontends.filter((frontend) => frontend === clusterIP || grants(port, frontend));
 }
+
+const NO_FRONTENDS: readonly Frontend[] = [];
 
 /** External clients with policy Local need the Cluster set too: this node and its pods get that one. */
 function usesOf(frontends: readonly Frontend[]): Uses {
@@ -82,10 +90,6 @@ function usesOf(frontends: readonly Frontend[]): Uses {
     cluster: frontends.some(({ kind, policy }) => kind !== "clusterIP" || policy === "Cluster"),
     local: frontends.some(({ policy }) => policy === "Local"),
   };
-}
-
-function ruleName({ namespace, name }: ServiceObject, port: ServicePortObject): string {
-  return port.name === "" ? `${namespace}/${name}` : `${namespace}/${name}:${port.name}`;
 }
 
 function sameRules(a: PortRules, b: PortRules): boolean {
