@@ -8,6 +8,7 @@ import { isTsnetError, messageOf } from "../lib/errors.ts";
 import { writeStderr } from "../lib/sys/stdio.ts";
 import { type ProxyFlags, settingsFrom } from "./config/flags.ts";
 import { openLog } from "./log.ts";
+import { runProxy } from "./run.ts";
 import { runTask } from "./tasks.ts";
 
 /** Runs until it is told to end, and returns the exit code: 0, 1, or 2 for a command line that cannot be meant. */
@@ -17,9 +18,7 @@ export async function main(flags: ProxyFlags): Promise<number> {
     const settings = settingsFrom(flags, (text) => warnings.push(text));
     const log = openLog({ format: settings.logFormat, verbosity: settings.verbosity });
     for (const text of warnings) log.warn(text);
-    const done = await runTask(settings, log);
-    if (done !== undefined) return done;
-    return 0;
+    return (await runTask(settings, log)) ?? (await runProxy(settings, log));
   } catch (error) {
     writeStderr(`kube-proxy: ${messageOf(error).replaceAll("\n", "\n  ")}\n`);
     return isTsnetError(error, "usage") ? 2 : 1;

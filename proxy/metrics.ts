@@ -12,7 +12,6 @@ import Gauge from "prom-client/lib/gauge.js";
 import Histogram from "prom-client/lib/histogram.js";
 import Registry from "prom-client/lib/registry.js";
 import type { ProxyMode } from "./backend.ts";
-import type { Kind } from "./source/source.ts";
 import type { AuditResult } from "./sync/audit.ts";
 import type { FamilyResult } from "./sync/family.ts";
 
@@ -26,6 +25,23 @@ const steps = (start: number, width: number, count: number) =>
   Array.from({ length: count }, (_, i) => start + i * width);
 const SYNC_SECONDS = doubling(0.001, 15);
 const PROGRAMMING_SECONDS = [...steps(0.25, 0.25, 2), ...steps(1, 1, 59), ...steps(60, 5, 12), ...steps(120, 30, 7)];
+
+export interface Waiting {
+  /** Changes that no sync has taken yet. */
+  readonly services: number;
+  readonly endpoints: number;
+  /** Objects that cannot be read. */
+  readonly malformed: number;
+  /** By kind of object, whether changes are heard of. */
+  readonly connected: ReadonlyMap<string, boolean>;
+}
+
+export interface ProxyMetricsOptions {
+  readonly mode: ProxyMode;
+  readonly families: readonly (4 | 6)[];
+  /** Asked at each scrape. */
+  readonly waiting: () => Waiting;
+}
 
 export class ProxyMetrics {
   readonly #registry = new Registry();
@@ -50,17 +66,7 @@ export class ProxyMetrics {
     "sync_proxy_rules_last_queued_timestamp_seconds",
     "The last time a sync of rules was queued",
   );
-  readonly #endpointsPending = this.#gauge(
-    "sync_proxy_rules_endpoint_changes_pending",
-    "EndpointSlice changes that are not synced yet",
-    [],
-  );
   readonly #endpointsTotal = this.#counter("sync_proxy_rules_endpoint_changes_total", "EndpointSlice changes", []);
-  readonly #servicesPending = this.#gauge(
-    "sync_proxy_rules_service_changes_pending",
-    "Service changes that are not synced yet",
-    [],
-  );
   readonly #servicesTotal = this.#counter("sync_proxy_rules_service_changes_total", "Service changes", []);
   readonly #noLocal = this.#gauge(
     "sync_proxy_rules_no_local_endpoints_total",
@@ -102,15 +108,7 @@ export class ProxyMetrics {
     undefined,
     OWN,
   );
-  readonly #malformed = this.#gauge("malformed_objects", "Objects left out because they cannot be read", ["kind"], OWN);
-  readonly #connected = this.#gauge(
-    "source_connected",
-    "Whether changes of a kind of object are heard of: 1 or 0",
-    ["kind"],
-    OWN,
-  );
-
-  constructor(mode: ProxyMode, families: readonly (4 | 6)[]) {
+  constructor({ mode, families, waiting }: ProxyMetricsOptions) {
     if (mode === "iptables") {
       this.#failures = this.#counter("sync_proxy_rules_iptables_restore_failures_total", "Failed iptables restores");
       this.#partialFailures = this.#counter(
@@ -126,6 +124,8 @@ export class ProxyMetrics {
       this.#repairs.inc(labelsOf(family), 0);
       this.#auditDifferences.inc(labelsOf(family), 0);
     }
+    this.#addWaiting(waiting);
+    this.#addConnected(waiting);
     this.#addProcess(mode);
   }
 
@@ -134,22 +134,15 @@ export class ProxyMetrics {
     return { body: await this.#registry.metrics(), type: this.#registry.contentType };
   }
 
-  /** A sync of these families was asked for. */
-  queued(families: readonly (4 | 6)[]): void {
-    for (const family of families) this.#queued.set(labelsOf(family), Date.now() / 1000);
-  }
-
-  /** Changes that no sync has taken yet. */
-  pending(services: number, endpoints: number): void {
-    this.#servicesPending.set(services);
-    this.#endpointsPending.set(endpoints);
+  /** A sync of this family was asked for. */
+  queued(family: 4 | 6): void {
+    this.#queued.set(labelsOf(family), Date.now() / 1000);
   }
 
   /** A sync has taken changes. */
   taken(services: number, endpoints: number): void {
     this.#servicesTotal.inc(services);
     this.#endpointsTotal.inc(endpoints);
-    this.pending(0, 0);
   }
 
   synced(result: FamilyResult): void {
@@ -211,14 +204,6 @@ export class ProxyMetrics {
     this.#auditDifferences.inc(labelsOf(family), differences);
   }
 
-  malformed(kind: Kind, count: number): void {
-    this.#malformed.set({ kind }, count);
-  }
-
-  connected(kind: Kind, up: boolean): void {
-    this.#connected.set({ kind }, up ? 1 : 0);
-  }
-
   #histogram(name: string, help: string, buckets = SYNC_SECONDS): Histogram<string> {
     return new Histogram({
       name: KUBE_PROXY + name,
@@ -235,6 +220,34 @@ export class ProxyMetrics {
 
   #counter(name: string, help: string, labelNames: string[] = ["ip_family"], prefix = KUBE_PROXY): Counter<string> {
     return new Counter({ name: prefix + name, help, labelNames, registers: [this.#registry] });
+  }
+
+  #addConnected(waiting: () => Waiting): void {
+    new Gauge({
+      name: `${OWN}source_connected`,
+      help: "Whether changes of a kind of object are heard of: 1 or 0",
+      labelNames: ["kind"],
+      registers: [this.#registry],
+      collect() {
+        for (const [kind, up] of waiting().connected) this.set({ kind }, up ? 1 : 0);
+      },
+    });
+  }
+
+  #addWaiting(waiting: ProxyMetricsOptions["waiting"]): void {
+    const gauge = (name: string, help: string, value: () => number) =>
+      new Gauge({
+        name,
+        help,
+        registers: [this.#registry],
+        collect() {
+          this.set(value());
+        },
+      });
+    const name = (what: string) => `${KUBE_PROXY}sync_proxy_rules_${what}_changes_pending`;
+    gauge(name("service"), "Service changes that are not synced yet", () => waiting().services);
+    gauge(name("endpoint"), "EndpointSlice changes that are not synced yet", () => waiting().endpoints);
+    gauge(`${OWN}malformed_objects`, "Objects left out because they cannot be read", () => waiting().malformed);
   }
 
   /** What every Prometheus client tells of its process, and which mode this one is in. */

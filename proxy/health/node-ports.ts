@@ -7,6 +7,7 @@
 import { messageOf } from "../../lib/errors.ts";
 import { type HttpServer, serveHttp } from "../../lib/sys/http.ts";
 import type { Log } from "../log.ts";
+import type { Clock } from "../sync/clock.ts";
 
 /** What is wanted, by service, `namespace/name`. */
 export type HealthChecks = ReadonlyMap<string, { readonly port: number; readonly localEndpoints: number }>;
@@ -17,6 +18,7 @@ export interface HealthCheckPortsOptions {
   /** Whether the proxy does its work. */
   readonly healthy: () => boolean;
   readonly log: Log;
+  readonly clock: Clock;
   /** A port could not be opened. */
   readonly failed: (service: string, port: number, reason: string) => void;
 }
@@ -26,12 +28,16 @@ interface Open {
   readonly servers: readonly HttpServer[];
 }
 
+const RETRY_MS = 5000;
+
 export class HealthCheckPorts {
   readonly #options: HealthCheckPortsOptions;
   readonly #open = new Map<string, Open>();
   #wanted: HealthChecks = new Map();
-  /** So that one that cannot be opened is told of once. */
-  readonly #failed = new Set<string>();
+  /** The ports that could not be opened, by service: told of once, and tried again. */
+  readonly #failed = new Map<string, number>();
+  #addresses = "";
+  #callOff: () => void = () => {};
 
   constructor(options: HealthCheckPortsOptions) {
     this.#options = options;
@@ -40,35 +46,36 @@ export class HealthCheckPorts {
   /** Opens what is wanted and closes what is not any more. Never throws. */
   sync(wanted: HealthChecks): void {
     this.#wanted = wanted;
+    const addresses = this.#options.addresses();
+    const moved = String(addresses) !== this.#addresses;
+    this.#addresses = String(addresses);
     for (const [service, { port, servers }] of this.#open) {
-      if (wanted.get(service)?.port === port) continue;
+      if (!moved && wanted.get(service)?.port === port) continue;
       for (const server of servers) server.close();
       this.#open.delete(service);
     }
-    for (const [service, { port }] of wanted) if (!this.#open.has(service)) this.#openPort(service, port);
-  }
-
-  /** Tries again to open what could not be opened. */
-  retry(): void {
-    this.sync(this.#wanted);
+    for (const [service, port] of this.#failed) if (wanted.get(service)?.port !== port) this.#failed.delete(service);
+    for (const [service, { port }] of wanted) if (!this.#open.has(service)) this.#openPort(service, port, addresses);
+    this.#callOff();
+    if (this.#failed.size > 0) this.#callOff = this.#options.clock.after(RETRY_MS, () => this.sync(this.#wanted));
   }
 
   close(): void {
     this.sync(new Map());
   }
 
-  #openPort(service: string, port: number): void {
+  #openPort(service: string, port: number, addresses: readonly string[]): void {
     const servers: HttpServer[] = [];
     try {
-      for (const host of this.#options.addresses()) {
+      for (const host of addresses) {
         servers.push(serveHttp({ host, port, answer: () => this.#answer(service) }));
       }
       this.#open.set(service, { port, servers });
-      this.#failed.delete(`${service} ${port}`);
+      this.#failed.delete(service);
     } catch (error) {
       for (const server of servers) server.close();
-      if (this.#failed.has(`${service} ${port}`)) return;
-      this.#failed.add(`${service} ${port}`);
+      if (this.#failed.has(service)) return;
+      this.#failed.set(service, port);
       this.#options.log.error("cannot open a health-check node port", { service, port, reason: messageOf(error) });
       this.#options.failed(service, port, messageOf(error));
     }

@@ -76,6 +76,11 @@ export class State implements Sink {
     return this.#node;
   }
 
+  /** How many changes of Services and of slices wait for the next {@link take}. */
+  get waiting(): { readonly services: number; readonly endpoints: number } {
+    return { services: this.#serviceChanges, endpoints: this.#endpointChanges };
+  }
+
   /** How many objects are left out since they cannot be read. */
   get malformedObjects(): number {
     return this.#malformed.size;

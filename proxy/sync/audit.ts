@@ -24,7 +24,7 @@ export interface AuditorOptions {
   /** From 0 to 1: hosts that were started together shall not audit together. */
   readonly random: () => number;
   /** Called after each audit with what was missing or too much, a line each. */
-  readonly audited: (family: FamilySync, result: AuditResult, differences: readonly string[]) => void;
+  readonly audited: (family: 4 | 6, result: AuditResult, differences: readonly string[]) => void;
   /** Asks for a sync. */
   readonly request: () => void;
 }
@@ -84,13 +84,13 @@ export class Auditor {
     if (differences.length === 0) return this.#end(family, "clean", []);
     this.#tell(family, differences);
     family.invalidate("audit");
-    audited(family, "repaired", differences);
+    audited(family.family, "repaired", differences);
     request();
     return "repaired";
   }
 
   #end(family: FamilySync, result: AuditResult, differences: readonly string[]): AuditResult {
-    this.#options.audited(family, result, differences);
+    this.#options.audited(family.family, result, differences);
     return result;
   }
 

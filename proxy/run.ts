@@ -1,0 +1,84 @@
+/**
+ * The proxy from its settings to its end.
+ *
+ * @module
+ */
+import { networkInterfaces } from "node:os";
+import { realConntrack } from "../lib/conntrack/conntrack.ts";
+import { messageOf } from "../lib/errors.ts";
+import { formatAddress, parseAddress } from "../lib/net/address.ts";
+import type { Backend, BackendSettings, ProxyMode } from "./backend.ts";
+import { cleanOthers } from "./cleanup.ts";
+import { startDaemon } from "./daemon.ts";
+import { dryRun } from "./dryrun.ts";
+import type { Log } from "./log.ts";
+import { backendSettings } from "./node/backend.ts";
+import { prepareNode } from "./node/prepare.ts";
+import { openLocalhost } from "./node/sysctls.ts";
+import type { ProxySettings } from "./settings.ts";
+import { openSource } from "./source/open.ts";
+import { systemClock } from "./sync/clock.ts";
+
+// What nobody notices by other means is noticed by then; at scale an audit takes seconds of CPU.
+const AUDIT_PERIOD_MS = 5 * 60_000;
+
+/**
+ * Proxies until it is told to end, by SIGTERM or SIGINT, and leaves the rules in place; or only once, or only shows
+ * what it would do, where the settings say so. Returns the exit code.
+ *
+ * @throws TsnetError for what keeps it from beginning.
+ */
+export async function runProxy(settings: ProxySettings, log: Log): Promise<number> {
+  const told = signalled();
+  const { mode, families } = await prepareNode(settings, log);
+  const wanted = families.map((family) => backendSettings(settings, mode, family));
+  const backends = await openBackends(mode, wanted, log);
+  const { source, recorder } = await openSource(settings, mode, log);
+  if (settings.dryRun) return dryRun({ settings, log, source, backends });
+  const daemon = startDaemon({
+    ...{ settings, log, source, recorder, mode, backends },
+    clock: systemClock,
+    nodePorts: wanted.map(({ nodePortAddresses }) => nodePortAddresses),
+    conntrack: realConntrack(),
+    localAddresses,
+    events: undefined,
+    auditPeriod: AUDIT_PERIOD_MS,
+    async firstSuccess() {
+      if (wanted.some(({ localhostNodePorts }) => localhostNodePorts)) openLocalhost(log);
+      await cleanOthers(mode, log);
+    },
+  });
+  try {
+    const once = settings.source.kind === "manifests" && settings.source.once;
+    const ended = await Promise.race([told, daemon.failed, ...(once ? [daemon.brought()] : [])]);
+    if (typeof ended === "string") log.info("stopping: the rules stay in place", { signal: ended });
+    return ended === false ? 1 : 0;
+  } catch (error) {
+    log.error(messageOf(error));
+    return 1;
+  } finally {
+    await daemon.stop();
+  }
+}
+
+/** Resolves when we are told to end. */
+function signalled(): Promise<NodeJS.Signals> {
+  return new Promise((resolve) => {
+    for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, resolve);
+  });
+}
+
+/** Loads the code of the one mode that is used. */
+async function openBackends(mode: ProxyMode, wanted: readonly BackendSettings[], log: Log): Promise<Backend[]> {
+  if (mode === "nftables") {
+    const { nftablesBackend } = await import("./nftables/backend.ts");
+    return wanted.map((settings) => nftablesBackend(settings, log));
+  }
+  const { iptablesBackend } = await import("./iptables/backend.ts");
+  return Promise.all(wanted.map((settings) => iptablesBackend(settings, log)));
+}
+
+function localAddresses(): ReadonlySet<string> {
+  const all = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? []);
+  return new Set(all.map(({ address }) => formatAddress(parseAddress(address.replace(/%.*/, "")))));
+}

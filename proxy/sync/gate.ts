@@ -1,0 +1,83 @@
+/**
+ * Holds everything back until all is known that has to be known before anything is written.
+ *
+ * That is all objects, and of the Node its addresses (for a while) and, where pods are told by them, its podCIDRs: a
+ * kubelet may register a node a moment after its proxy started.
+ *
+ * @module
+ */
+import { TsnetError } from "../../lib/errors.ts";
+import type { Log } from "../log.ts";
+import type { NodeObject } from "../objects/objects.ts";
+import type { Clock } from "./clock.ts";
+
+export interface GateOptions {
+  /** Whether all objects have been delivered. */
+  readonly delivered: () => boolean;
+  /** The node as rules shall see it; undefined if nothing is known of it. */
+  readonly node: () => NodeObject | undefined;
+  /** Whether the node's podCIDRs are needed and missing. */
+  readonly awaitsPodCIDR: () => boolean;
+  /** Ms to wait for the node's addresses, and then for its podCIDRs; undefined: for ever. */
+  readonly patience: { readonly addresses: number; readonly podCIDRs: number | undefined };
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Called when waiting has ended. */
+  readonly opened: () => void;
+  /** Called when it waited in vain for what it cannot do without. */
+  readonly gaveUp: (error: Error) => void;
+}
+
+export class Gate {
+  readonly #options: GateOptions;
+  #addressesAt: number | undefined;
+  #told = false;
+  #callOff: (() => void)[] = [];
+
+  constructor(options: GateOptions) {
+    this.#options = options;
+  }
+
+  /** Whether rules may be written. */
+  get open(): boolean {
+    const { delivered, awaitsPodCIDR, node, clock } = this.#options;
+    if (!delivered()) return false;
+    this.#addressesAt ??= this.#startWaiting();
+    if (awaitsPodCIDR()) {
+      this.#tell("waiting for the Node's podCIDRs, which tell its pods from others");
+      return false;
+    }
+    if ((node()?.addresses.length ?? 0) > 0 || clock.now() >= this.#addressesAt) return true;
+    this.#tell("waiting for the Node to have addresses");
+    return false;
+  }
+
+  close(): void {
+    for (const callOff of this.#callOff) callOff();
+  }
+
+  #startWaiting(): number {
+    const { patience, clock, awaitsPodCIDR, opened, gaveUp } = this.#options;
+    if (patience.addresses > 0) this.#callOff.push(clock.after(patience.addresses, opened));
+    if (patience.podCIDRs !== undefined) {
+      const end = () => {
+        if (awaitsPodCIDR()) gaveUp(noPodCIDR());
+      };
+      this.#callOff.push(clock.after(patience.addresses + patience.podCIDRs, end));
+    }
+    return clock.now() + patience.addresses;
+  }
+
+  #tell(message: string): void {
+    if (this.#told) return;
+    this.#told = true;
+    this.#options.log.info(message);
+  }
+}
+
+function noPodCIDR(): TsnetError {
+  return new TsnetError(
+    "the Node has no podCIDRs: let the controller manager allocate them (--allocate-node-cidrs), or take another detectLocalMode",
+    { code: "timeout", op: "wait for node" },
+  );
+}
