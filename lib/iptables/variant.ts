@@ -51,6 +51,24 @@ export async function surveyVariants(options: VariantOptions = {}): Promise<Vari
   return { variant: variant !== undefined && holdRules.length === 1 ? only : variant, holdRules };
 }
 
+/** What `iptables` is, and which variants can be started. Looks at files, and starts a program only where they do not tell. */
+export async function findIptables(options: VariantOptions = {}): Promise<{
+  readonly preferred: IptablesVariant | undefined;
+  readonly installed: readonly IptablesVariant[];
+}> {
+  const preferred = await preferredVariant(options);
+  const installed = (["nft", "legacy"] as const).filter(
+    (variant) => variant === preferred || find(`iptables-${variant}`, options) !== undefined,
+  );
+  return { preferred, installed };
+}
+
+/** The tables that iptables-legacy has in this namespace, none where it was never loaded. Asking loads none. */
+export function legacyTables(family: 4 | 6, { proc = "/proc/net" }: VariantOptions = {}): readonly string[] {
+  const names = readIfThere(`${proc}/${family === 4 ? "ip_tables_names" : "ip6_tables_names"}`) ?? "";
+  return names.split("\n").filter((name) => name !== "");
+}
+
 /** What `iptables` is, by where its link leads, else by what it says. */
 async function preferredVariant(options: VariantOptions): Promise<IptablesVariant | undefined> {
   const program = find("iptables", options);
@@ -63,9 +81,9 @@ async function preferredVariant(options: VariantOptions): Promise<IptablesVarian
   return variantOf(stdout);
 }
 
-/** Whether legacy has tables in this namespace; the files name them, and are not there where it was never loaded. */
-function legacyIsLoaded({ proc = "/proc/net" }: VariantOptions): boolean {
-  return ["ip_tables_names", "ip6_tables_names"].some((name) => (readIfThere(`${proc}/${name}`) ?? "") !== "");
+/** Whether legacy has tables in this namespace. */
+function legacyIsLoaded(options: VariantOptions): boolean {
+  return ([4, 6] as const).some((family) => legacyTables(family, options).length > 0);
 }
 
 async function holdsRules(variant: IptablesVariant, { prefix = [] }: VariantOptions): Promise<boolean> {
