@@ -158,6 +158,17 @@ export class Cluster {
     await this.#apiServer.signal("CONT");
   }
 
+  /** Cuts all nodes off from the API server, which goes on: `reject` as if it had ended, `drop` as if the network had. */
+  async cut(how: "reject" | "drop"): Promise<void> {
+    const verdict = how === "reject" ? "reject with tcp reset" : "drop";
+    const chain = `type filter hook input priority 0; iifname kube tcp dport ${CONTROL.port} ${verdict};`;
+    await this.inControl(["nft", `table inet cut { chain input { ${chain} }; }`]);
+  }
+
+  async mend(): Promise<void> {
+    await this.inControl(["nft", "delete table inet cut"]);
+  }
+
   async startControllers(controllers: readonly string[] = ENDPOINT_CONTROLLERS): Promise<void> {
     const argv = [
       this.programs.controllerManager,
@@ -249,7 +260,7 @@ export class Cluster {
   }
 
   async stop(): Promise<void> {
-    this.#relay.stdin.end();
+    this.#relay.kill("SIGKILL");
     await this.#relay.exited;
     if (this.#ownsHost) return await this.host.destroy();
     for (const daemon of [this.#controllerManager, this.#apiServer, this.#etcd]) await daemon?.stop();

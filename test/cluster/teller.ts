@@ -69,8 +69,8 @@ export function teller({ cluster: { api }, marker, world, proxy }: Told): Teller
   };
 }
 
-/** With what the API server asks for beside what a proxy reads. */
-function manifestsOf(svc: Svc): readonly Manifest[] {
+/** The objects of a service, with what the API server asks for beside what a proxy reads. */
+export function manifestsOf(svc: Svc): readonly Manifest[] {
   return objectsOf(svc).map((object) => {
     const manifest = asManifest(object);
     if (!isService(manifest)) return manifest;
