@@ -8,9 +8,10 @@
  */
 import { isTsnetError, messageOf } from "../lib/errors.ts";
 import { type Nft, realNft } from "../lib/nft/nft.ts";
-import { NftTransaction } from "../lib/nft/transaction.ts";
+import { type NftTableName, NftTransaction } from "../lib/nft/transaction.ts";
 import type { ProxyMode } from "./backend.ts";
 import type { Log } from "./log.ts";
+import { tableOf } from "./nftables/sets.ts";
 
 /** Rules of one kind that may be there. */
 export interface Leftover {
@@ -20,48 +21,65 @@ export interface Leftover {
   remove(): Promise<boolean>;
 }
 
-/** The tables of nftables mode, ours and the real kube-proxy's. They are removed by name, unread. */
-export const OUR_TABLE = "tsnet-proxy";
-export const KUBE_PROXY_TABLE = "kube-proxy";
+/** The real kube-proxy's in nftables mode, of both families. It is removed by its name, unread. */
+const KUBE_PROXY_TABLE = "kube-proxy";
 
 /** `--cleanup`: removes all that is ours, in every mode and family. Returns the exit code. */
 export async function cleanup(log: Log): Promise<number> {
-  const failed = await removeAll([...tables(OUR_TABLE)], log);
-  if (failed === 0) log.info("nothing of tsnet's proxy is left");
-  return failed === 0 ? 0 : 1;
+  const { iptablesLeftovers } = await import("./iptables/leftovers.ts");
+  const failed = await removeAll([...ourTables(), ...(await iptablesLeftovers({ whose: "ours", log }))], log);
+  if (failed > 0) return 1;
+  log.info("nothing of tsnet's proxy is left");
+  return 0;
 }
 
 /** Removes what other modes and proxies left, now that `mode` serves. It may be called again after a failure. */
 export async function cleanOthers(mode: ProxyMode, log: Log): Promise<void> {
-  const others = mode === "iptables" ? [...tables(OUR_TABLE), ...tables(KUBE_PROXY_TABLE)] : [];
-  await removeAll(others, log);
+  if (mode === "iptables") {
+    await removeAll(nftablesLeftovers(), log);
+    return;
+  }
+  const { iptablesLeftovers } = await import("./iptables/leftovers.ts");
+  await removeAll(await iptablesLeftovers({ whose: "anybody's", log }), log);
 }
 
 /** Removes each, whatever became of the others. Returns how many could not be removed. */
 export async function removeAll(leftovers: readonly Leftover[], log: Log): Promise<number> {
   let failed = 0;
-  for (const { what, remove } of leftovers) {
+  for (const leftover of leftovers) {
     try {
-      if (await remove()) log.info(`removed ${what}`);
+      if (await leftover.remove()) log.info(`removed ${leftover.what}`);
     } catch (error) {
       failed++;
-      log.error(`could not remove ${what}`, { reason: messageOf(error) });
+      log.error(`could not remove ${leftover.what}`, { reason: messageOf(error) });
     }
   }
   return failed;
 }
 
-function tables(table: string, nft: Nft = realNft()): readonly Leftover[] {
-  return (["ip", "ip6"] as const).map((family) => ({
-    what: `nftables table ${family} ${table}`,
+function nftablesLeftovers(): readonly Leftover[] {
+  return [
+    ...ourTables(),
+    table({ family: "ip", table: KUBE_PROXY_TABLE }),
+    table({ family: "ip6", table: KUBE_PROXY_TABLE }),
+  ];
+}
+
+function ourTables(): readonly Leftover[] {
+  return ([4, 6] as const).map((family) => table(tableOf(family)));
+}
+
+function table({ family, table: name }: NftTableName, nft: Nft = realNft()): Leftover {
+  return {
+    what: `nftables table ${family} ${name}`,
     async remove() {
       try {
-        await nft.run(new NftTransaction().deleteTable(family, table));
+        await nft.run(new NftTransaction().deleteTable(family, name));
         return true;
       } catch (error) {
         if (isTsnetError(error, "not-found", "kernel-lacks")) return false;
         throw error;
       }
     },
-  }));
+  };
 }

@@ -3,10 +3,9 @@
  *
  * @module
  */
-import { messageOf, TsnetError } from "../../lib/errors.ts";
-import { detectVariant } from "../../lib/iptables/variant.ts";
+import { isTsnetError, messageOf, TsnetError } from "../../lib/errors.ts";
 import { exists, readSysctl } from "../../lib/sys/files.ts";
-import { run } from "../../lib/sys/run.ts";
+import { type RunResult, run } from "../../lib/sys/run.ts";
 import type { ProxyMode } from "../backend.ts";
 
 /** What works here. */
@@ -28,7 +27,8 @@ export interface Probe {
 /**
  * The mode that is `wanted`; if none is, iptables where it works, else nftables.
  *
- * @throws TsnetError `kernel-lacks` if the mode does not work, with what is missing.
+ * @throws TsnetError `kernel-lacks` if the mode does not work, with what is missing; `conflict` where both variants of
+ * iptables are in use.
  */
 export async function chooseMode(wanted: ProxyMode | undefined, probe: Probe = hostProbe): Promise<Ability> {
   const noIPv6 = probe.ipv6();
@@ -38,16 +38,7 @@ export async function chooseMode(wanted: ProxyMode | undefined, probe: Probe = h
     if (ability.families.length > 0) return { ...ability, lacks: [...tried, ...ability.lacks] };
     tried.push(...ability.lacks);
   }
-  const way =
-    wanted === "nftables"
-      ? "install nft"
-      : wanted === "iptables"
-        ? "install iptables, or take nftables"
-        : "install nft or iptables";
-  throw new TsnetError(`cannot program services: ${tried.join("; ")}: ${way}`, {
-    code: "kernel-lacks",
-    op: "choose mode",
-  });
+  throw new TsnetError(`cannot program services: ${tried.join("; ")}`, { code: "kernel-lacks", op: "choose mode" });
 }
 
 async function tryMode(mode: ProxyMode, noIPv6: string | undefined, probe: Probe): Promise<Ability> {
@@ -67,26 +58,33 @@ async function tryMode(mode: ProxyMode, noIPv6: string | undefined, probe: Probe
 /** This host, in the namespace that the process is in. */
 export const hostProbe: Probe = {
   async iptables(family) {
-    const program = family === 4 ? "iptables" : "ip6tables";
-    const variant = await detectVariant();
-    if (variant === undefined) return `${program} is not installed`;
-    // The nat table of the kernel, and a lock that somebody may hold for a moment; it lists one chain and makes none.
-    const args = ["-w", "5", "-t", "nat", "-S", "POSTROUTING"];
-    return (await complaint(`${program}-${variant}`, args)) && (await complaint(program, args));
+    try {
+      const { chooseIptables } = await import("../iptables/variant.ts");
+      const { iptablesPrograms } = await import("../../lib/iptables/programs.ts");
+      const { start } = iptablesPrograms({ variant: await chooseIptables() });
+      // Asks the kernel for its nat table, and makes nothing.
+      return complaint(await start(family, "", ["-w", "5", "-t", "nat", "-S", "POSTROUTING"]));
+    } catch (error) {
+      // Two variants in use are no reason to go on with nftables beside both.
+      if (isTsnetError(error, "not-found")) return messageOf(error);
+      throw error;
+    }
   },
-  nft: () => complaint("nft", ["-c", "-f", "-"], "add table ip tsnet-proxy\n"),
+  async nft() {
+    try {
+      const stdin = "add table ip tsnet-proxy\n";
+      return complaint({ program: "nft", ...(await run("nft", ["--check", "-f", "-"], { stdin, light: true })) });
+    } catch (error) {
+      return messageOf(error);
+    }
+  },
   ipv6() {
     if (!exists("/proc/net/if_inet6")) return "the kernel has no IPv6";
     return readSysctl("net/ipv6/conf/all/disable_ipv6") === "1" ? "IPv6 is disabled" : undefined;
   },
 };
 
-/** What a program says when it fails, or undefined. */
-async function complaint(program: string, args: readonly string[], stdin?: string): Promise<string | undefined> {
-  try {
-    const { exitCode, stderr } = await run(program, args, { light: true, ...(stdin === undefined ? {} : { stdin }) });
-    return exitCode === 0 ? undefined : `${program} does not work: ${stderr.trim().split("\n")[0] ?? ""}`;
-  } catch (error) {
-    return messageOf(error);
-  }
+/** What a program said if it failed. */
+function complaint({ program, exitCode, stderr }: RunResult & { readonly program: string }): string | undefined {
+  return exitCode === 0 ? undefined : `${program} does not work: ${stderr.trim().split("\n")[0] ?? ""}`;
 }

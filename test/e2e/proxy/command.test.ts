@@ -167,8 +167,6 @@ describe("--init-only", () => {
     const { exitCode, stderr } = await host.run(["unshare", "--mount", "sh", "-ec", blind.join("; ")]);
 
     expect(exitCode).toBe(1);
-    expect(stderr).toBe(
-      "kube-proxy: cannot program services: cannot start nft: no such program in PATH; install it: install nft\n",
-    );
+    expect(stderr).toBe("kube-proxy: cannot program services: cannot start nft: no such program in PATH; install it\n");
   });
 });

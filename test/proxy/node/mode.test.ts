@@ -40,10 +40,10 @@ describe("the mode", () => {
   });
 
   test.each([
-    ["iptables", "cannot program services: no iptables: install iptables, or take nftables"],
-    ["nftables", "cannot program services: no nft: install nft"],
-    [undefined, "cannot program services: no iptables; no nft: install nft or iptables"],
-  ] as const)("%s that does not work is an error with the way out", async (wanted, message) => {
+    ["iptables", "cannot program services: no iptables"],
+    ["nftables", "cannot program services: no nft"],
+    [undefined, "cannot program services: no iptables; no nft"],
+  ] as const)("%s that does not work is an error with the reasons", async (wanted, message) => {
     const probe = { ...WORKS, iptables: async () => "no iptables", nft: async () => "no nft" };
 
     await expect(chooseMode(wanted, probe)).rejects.toMatchObject({ code: "kernel-lacks", message });
@@ -76,8 +76,8 @@ describe("this kernel", () => {
 
   test("a host without the programs is told which", async () => {
     expect(await probed("/nowhere")).toEqual([
-      "iptables is not installed",
-      "ip6tables is not installed",
+      "there is no iptables: install it, or set the proxy's mode to nftables",
+      "there is no iptables: install it, or set the proxy's mode to nftables",
       "cannot start nft: no such program in PATH; install it",
       null,
     ]);
