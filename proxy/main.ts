@@ -7,8 +7,10 @@
 import { isTsnetError, messageOf } from "../lib/errors.ts";
 import { writeStderr } from "../lib/sys/stdio.ts";
 import { type ProxyFlags, settingsFrom } from "./config/flags.ts";
-import { openLog } from "./log.ts";
+import { watchConfig } from "./config/watch.ts";
+import { type Log, openLog } from "./log.ts";
 import { runProxy } from "./run.ts";
+import type { ProxySettings } from "./settings.ts";
 import { runTask } from "./tasks.ts";
 
 /** Runs until it is told to end, and returns the exit code: 0, 1, or 2 for a command line that cannot be meant. */
@@ -18,9 +20,16 @@ export async function main(flags: ProxyFlags): Promise<number> {
     const settings = settingsFrom(flags, (text) => warnings.push(text));
     const log = openLog({ format: settings.logFormat, verbosity: settings.verbosity });
     for (const text of warnings) log.warn(text);
-    return (await runTask(settings, log)) ?? (await runProxy(settings, log));
+    return (await runTask(settings, log)) ?? (await runProxy(settings, log, configChanged(settings, flags, log)));
   } catch (error) {
     writeStderr(`kube-proxy: ${messageOf(error).replaceAll("\n", "\n  ")}\n`);
     return isTsnetError(error, "usage") ? 2 : 1;
   }
+}
+
+/** Resolves when the file that `--config` names says something else that can be used. */
+function configChanged({ configFile: path }: ProxySettings, flags: ProxyFlags, log: Log): Promise<false> {
+  return new Promise((resolve) => {
+    if (path !== "") watchConfig({ path, flags, log, changed: () => resolve(false) });
+  });
 }

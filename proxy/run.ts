@@ -26,9 +26,14 @@ const AUDIT_PERIOD_MS = 5 * 60_000;
  * Proxies until it is told to end, by SIGTERM or SIGINT, and leaves the rules in place; or only once, or only shows
  * what it would do, where the settings say so. Returns the exit code.
  *
+ * @param replaced Resolves, with false, when the settings are not valid any more: it ends with 1, to be started anew.
  * @throws TsnetError for what keeps it from beginning.
  */
-export async function runProxy(settings: ProxySettings, log: Log): Promise<number> {
+export async function runProxy(
+  settings: ProxySettings,
+  log: Log,
+  replaced: Promise<false> = new Promise(() => {}),
+): Promise<number> {
   const told = signalled();
   const { mode, families } = await prepareNode(settings, log);
   const wanted = families.map((family) => backendSettings(settings, mode, family));
@@ -50,7 +55,7 @@ export async function runProxy(settings: ProxySettings, log: Log): Promise<numbe
   });
   try {
     const once = settings.source.kind === "manifests" && settings.source.once;
-    const ended = await Promise.race([told, daemon.failed, ...(once ? [daemon.brought()] : [])]);
+    const ended = await Promise.race([told, replaced, daemon.failed, ...(once ? [daemon.brought()] : [])]);
     if (typeof ended === "string") log.info("stopping: the rules stay in place", { signal: ended });
     return ended === false ? 1 : 0;
   } catch (error) {

@@ -69,6 +69,8 @@ function cidrWarnings(settings: ProxySettings, node: NodeObject | undefined, pri
       ? []
       : [`clusterCIDR counts for nothing: detectLocalMode is ${detectLocalMode}`];
   }
+  // What the Node will have is not known before it is there.
+  if (awaitsPodCIDR(settings, node)) return [];
   if (podCIDRsOf(settings, node).some((cidr) => familyOf(cidr) === primary)) return [];
   const source = detectLocalMode === "ClusterCIDR" ? "clusterCIDR" : "the Node's podCIDRs";
   return [

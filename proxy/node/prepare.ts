@@ -7,10 +7,11 @@ import type { Log } from "../log.ts";
 import type { ProxySettings } from "../settings.ts";
 import { backendSettings } from "./backend.ts";
 import { type Ability, chooseMode } from "./mode.ts";
+import { adjustOomScore } from "./oom.ts";
 import { openLocalhost, setConntrack } from "./sysctls.ts";
 
 /**
- * Finds out what works here and, unless nothing is to be changed, sets up connection tracking.
+ * Finds out what works here and, unless nothing is to be changed, sets up this process and connection tracking.
  *
  * @throws TsnetError `kernel-lacks` if the mode does not work.
  */
@@ -18,7 +19,9 @@ export async function prepareNode(settings: ProxySettings, log: Log): Promise<Ab
   const ability = await chooseMode(settings.mode);
   for (const reason of ability.lacks) log.warn(`going on without: ${reason}`);
   log.info("mode chosen", { mode: ability.mode, families: ability.families, asked: settings.mode });
-  if (!settings.dryRun) setConntrack(settings.conntrack, log);
+  if (settings.dryRun) return ability;
+  adjustOomScore(settings.oomScoreAdj, log);
+  setConntrack(settings.conntrack, log);
   return ability;
 }
 

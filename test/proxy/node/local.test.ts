@@ -105,6 +105,10 @@ describe("what may be meant otherwise is named", () => {
   ])("%j: %j", (flags, warnings) => {
     expect(localWarnings(settle(flags), NODE)).toEqual(warnings);
   });
+
+  test("but nothing is said of a Node that is not there yet", () => {
+    expect(localWarnings(settle({ "detect-local-mode": ["NodeCIDR"] }), undefined)).toEqual([]);
+  });
 });
 
 describe("the node's addresses", () => {
