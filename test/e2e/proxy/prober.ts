@@ -36,6 +36,7 @@ export type Answer =
       readonly sourcePort: number;
       /** The server's own address that was reached (TCP alone). */
       readonly at: string;
+      readonly atPort: number;
     }
   /**
    * `refused`: by RST, or by ICMP port unreachable; `unreachable`: by ICMP; `dropped`: nothing came; `reset`: later;
@@ -177,9 +178,9 @@ function withTimeout(netns: string, question: Question): Ask {
 }
 
 function parseAnswer(line: string): Answer {
-  const [server = "", source, port, at = ""] = line.split(" ");
+  const [server = "", source, port, at = "", atPort] = line.split(" ");
   if (source === undefined) return { outcome: server };
-  return { outcome: "answered", server, source, sourcePort: Number(port), at };
+  return { outcome: "answered", server, source, sourcePort: Number(port), at, atPort: Number(atPort) };
 }
 
 /** `local1 as 10.244.1.12`, or the outcome. */

@@ -40,7 +40,7 @@ export const OUTSIDE: Readonly<Record<Family, string>> = { 4: "203.0.113.1", 6: 
 /** The pods of the node: Node.spec.podCIDRs. */
 export const POD_CIDRS = ["10.244.1.0/24", "fd00:10:244:1::/64"] as const;
 /** The Service CIDRs; no network of this world lies in one. */
-export const SERVICE_CIDRS = ["10.96.0.0/12", "fd00:10:96::/112"] as const;
+export const SERVICE_CIDRS = ["10.96.0.0/12", "fd00:10:96::/108"] as const;
 
 export const PODS: readonly Pod[] = ["local1", "local2", "remote1", "remote2"];
 const PLACES: readonly Place[] = [...PODS, "external", "peer"];
@@ -69,10 +69,30 @@ export interface World {
   netns(place: Place): string;
   /** Runs a shell script in the namespace of a place and returns its output. @throws Error if it fails. */
   sh(place: Place, script: string): Promise<string>;
+  /** Runs `script` there, and `undo` at the end of the block. */
+  meanwhile(place: Place, script: string, undo: string): Promise<AsyncDisposable>;
 }
 
 export interface ProxyWorld extends World, AsyncDisposable {
   destroy(): Promise<void>;
+}
+
+/** Counts, until the end of the block, what arrives at a place (before anything is done to it) and `match`es, in nft's words. */
+export async function counting(
+  world: World,
+  place: Place,
+  family: Family,
+  match: string,
+): Promise<AsyncDisposable & { packets(): Promise<number> }> {
+  const table = `${family === 4 ? "ip" : "ip6"} counting`;
+  const rule = `type filter hook prerouting priority -450; ${match} counter;`;
+  const counter = await world.meanwhile(
+    place,
+    `nft 'table ${table} { chain c { ${rule} }; }'`,
+    `nft delete table ${table}`,
+  );
+  const packets = async () => Number(/packets (\d+)/.exec(await world.sh(place, `nft list table ${table}`))?.[1]);
+  return { packets, [Symbol.asyncDispose]: () => Promise.resolve(counter[Symbol.asyncDispose]()) };
 }
 
 /** A host with one such world on it: its own namespace is the node. */
@@ -103,11 +123,16 @@ async function worldOn(host: Host, prefix: string): Promise<World> {
   await host.sh(wiring(netns));
   const prober = await Prober.start(host);
   await Promise.all(PODS.map((pod) => prober.serve(netns(pod), pod, SERVED)));
+  const sh: World["sh"] = (place, script) => host.ok(["ip", "netns", "exec", netns(place), "sh", "-ec", script]);
   return {
     host,
     prober,
     netns,
-    sh: (place, script) => host.ok(["ip", "netns", "exec", netns(place), "sh", "-ec", script]),
+    sh,
+    meanwhile: async (place, script, undo) => {
+      await sh(place, script);
+      return { [Symbol.asyncDispose]: async () => void (await sh(place, undo)) };
+    },
   };
 }
 

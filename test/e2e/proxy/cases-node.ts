@@ -1,0 +1,140 @@
+/**
+ * What is the node's own: unused ports and addresses, loopback, a balancer beyond, packets that no connection knows.
+ *
+ * @module
+ */
+import { expect, test } from "vitest";
+import type { Stage } from "./cases.ts";
+import { addressOf, type Svc } from "./manifests.ts";
+import { type Question, shortly } from "./prober.ts";
+import { FAMILIES } from "./proxy.ts";
+import { reach } from "./reach.ts";
+import { ADDRESSES, counting, type Family } from "./world.ts";
+
+const web: Svc = { name: "web", n: 60, ports: [{ nodePort: 30060 }], loadBalancer: true, endpoints: ["local1"] };
+
+const tcp = (address: string, port: number): Question => ({ protocol: "tcp", address, port });
+
+export function nodes(stage: () => Stage): void {
+  unused(stage);
+  loopback(stage);
+  balancers(stage);
+  invalid(stage);
+}
+
+function unused(stage: () => Stage): void {
+  test.each(FAMILIES)(
+    "nftables: unused ports of a cluster IP refuse, unassigned addresses are silent, IPv%i",
+    async (family) => {
+      const { world, proxy, mode } = stage();
+      await proxy.bring([web]);
+      const nobody = family === 4 ? "10.96.7.7" : "fd00:10:96::7777";
+      for (const from of ["local2", "node", "external"] as const) {
+        const port = tcp(addressOf(web, "clusterIP", family), 81);
+        const seen = [await reach(world, from, port, "dropped"), await reach(world, from, tcp(nobody, 80), "dropped")];
+        // In iptables mode both go wherever the node's routes lead: here to somebody who keeps silent.
+        expect([from, ...seen]).toEqual([from, mode === "nftables" ? "refused" : "dropped", "dropped"]);
+      }
+      const udp: Question = { ...tcp(addressOf(web, "clusterIP", family), 80), protocol: "udp" };
+      expect(await reach(world, "local2", udp, "dropped")).toBe(mode === "nftables" ? "refused" : "dropped");
+    },
+  );
+}
+
+function loopback(stage: () => Stage): void {
+  test("node ports on 127.0.0.1 in iptables mode alone, for the node alone (row 18)", async () => {
+    const { world, proxy, mode } = stage();
+    await proxy.bring([web]);
+    const seen = await reach(world, "node", tcp("127.0.0.1", 30060), "local1 as node");
+    expect(seen).toBe(mode === "iptables" ? "local1 as node" : "refused");
+    expect(await reach(world, "node", tcp("::1", 30060), "refused")).toBe("refused");
+  });
+
+  test("a neighbour's packet to the node's 127.0.0.1 is dropped (row 18)", async () => {
+    const { world } = stage();
+    await world.prober.serve(world.netns("node"), "node", { tcp: [7777], udp: [7777], sctp: [] });
+    await using _ = await world.meanwhile("peer", ESCAPE, RETURN);
+    await using came = await counting(world, "node", 4, "iifname up0 ip daddr 127.0.0.1");
+    for (const protocol of ["tcp", "udp"] as const) {
+      const seen = await reach(
+        world,
+        "peer",
+        { ...tcp("127.0.0.1", 7777), protocol, sourceAddress: ADDRESSES.peer[4] },
+        "dropped",
+      );
+      expect([protocol, seen]).toEqual([protocol, "dropped"]);
+      expect(shortly(await world.prober.ask("node", { ...tcp("127.0.0.1", 7777), protocol }))).toBe(
+        "node as 127.0.0.1",
+      );
+    }
+    // They did arrive.
+    expect(await came.packets()).toBeGreaterThan(0);
+  });
+}
+
+// A neighbour whose own loopback is no longer in the way sends 127.0.0.1 over the wire.
+const ESCAPE = `
+  for conf in all up0; do echo 1 >/proc/sys/net/ipv4/conf/$conf/route_localnet; done
+  ip addr del 127.0.0.1/8 dev lo; ip route add 127.0.0.1/32 via ${ADDRESSES.node[4]}`;
+const RETURN = `ip route del 127.0.0.1/32; ip addr add 127.0.0.1/8 dev lo`;
+
+function balancers(stage: () => Stage): void {
+  test.each(FAMILIES)("a load balancer of ipMode Proxy is not bypassed (row 20), IPv%i", async (family) => {
+    const { world, proxy } = stage();
+    const address = addressOf(web, "loadBalancer", family);
+    const lo = `${address}/${family === 4 ? 32 : 128} dev lo`;
+    await using _ = await world.meanwhile("external", `ip addr add ${lo}`, `ip addr del ${lo}`);
+    await world.prober.serve(world.netns("external"), "balancer", { tcp: [80], udp: [], sctp: [] }).catch(() => {});
+    await proxy.bring([web]);
+    expect(shortly(await world.prober.ask("local2", tcp(address, 80)))).toContain("local1 as");
+    await proxy.change({ ...web, loadBalancer: "ipMode Proxy" });
+    expect(await reach(world, "local2", tcp(address, 80), "balancer as itself")).toBe("balancer as itself");
+  });
+
+  test.each(FAMILIES)("source ranges that hold the node's address let the address itself in, IPv%i", async (family) => {
+    const { world, proxy } = stage();
+    const address = addressOf(web, "loadBalancer", family);
+    const prefix = family === 4 ? 32 : 128;
+    const lo = `${address}/${prefix} dev lo`;
+    await using _ = await world.meanwhile("node", `ip addr add ${lo}`, `ip addr del ${lo}`);
+    const own = { ...tcp(address, 80), sourceAddress: address };
+    await proxy.bring([{ ...web, sourceRanges: ["192.168.50.0/24", "fd50::/64"] }]);
+    expect(await reach(world, "node", own, "local1 as node")).toBe("local1 as node");
+    await proxy.change({ ...web, sourceRanges: ["192.168.50.2/32", "fd50::2/128"] });
+    expect(await reach(world, "node", own, "dropped")).toBe("dropped");
+    expect(await reach(world, "peer", tcp(address, 80), "local1 as node")).toBe("local1 as node");
+  });
+}
+
+function invalid(stage: () => Stage): void {
+  test.each(FAMILIES)(
+    "a segment outside its window ends no connection, nor shows a pod's address (row 19), IPv%i",
+    async (family) => {
+      const { world, proxy } = stage();
+      await proxy.bring([web]);
+      const frontend = { address: addressOf(web, "loadBalancer", family), port: 80 };
+      await strays(stage(), frontend, family);
+      await proxy.bring([]);
+      expect(await world.sh("node", "cat /proc/sys/net/netfilter/nf_conntrack_tcp_be_liberal")).toBe("1\n");
+    },
+  );
+}
+
+/** Sends segments of a connection's server that lie far outside of its window, and counts what the client sees of them. */
+export async function strays(
+  { world }: Stage,
+  frontend: { address: string; port: number },
+  family: Family,
+): Promise<void> {
+  const open = await world.prober.open("external", { protocol: "tcp", ...frontend });
+  if (!("source" in open.answer)) throw new Error(`no connection: ${open.answer.outcome}`);
+  const { source, sourcePort, at, atPort } = open.answer;
+  const ip = family === 4 ? "ip" : "ip6";
+  await using untranslated = await counting(world, "external", family, `${ip} saddr ${at}`);
+  for (const sequence of [0x10000000, 0x50000000, 0x90000000, 0xd0000000]) {
+    await world.prober.stray("local1", { address: at, port: atPort }, { address: source, port: sourcePort }, sequence);
+  }
+  expect(await open.say("still here")).toBe("still here");
+  expect(await untranslated.packets()).toBe(0);
+  await open.shut();
+}

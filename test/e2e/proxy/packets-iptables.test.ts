@@ -1,0 +1,3 @@
+import { packetCases } from "./cases.ts";
+
+packetCases({ mode: "iptables" });
