@@ -41,9 +41,7 @@ export class FlowCleaner {
     if (cleanups.length === 0 || this.#stopped) return;
     const key = `${family} ${proto}`;
     this.#waiting.set(key, [...(this.#waiting.get(key) ?? []), ...cleanups]);
-    this.#running ??= this.#run().finally(() => {
-      this.#running = undefined;
-    });
+    this.#running ??= this.#run();
   }
 
   /** Resolves when nothing waits any more. */
@@ -63,7 +61,10 @@ export class FlowCleaner {
       const family = this.#waiting.keys().some((key) => key.startsWith("4")) ? 4 : 6;
       const proto = this.#waiting.has(`${family} udp`) ? "udp" : "tcp";
       const cleanups = this.#waiting.get(`${family} ${proto}`);
-      if (cleanups === undefined) return;
+      if (cleanups === undefined) {
+        this.#running = undefined;
+        return;
+      }
       this.#waiting.delete(`${family} ${proto}`);
       await this.#clean(family, proto, cleanups);
     }
