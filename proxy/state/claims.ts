@@ -69,29 +69,27 @@ export class Claims<T extends Claimant> {
       this.#single.set(key, first);
       if (contest.holder === claimant) this.#moved(first);
     } else if (contest.holder === claimant) {
-      this.#settle(key, contest);
+      this.#settle(key, contest, claimant);
     }
   }
 
   #contend(key: string, contest: Contest<T>, claimant: T): T {
     contest.claimants.add(claimant);
-    if (contest.holder === claimant) {
-      // It may have become younger, by having been deleted and made again.
-      this.#settle(key, contest);
-    } else if (precedes(claimant, contest.holder, key)) {
-      this.#moved(contest.holder);
-      contest.holder = claimant;
-    }
+    if (contest.holder === claimant || precedes(claimant, contest.holder, key)) this.#settle(key, contest, claimant);
     return contest.holder;
   }
 
-  /** Finds the holder anew, and tells a service that was none. */
-  #settle(key: string, contest: Contest<T>): void {
-    const [first = contest.holder, ...others] = contest.claimants;
+  /**
+   * Finds the holder anew, among all: the one that was may be gone or have become younger, by having been deleted and
+   * made again. Both are told, but for `asking`, who learns it by asking.
+   */
+  #settle(key: string, contest: Contest<T>, asking: T): void {
+    const { holder: before, claimants } = contest;
+    const [first = before, ...others] = claimants;
     const best = others.reduce((one, other) => (precedes(other, one, key) ? other : one), first);
-    if (best === contest.holder) return;
+    if (best === before) return;
     contest.holder = best;
-    this.#moved(best);
+    for (const concerned of [best, before]) if (concerned !== asking) this.#moved(concerned);
   }
 }
 
