@@ -115,3 +115,71 @@ test("what cannot be removed is named, the rest goes, and the exit code is 1", a
   expect(stderr).not.toContain("nothing of tsnet's proxy is left");
   expect((await cleanup(host)).exitCode).toBe(0);
 });
+
+/** One service with all that leaves traces of its own: node ports, affinity, both families. */
+const MANIFEST = `
+apiVersion: v1
+kind: Service
+metadata: { name: web, namespace: default }
+spec:
+  type: NodePort
+  clusterIP: 10.96.0.10
+  clusterIPs: [10.96.0.10, "fd00:96::10"]
+  sessionAffinity: ClientIP
+  ports: [{ port: 80, nodePort: 30080 }]
+${[
+  { family: "IPv4", addresses: ["10.1.0.2", "10.1.0.3"] },
+  { family: "IPv6", addresses: ["fd00:1::2", "fd00:1::3"] },
+]
+  .map(
+    ({ family, addresses }) => `---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: { name: web-${family}, namespace: default, labels: { kubernetes.io/service-name: web } }
+addressType: ${family}
+ports: [{ port: 8080 }]
+endpoints: [${addresses.map((address) => `{ addresses: ["${address}"] }`).join(", ")}]
+`,
+  )
+  .join("")}`;
+
+const MODES = ["iptables", "nftables"] as const;
+
+/** Programs the service in a mode, and ends. */
+async function program(host: Host, mode: (typeof MODES)[number]): Promise<void> {
+  await host.ok(["mkdir", "-p", "/run/manifests"]);
+  await host.ok(["tee", "/run/manifests/web.yaml"], { stdin: MANIFEST });
+  await host.ok([KUBE_PROXY, "--manifests=/run/manifests", "--once", `--proxy-mode=${mode}`]);
+}
+
+/** A snapshot with the host's sets, less what stays by design: KUBE-FIREWALL is kubelet's, too. */
+async function state(host: Host): Promise<string> {
+  const text = `${await host.snapshot()}# sets\n${await host.ok(["ipset", "list", "-name"])}`;
+  return text.replaceAll(/^.*KUBE-FIREWALL.*\n/gm, "");
+}
+
+test.each(MODES)("what a proxy made in %s mode goes whole", async (mode) => {
+  await using host = await Host.create();
+  const before = await state(host);
+  await program(host, mode);
+  expect(await state(host)).not.toBe(before);
+
+  expect((await cleanup(host)).exitCode).toBe(0);
+  expect(await state(host)).toBe(before);
+});
+
+test.each([
+  ["iptables", "nftables"],
+  ["nftables", "iptables"],
+] as const)("from %s to %s mode nothing of the former is left, nor of a kube-proxy in it", async (former, latter) => {
+  await using fresh = await Host.create();
+  await using host = await Host.create();
+  await program(fresh, latter);
+  await program(host, former);
+  if (former === "iptables") await host.sh(RULES("iptables-legacy", "KUBE-SVC-C"));
+  else await host.sh("nft add table ip kube-proxy; nft add chain ip kube-proxy services; nft add table ip6 kube-proxy");
+
+  await program(host, latter);
+
+  expect(await state(host)).toBe(await state(fresh));
+});
