@@ -11,6 +11,7 @@ import type { Netns } from "../sys/netns.ts";
 import { talkOnce } from "../sys/nfnetlink.ts";
 import { NF_HEADER_BYTES } from "../sys/nfwriter.ts";
 import { VERDICT } from "./constants.ts";
+import { NftElementList } from "./elementlist.ts";
 import { type RefusedPart, refusal } from "./errors.ts";
 import { joinFields, rangesOf } from "./fields.ts";
 import { NftBatch, type NftRefusal } from "./nftbatch.ts";
@@ -25,7 +26,6 @@ export function sendBatch(verbs: readonly PlainVerb[], netns?: Netns): boolean {
   const batch = new NftBatch();
   for (const verb of verbs) {
     if (!write(batch, verb)) return false;
-    batch.split();
   }
   const refused = batch.send({ talk: (written, last) => talkOnce(written, last, netns) });
   if (refused === undefined) return true;
@@ -59,9 +59,9 @@ function write(batch: NftBatch, verb: PlainVerb): boolean {
     case "element": {
       const parts = partsOf(verb.element, verb.op === "delete");
       if (parts === undefined) return false;
-      batch.openElement(verb.op, { ...verb, set: verb.name });
-      writeElement(batch, parts);
-      batch.closeElement();
+      const list = new NftElementList(batch, verb.op, { ...verb, set: verb.name });
+      writeElement(list, parts);
+      list.flush();
       return true;
     }
   }
@@ -75,22 +75,24 @@ interface ElementParts {
   readonly comment?: string;
 }
 
-function writeElement(batch: NftBatch, { key, keyEnd, value, verdict, comment }: ElementParts): void {
-  batch.openKey();
-  batch.writer.raw(key);
-  batch.closeKey();
+function writeElement(list: NftElementList, { key, keyEnd, value, verdict, comment }: ElementParts): void {
+  list.open();
+  list.openKey();
+  list.writer.raw(key);
+  list.closeValue();
   if (keyEnd !== undefined) {
-    batch.openKeyEnd();
-    batch.writer.raw(keyEnd);
-    batch.closeKeyEnd();
+    list.openKeyEnd();
+    list.writer.raw(keyEnd);
+    list.closeValue();
   }
   if (value !== undefined) {
-    batch.openValue();
-    batch.writer.raw(value);
-    batch.closeValue();
+    list.openValue();
+    list.writer.raw(value);
+    list.closeValue();
   }
-  if (verdict !== undefined) batch.verdict(...verdict);
-  if (comment !== undefined) batch.comment(comment);
+  if (verdict !== undefined) list.verdict(...verdict);
+  if (comment !== undefined) list.comment(comment);
+  list.close();
 }
 
 function partsOf(

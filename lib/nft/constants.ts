@@ -84,7 +84,15 @@ export const NFT_DATA_VERDICT = 0xffffff00;
 /** `NFPROTO_*`, linux/netfilter.h. */
 export const NFPROTO = { inet: 1, ip: 2, arp: 3, netdev: 5, bridge: 7, ip6: 10 } as const;
 /** `NF_INET_*`, linux/netfilter.h. */
-export const NF_HOOK = { prerouting: 0, input: 1, forward: 2, output: 3, postrouting: 4, ingress: 0, egress: 1 } as const;
+export const NF_HOOK = {
+  prerouting: 0,
+  input: 1,
+  forward: 2,
+  output: 3,
+  postrouting: 4,
+  ingress: 0,
+  egress: 1,
+} as const;
 /** `NF_*`, linux/netfilter.h, and `NFT_*`. */
 export const VERDICT: Readonly<Record<string, number>> = { drop: 0, accept: 1, jump: -3, goto: -4, return: -5 };
 /** linux/in.h. */

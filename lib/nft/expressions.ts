@@ -56,7 +56,8 @@ const PROTO_DESC: Readonly<Record<string, number>> = { udp: 6, tcp: 8, sctp: 10,
 
 /** `ip saddr`, `ip6 daddr`. */
 export function address(family: Family, side: "saddr" | "daddr"): NftExpression {
-  const [protocol, kind, source, bytes] = family === 4 ? (["ip", "ipv4", 12, 4] as const) : (["ip6", "ipv6", 8, 16] as const);
+  const [protocol, kind, source, bytes] =
+    family === 4 ? (["ip", "ipv4", 12, 4] as const) : (["ip6", "ipv6", 8, 16] as const);
   const offset = source + (side === "saddr" ? 0 : bytes);
   // The number of the field in nft's description of the header.
   const field = (family === 4 ? 11 : 8) + (side === "saddr" ? 0 : 1);

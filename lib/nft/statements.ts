@@ -60,7 +60,7 @@ const SECOND_REGISTER = 2;
 
 /** The rule as nft writes it, without its comment. */
 export function ruleText({ statements }: NftRule): string {
-  return statements.map(({ text }) => text).join(" ");
+  return statements.flatMap(({ text }) => (text === "" ? [] : [text])).join(" ");
 }
 
 /** `ct state new`. */
@@ -278,10 +278,15 @@ export function to(word: "jump" | "goto", chain: string): NftStatement {
 export function writeVerdict(writer: NfWriter, attribute: number, word: string, chain?: string): void {
   const data = writer.nest(attribute);
   const inner = writer.nest(NFTA_DATA_VERDICT);
-  writer.attributeU32(NFTA_VERDICT_CODE, (VERDICT[word] ?? 0) >>> 0);
-  if (chain !== undefined) writer.attributeText(NFTA_VERDICT_CHAIN, chain);
+  writeVerdictParts(writer, word, chain);
   writer.close(inner);
   writer.close(data);
+}
+
+/** What is within the attribute of a verdict: its code, its chain. */
+export function writeVerdictParts(writer: NfWriter, word: string, chain?: string): void {
+  writer.attributeU32(NFTA_VERDICT_CODE, (VERDICT[word] ?? 0) >>> 0);
+  if (chain !== undefined) writer.attributeText(NFTA_VERDICT_CHAIN, chain);
 }
 
 /** The fields of a key as nft writes them. */

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { dlopen, FFIType, type Pointer, read } from "bun:ffi";
+import { dlopen, FFIType, type Pointer, ptr, read } from "bun:ffi";
 import { constants } from "node:os";
 import { type ErrorCode, TsnetError } from "../errors.ts";
 
@@ -122,6 +122,11 @@ function open(): Libc {
     op: "dlopen",
     cause: last,
   });
+}
+
+/** Where `data` lies in memory, for structures that point to others. It must be kept until the call that uses it is over. */
+export function addressOf(data: NodeJS.TypedArray): number {
+  return ptr(data);
 }
 
 /** The errno of the last call that failed on this thread. */

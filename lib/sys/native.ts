@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { check, EAGAIN, EINTR, errno, failure, libc } from "./libc.ts";
+import { addressOf, check, EAGAIN, EINTR, errno, failure, libc } from "./libc.ts";
 
 /** `AF_NETLINK`, linux/socket.h. */
 export const AF_NETLINK = 16;
@@ -27,6 +27,14 @@ export const LOCK_NB = 4;
 const AF_INET = 2;
 const AF_INET6 = 10;
 const IPPROTO_RAW = 255;
+// asm-generic/socket.h, linux/netlink.h, linux/bpf_common.h
+const SOL_SOCKET = 1;
+const SO_ATTACH_FILTER = 26;
+const SOL_NETLINK = 270;
+const NETLINK_ADD_MEMBERSHIP = 1;
+const BPF_LD_H_ABS = 0x28;
+const BPF_JEQ = 0x15;
+const BPF_RET = 0x06;
 const SOCK_RAW = 3;
 const O_CLOEXEC = 0o2000000;
 const SOCK_CLOEXEC = 0o2000000;
@@ -58,6 +66,20 @@ export function getSocketOption(fd: number, level: number, name: number, value: 
 /** Opens a raw socket of IPv4 or IPv6: what iptables-legacy asks the kernel by. */
 export function openRawSocket(family: 4 | 6): number {
   return check("socket", libc().socket(family === 4 ? AF_INET : AF_INET6, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_RAW));
+}
+
+/** Lets a netlink socket hear a multicast group (`NFNLGRP_NFTABLES` and the like), beyond those of {@link bindNetlink}. */
+export function joinGroup(fd: number, group: number): void {
+  setSocketOption(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, group);
+}
+
+/** Lets a socket receive only datagrams whose 16 bits at `offset` (bytes), read in network order, are `value`. */
+export function attachFilter(fd: number, { offset, value }: { readonly offset: number; readonly value: number }): void {
+  // struct sock_filter of linux/filter.h: u16 code, u8 instructions to skip if true, u8 if false, u32 k.
+  const program = new Uint32Array([BPF_LD_H_ABS, offset, BPF_JEQ | (1 << 16), value, BPF_RET, 0, BPF_RET, 0xffffffff]);
+  // struct sock_fprog: u16 count of instructions, and where they are.
+  const description = new BigUint64Array([BigInt(program.length / 2), BigInt(addressOf(program))]);
+  check("setsockopt", libc().setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, description, description.byteLength));
 }
 
 /** Sends `data` as one datagram. For netlink the kernel has done the work when this returns. */

@@ -103,20 +103,24 @@ export class NfWriter {
 
   /** In network order, as all numbers in attributes. */
   u16(value: number): void {
-    this.#view.setUint16(this.space(2), value);
+    const at = this.space(2);
+    this.#view.setUint16(at, value);
   }
 
   u32(value: number): void {
-    this.#view.setUint32(this.space(4), value);
+    const at = this.space(4);
+    this.#view.setUint32(at, value);
   }
 
   /** In the order of the processors that we are built for, as registers of nf_tables hold numbers. */
   hostU32(value: number): void {
-    this.#view.setUint32(this.space(4), value, true);
+    const at = this.space(4);
+    this.#view.setUint32(at, value, true);
   }
 
   u64(value: number): void {
-    this.#view.setBigUint64(this.space(8), BigInt(value));
+    const at = this.space(8);
+    this.#view.setBigUint64(at, BigInt(value));
   }
 
   raw(bytes: Uint8Array): void {
@@ -172,7 +176,9 @@ export class NfWriter {
     this.close(at);
   }
 
-  /** Makes room for `count` bytes and returns where they begin; they are not zeroed. */
+  /**
+   * Makes room for `count` bytes and returns where they begin; they are not zeroed. The buffer may be another one after it.
+   */
   space(count: number): number {
     const at = this.#length;
     this.#length = at + count;

@@ -1,0 +1,216 @@
+/**
+ * Changes of some services as one transaction: the elements that differ, and the chains and sets that are new. What is
+ * not used any more is only noted down: the kernel may still hold on to it for a moment.
+ *
+ * @module
+ */
+import type { NftBatch } from "../../lib/nft/nftbatch.ts";
+import type { ServiceChange, Table } from "../table/types.ts";
+import { sharedRules } from "./chains.ts";
+import { type Committed, hairpinKey, setHairpin } from "./committed.ts";
+import { type Element, visitService } from "./elements.ts";
+import { addEmpty, writeChains } from "./full.ts";
+import type { ProxySet } from "./sets.ts";
+import { type AffinityMap, type Sticky, stickyOf } from "./sticky.ts";
+import { ElementWriter } from "./write.ts";
+
+/** What a change comes to. */
+export interface Written {
+  /** Whether there is anything to send. */
+  readonly changed: boolean;
+  /** Whether chains are made or written anew. */
+  readonly chainsChanged: boolean;
+  /** Maps of clients with endpoints that have gone. */
+  readonly purge: readonly AffinityMap[];
+  /** To be called once it was sent. */
+  readonly commit: () => void;
+}
+
+/** Writes what `changes` take, on top of what was committed. */
+export function writeChange(
+  batch: NftBatch,
+  committed: Committed,
+  table: Table,
+  changes: ReadonlyMap<string, ServiceChange>,
+): Written {
+  const difference = new Difference(committed, table, changes);
+  difference.visit();
+  const { newChains, purge } = difference.writeObjects(batch);
+  difference.writeElements(batch);
+  return {
+    changed: batch.messages > 0,
+    chainsChanged: newChains,
+    purge,
+    commit: () => difference.commit(),
+  };
+}
+
+class Difference {
+  readonly #committed: Committed;
+  readonly #table: Table;
+  readonly #changes: ReadonlyMap<string, ServiceChange>;
+  readonly #gone = new Map<string, Element>();
+  readonly #come = new Map<string, Element>();
+  readonly #shared = new Map<string, number>();
+  readonly #hairpins = new Map<string, number>();
+  readonly #clusterIPs = new Map<string, number>();
+  readonly #before: Sticky[] = [];
+  readonly #after: Sticky[] = [];
+
+  constructor(committed: Committed, table: Table, changes: ReadonlyMap<string, ServiceChange>) {
+    this.#committed = committed;
+    this.#table = table;
+    this.#changes = changes;
+  }
+
+  visit(): void {
+    const { context } = this.#committed;
+    const take = (element: Readonly<Element>, by: 1 | -1) => this.#element(element, by);
+    for (const [by, side, stickies] of [
+      [-1, "before", this.#before],
+      [1, "after", this.#after],
+    ] as const) {
+      for (const change of this.#changes.values()) {
+        const ports = change[side];
+        if (ports === undefined) continue;
+        visitService(ports, context, {
+          element: (element) => take(element, by),
+          shared: (chain) => void count(this.#shared, chain, by),
+        });
+        for (const rules of ports) {
+          const sticky = rules.affinitySeconds === undefined ? undefined : stickyOf(rules, context);
+          if (sticky !== undefined) stickies.push(sticky);
+        }
+      }
+    }
+  }
+
+  /** Chains and sets that are new, or hold other rules than before. */
+  writeObjects(batch: NftBatch): { readonly newChains: boolean; readonly purge: readonly AffinityMap[] } {
+    const { context, shared, stale } = this.#committed;
+    const beforeSets = setsOf(this.#before);
+    for (const [name, set] of setsOf(this.#after)) if (!beforeSets.has(name)) addEmpty(batch, set);
+    const fresh = [...this.#shared].filter(([chain, by]) => by > 0 && !shared.has(chain) && !stale.has(chain));
+    const beforeChains = chainsOf(this.#before);
+    const written = [...chainsOf(this.#after).values()].filter(
+      ({ chain, text }) => beforeChains.get(chain)?.text !== text,
+    );
+    const chains = [...fresh.map(([chain]) => ({ chain, rules: sharedRules(chain, context) })), ...written];
+    writeChains(batch, context, chains);
+    return { newChains: chains.length > 0, purge: this.#purge() };
+  }
+
+  /** What goes first: an address may pass from one service to another. */
+  writeElements(batch: NftBatch): void {
+    for (const verb of ["delete", "add"] as const) {
+      const writer = new ElementWriter(batch, verb);
+      for (const element of (verb === "delete" ? this.#gone : this.#come).values()) writer.write(element);
+      this.#writeHairpins(writer, verb);
+      this.#writeClusterIPs(writer, verb);
+      writer.flush();
+    }
+  }
+
+  commit(): void {
+    const { shared, hairpins, stale } = this.#committed;
+    const since = performance.now();
+    this.#committed.table = this.#table;
+    for (const [key, by] of this.#hairpins) hairpins.add(key, by);
+    for (const [chain, by] of this.#shared) {
+      const had = shared.has(chain);
+      if (shared.add(chain, by) > 0) stale.delete(chain);
+      else if (had) stale.set(chain, { kind: "chain", since });
+    }
+    const afterChains = chainsOf(this.#after);
+    const afterSets = setsOf(this.#after);
+    for (const chain of chainsOf(this.#before).keys())
+      if (!afterChains.has(chain)) stale.set(chain, { kind: "chain", since });
+    for (const set of setsOf(this.#before).keys()) if (!afterSets.has(set)) stale.set(set, { kind: "set", since });
+    for (const name of [...afterChains.keys(), ...afterSets.keys()]) stale.delete(name);
+  }
+
+  #element(element: Readonly<Element>, by: 1 | -1): void {
+    const { hairpin, clusterIPs } = this.#committed.context.sets;
+    if (element.set === hairpin) count(this.#hairpins, hairpinKey(element), by);
+    else if (element.set === clusterIPs) count(this.#clusterIPs, element.address, by);
+    else if (by < 0) this.#gone.set(keyOf(element), { ...element });
+    else {
+      const key = keyOf(element);
+      const gone = this.#gone.get(key);
+      if (gone !== undefined && isSame(gone, element)) this.#gone.delete(key);
+      else this.#come.set(key, { ...element });
+    }
+  }
+
+  #writeHairpins(writer: ElementWriter, verb: "add" | "delete"): void {
+    const { context, hairpins } = this.#committed;
+    const element = blank(context.sets.hairpin);
+    for (const [key, by] of this.#hairpins) {
+      const had = hairpins.get(key);
+      if (had + by > 0 === had > 0 || had > 0 !== (verb === "delete")) continue;
+      setHairpin(element, key);
+      writer.write(element);
+    }
+  }
+
+  #writeClusterIPs(writer: ElementWriter, verb: "add" | "delete"): void {
+    const element = blank(this.#committed.context.sets.clusterIPs);
+    const changed = [...this.#clusterIPs].filter(([, by]) => (verb === "add" ? by > 0 : by < 0));
+    const addresses = new Set(changed.map(([address]) => address));
+    if (verb === "delete" && addresses.size > 0) this.#keepUsed(addresses);
+    for (const address of addresses) {
+      element.address = address;
+      writer.write(element);
+    }
+  }
+
+  /** Two services with one cluster IP are a mistake of somebody's, and the one that stays shall work. */
+  #keepUsed(addresses: Set<string>): void {
+    for (const ports of this.#table.services.values()) {
+      for (const { frontends } of ports) {
+        const address = frontends[0]?.address;
+        if (address !== undefined && addresses.has(address)) addresses.delete(address);
+      }
+    }
+  }
+
+  #purge(): readonly AffinityMap[] {
+    const before = new Map(
+      this.#before.flatMap(({ affinity }) => affinity.map((each) => [each.map.name, each.endpoints])),
+    );
+    return this.#after
+      .flatMap(({ affinity }) => affinity)
+      .filter(({ map, endpoints }) => {
+        const had = before.get(map.name);
+        return had !== undefined && [...had].some((address) => !endpoints.has(address));
+      });
+  }
+}
+
+function setsOf(stickies: readonly Sticky[]) {
+  return new Map(
+    stickies
+      .flatMap(({ members, affinity }) => [...members, ...affinity.map(({ map }) => map)])
+      .map((set) => [set.name, set]),
+  );
+}
+
+function chainsOf(stickies: readonly Sticky[]) {
+  return new Map(stickies.flatMap(({ chains }) => chains).map((chain) => [chain.chain, chain]));
+}
+
+function count(counts: Map<string, number>, name: string, by: number): void {
+  counts.set(name, (counts.get(name) ?? 0) + by);
+}
+
+function keyOf({ set, address, protocol, port, index, source }: Readonly<Element>): string {
+  return `${set.name} ${address} ${protocol} ${port} ${index} ${source}`;
+}
+
+function isSame(a: Readonly<Element>, b: Readonly<Element>): boolean {
+  return a.target === b.target && a.targetPort === b.targetPort && a.comment === b.comment;
+}
+
+function blank(set: ProxySet): Element {
+  return { set, address: "", protocol: "tcp", port: 0, index: 0, source: "", target: "", targetPort: 0, comment: "" };
+}
