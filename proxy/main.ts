@@ -22,7 +22,7 @@ export async function main(flags: ProxyFlags): Promise<number> {
     for (const text of warnings) log.warn(text);
     return (await runTask(settings, log)) ?? (await runProxy(settings, log, configChanged(settings, flags, log)));
   } catch (error) {
-    writeStderr(`kube-proxy: ${messageOf(error).replaceAll("\n", "\n  ")}\n`);
+    writeStderr(`tsnet: ${messageOf(error).replaceAll("\n", "\n  ")}\n`);
     return isTsnetError(error, "usage") ? 2 : 1;
   }
 }

@@ -19,14 +19,14 @@ export interface ConfigWatchOptions {
   readonly log: Log;
   /** Called once, when the file says something else that can be used. */
   readonly changed: () => void;
-  /** How often to look, in ms; 5,000 unless given. */
+  /** How often to look, in ms; 2,000 unless given. */
   readonly every?: number;
   readonly read?: (path: string) => string | undefined;
 }
 
 /** Watches until the function that comes back is called. It keeps no process alive. */
 export function watchConfig(options: ConfigWatchOptions): () => void {
-  const { path, every = 5000, read = readIfThere } = options;
+  const { path, every = 2000, read = readIfThere } = options;
   let seen = read(path);
   const timer = setInterval(() => {
     const text = readOrKeep(read, path, seen);

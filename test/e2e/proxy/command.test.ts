@@ -4,6 +4,7 @@
  */
 import { link, mkdir, mkdtemp, readdir, readFile, rm, stat, symlink } from "node:fs/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { parse } from "yaml";
 import { pluginNames } from "../../../plugins/names.ts";
 import { Host, PLUGINS, PROJECT, TSNET } from "../host.ts";
 
@@ -97,7 +98,7 @@ describe("flags", () => {
     expect(await proxy("--conntrack-min=few", "-v", "loud", "--masquerade_all=perhaps")).toEqual({
       exitCode: 2,
       stdout: "",
-      stderr: `kube-proxy: --conntrack-min=few: wanted is a whole number
+      stderr: `tsnet: --conntrack-min=few: wanted is a whole number
   --v=loud: wanted is a whole number
   --masquerade-all=perhaps: wanted is true or false
 `,
@@ -110,13 +111,13 @@ describe("flags", () => {
     expect(await proxy("--config=/run/bad.conf")).toEqual({
       exitCode: 1,
       stdout: "",
-      stderr: `kube-proxy: /run/bad.conf: mode: "nftable" is not one of iptables, nftables: did you mean nftables?
+      stderr: `tsnet: /run/bad.conf: mode: "nftable" is not one of iptables, nftables: did you mean nftables?
   /run/bad.conf: iptables.masqueradeBit: 77 is not within 0 to 31
 `,
     });
     expect(await proxy("--config=/run/none.conf")).toMatchObject({
       exitCode: 1,
-      stderr: "kube-proxy: no file /run/none.conf, which --config names\n",
+      stderr: "tsnet: no file /run/none.conf, which --config names\n",
     });
   });
 });
@@ -167,6 +168,41 @@ describe("--init-only", () => {
     const { exitCode, stderr } = await host.run(["unshare", "--mount", "sh", "-ec", blind.join("; ")]);
 
     expect(exitCode).toBe(1);
-    expect(stderr).toBe("kube-proxy: cannot program services: cannot start nft: no such program in PATH; install it\n");
+    expect(stderr).toBe("tsnet: cannot program services: cannot start nft: no such program in PATH; install it\n");
+  });
+});
+
+test("a changed file ends a proxy that runs, with its rules in place; one that cannot be used does not", async () => {
+  await using own = await Host.create();
+  const write = (keys: string) => own.ok(["tee", "/run/proxy.conf"], { stdin: `${HEAD}${keys}` });
+  await own.ok(["mkdir", "/run/manifests"]);
+  await write("mode: nftables\n");
+  const child = own.spawn([KUBE_PROXY, "--config=/run/proxy.conf", "--manifests=/run/manifests"]);
+  let log = "";
+  const reading = (async () => {
+    for await (const chunk of child.stderr) log += new TextDecoder().decode(chunk);
+  })();
+  const said = (text: string) => expect.poll(() => log, { timeout: 30_000, interval: 50 }).toContain(text);
+
+  await said("rules in place family=6");
+  await write("mode: ipvs\n");
+  await said("the configuration has changed and cannot be used: going on with the one before");
+  await write("mode: nftables\nclusterCIDR: 10.244.0.0/16\n");
+  expect(await child.exited).toBe(1);
+  await reading;
+
+  expect(log).toContain("INFO the configuration has changed: ending, to be started anew with it file=/run/proxy.conf");
+  expect(await own.ok(["nft", "list", "tables"])).toContain("table ip tsnet-proxy");
+});
+
+test("the example's config map is a configuration without a mistake", async () => {
+  const text = await readFile(`${PROJECT}/examples/kubernetes/configmap.yaml`, "utf8");
+  const map = parse(text);
+  await host.ok(["tee", "/run/example.conf"], { stdin: map.data["config.conf"] });
+
+  expect(await proxy("--config=/run/example.conf", "--write-config-to=/run/example-again.conf")).toEqual({
+    exitCode: 0,
+    stdout: "",
+    stderr: "INFO configuration written file=/run/example-again.conf\n",
   });
 });

@@ -31,7 +31,7 @@ function watched(text: string) {
     stop,
     become(next: string | undefined) {
       state.text = next;
-      vi.advanceTimersByTime(5000);
+      vi.advanceTimersByTime(2000);
     },
   };
 }
