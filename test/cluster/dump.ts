@@ -12,7 +12,7 @@ import type { World } from "../e2e/proxy/world.ts";
 export async function rulesOf(world: World): Promise<readonly string[]> {
   const text = await world.sh("node", DUMP);
   // Elements of a set come in any order, several on a line.
-  const lines = text.split(/\n|, |elements = \{/).map((line) => line.trim());
+  const lines = text.split(/\n|, |elements = \{/).map((line) => line.trim().replace(/,$/, ""));
   return lines.filter((line) => line !== "" && !KUBELETS.test(line)).sort();
 }
 
@@ -30,7 +30,7 @@ for save in iptables-nft-save ip6tables-nft-save iptables-legacy-save ip6tables-
 done
 for table in $(nft list tables | sed 's/^table //; s/ /,/'); do
   case $table in ip,filter|ip,nat|ip,mangle|ip,raw|ip6,filter|ip6,nat|ip6,mangle|ip6,raw) ;;
-  *) nft -s list table $(echo $table | tr , ' ') | sed -E "s/ expires [0-9a-z]+//g; s/^/$table: /" ;; esac
+  *) nft -s list table $(echo $table | tr , ' ') | sed -E "s/ expires [0-9a-z]+//g" ;; esac
 done
 ipset save 2>/dev/null | grep -v '^add ' || true
 `;

@@ -19,6 +19,7 @@ const PROGRAMMED_MS = 60_000;
 export class Marker {
   readonly #cluster: Cluster;
   #turn = 0;
+  #last: Promise<unknown> = Promise.resolve();
 
   private constructor(cluster: Cluster) {
     this.#cluster = cluster;
@@ -32,7 +33,14 @@ export class Marker {
   }
 
   /** Waits until `worlds` have all that the API server has by now. `proxies` are to blame if it takes too long. */
-  async passed(worlds: readonly World[], proxies: readonly Daemon[] = []): Promise<void> {
+  passed(worlds: readonly World[], proxies: readonly Daemon[] = []): Promise<void> {
+    // There is one marker: who asks meanwhile waits for his turn.
+    const next = this.#last.then(() => this.#pass(worlds, proxies));
+    this.#last = next.catch(() => {});
+    return next;
+  }
+
+  async #pass(worlds: readonly World[], proxies: readonly Daemon[]): Promise<void> {
     this.#turn += 1;
     const { api } = this.#cluster;
     await Promise.all([

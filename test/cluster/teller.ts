@@ -74,11 +74,12 @@ export function manifestsOf(svc: Svc): readonly Manifest[] {
   return objectsOf(svc).map((object) => {
     const manifest = asManifest(object);
     if (!isService(manifest)) return manifest;
-    // It would give a node port to every port of a load balancer.
+    // It would give a node port to every port of a load balancer, and one for health checks that another may want.
     const balancer = manifest.spec.type === "LoadBalancer";
     const allocate = balancer && svc.ports?.some(({ nodePort }) => nodePort !== undefined) === true;
     const more = balancer ? { allocateLoadBalancerNodePorts: allocate } : {};
-    return { ...manifest, spec: { ...manifest.spec, ipFamilyPolicy: "RequireDualStack", ...more } };
+    const health = balancer && svc.external === "Local" ? { healthCheckNodePort: 32_000 + svc.n } : {};
+    return { ...manifest, spec: { ...manifest.spec, ipFamilyPolicy: "RequireDualStack", ...more, ...health } };
   });
 }
 
