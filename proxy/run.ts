@@ -7,9 +7,10 @@ import { networkInterfaces } from "node:os";
 import { realConntrack } from "../lib/conntrack/conntrack.ts";
 import { messageOf } from "../lib/errors.ts";
 import { formatAddress, parseAddress } from "../lib/net/address.ts";
-import type { Backend, BackendSettings, ProxyMode } from "./backend.ts";
+import { nftEvents } from "../lib/nft/events.ts";
+import type { BackendSettings, ProxyMode } from "./backend.ts";
 import { cleanOthers } from "./cleanup.ts";
-import { startDaemon } from "./daemon.ts";
+import { type DaemonOptions, startDaemon } from "./daemon.ts";
 import { dryRun } from "./dryrun.ts";
 import type { Log } from "./log.ts";
 import { backendSettings } from "./node/backend.ts";
@@ -37,16 +38,15 @@ export async function runProxy(
   const told = signalled();
   const { mode, families } = await prepareNode(settings, log);
   const wanted = families.map((family) => backendSettings(settings, mode, family));
-  const backends = await openBackends(mode, wanted, log);
+  const { backends, events } = await openBackends(mode, wanted, log);
   const { source, recorder } = await openSource(settings, mode, log);
   if (settings.dryRun) return dryRun({ settings, log, source, backends });
   const daemon = startDaemon({
-    ...{ settings, log, source, recorder, mode, backends },
+    ...{ settings, log, source, recorder, mode, backends, events },
     clock: systemClock,
     nodePorts: wanted.map(({ nodePortAddresses }) => nodePortAddresses),
     conntrack: realConntrack(),
     localAddresses,
-    events: undefined,
     auditPeriod: AUDIT_PERIOD_MS,
     async firstSuccess() {
       if (wanted.some(({ localhostNodePorts }) => localhostNodePorts)) openLocalhost(log);
@@ -73,14 +73,20 @@ function signalled(): Promise<NodeJS.Signals> {
   });
 }
 
-/** Loads the code of the one mode that is used. */
-async function openBackends(mode: ProxyMode, wanted: readonly BackendSettings[], log: Log): Promise<Backend[]> {
+/** The back ends of the one mode, whose code alone is loaded, and how changes of rules by others are heard of. */
+async function openBackends(
+  mode: ProxyMode,
+  wanted: readonly BackendSettings[],
+  log: Log,
+): Promise<Pick<DaemonOptions, "backends" | "events">> {
   if (mode === "nftables") {
     const { nftablesBackend } = await import("./nftables/backend.ts");
-    return wanted.map((settings) => nftablesBackend(settings, log));
+    return { backends: wanted.map((settings) => nftablesBackend(settings, log)), events: nftEvents() };
   }
   const { iptablesBackend } = await import("./iptables/backend.ts");
-  return Promise.all(wanted.map((settings) => iptablesBackend(settings, log)));
+  const backends = await Promise.all(wanted.map((settings) => iptablesBackend(settings, log)));
+  const told = backends.every(({ variant }) => variant === "nft");
+  return { backends, events: told ? nftEvents() : undefined };
 }
 
 function localAddresses(): ReadonlySet<string> {

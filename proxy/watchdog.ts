@@ -14,6 +14,7 @@ import type { FamilySync } from "./sync/family.ts";
 
 /** Who changed nf_tables. */
 export interface RulesEvent {
+  /** As the machine numbers processes, which a container does otherwise. */
   readonly pid: number;
   /** First 15 bytes of the program's name. */
   readonly program: string;
@@ -29,6 +30,8 @@ export interface WatchdogOptions {
   readonly families: readonly FamilySync[];
   /** Undefined: changes are not told of, so the look is repeated. */
   readonly events: RulesEvents | undefined;
+  /** What the kernel calls this process. */
+  readonly ownName: string;
   readonly clock: Clock;
   readonly log: Log;
   /** Asks for a sync. */
@@ -80,8 +83,8 @@ export class Watchdog {
 
   /** Whether it is time for a look. */
   #heard(): boolean {
-    const { clock, events } = this.#options;
-    const foreign = (events?.poll() ?? []).filter(({ pid }) => pid !== process.pid);
+    const { clock, events, ownName } = this.#options;
+    const foreign = (events?.poll() ?? []).filter(({ program }) => program !== ownName);
     const now = clock.now();
     const last = foreign.at(-1);
     if (last !== undefined) {

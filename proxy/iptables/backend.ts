@@ -7,6 +7,7 @@
  * @module
  */
 import { IpsetTransaction } from "../../lib/ipset/transaction.ts";
+import type { IptablesVariant } from "../../lib/iptables/iptables.ts";
 import type { Applied, Backend, BackendSettings } from "../backend.ts";
 import type { Log } from "../log.ts";
 import type { ServiceChange, Table } from "../table/types.ts";
@@ -24,6 +25,7 @@ import { chooseIptables } from "./variant.ts";
 
 /** What iptables' back end tells beside what all do. */
 export interface IptablesBackend extends Backend {
+  readonly variant: IptablesVariant;
   /** Session affinity forgets clients beyond 100 an endpoint, as ipset is missing. False until something was written. */
   readonly limited: boolean;
 }
@@ -37,8 +39,8 @@ export async function iptablesBackend(settings: BackendSettings, log: Log): Prom
   return new IptablesRules(proxyHost(settings.family, await chooseIptables()), settings, log);
 }
 
-/** As many addresses a set takes: 1,000,000 clients of one endpoint. */
-const CLIENTS = 1_000_000;
+/** The kernel lets go of a set a moment after the rules that named it are gone. */
+const LET_GO_MS = 100;
 
 class IptablesRules implements IptablesBackend {
   readonly mode = "iptables";
@@ -63,6 +65,10 @@ class IptablesRules implements IptablesBackend {
     this.family = settings.family;
   }
 
+  get variant(): IptablesVariant {
+    return this.#host.variant;
+  }
+
   get limited(): boolean {
     return this.#capabilities?.ipset === false;
   }
@@ -79,11 +85,11 @@ class IptablesRules implements IptablesBackend {
       const { text, written, newSets, oldSets, places, commit } = planUpdate(layout, changes.values());
       for (const place of places) this.#touched.add(place);
       this.#layout = undefined;
-      await this.#makeSets(newSets);
+      await this.#makeSets(newSets, "empty");
       await this.#host.iptables.restore(this.family, text);
       commit();
       this.#committed(layout, table);
-      await destroySets(this.#host, oldSets, this.#log);
+      this.#dropSets(oldSets);
       return { written, changed: text !== "" };
     });
   }
@@ -104,10 +110,26 @@ class IptablesRules implements IptablesBackend {
     }
   }
 
-  async #makeSets(names: readonly string[]): Promise<void> {
+  /** Those that are there keep their clients, over a restart too, unless they shall be `empty`. */
+  async #makeSets(names: readonly string[], empty?: "empty"): Promise<void> {
     const tx = new IpsetTransaction();
-    for (const name of names) tx.create({ name, family: this.family, most: CLIENTS });
+    for (const name of names) {
+      tx.create({ name, family: this.family });
+      if (empty !== undefined) tx.flush(name);
+    }
     await this.#host.ipset.run(tx);
+  }
+
+  #dropSets(names: readonly string[], tries = 10): void {
+    if (names.length === 0 || tries === 0) return;
+    const again = () =>
+      this.#alone(async () => {
+        // After a failure it is a sweep's.
+        const sets = this.#layout?.sets;
+        const stale = sets === undefined ? [] : names.filter((name) => !sets.has(name));
+        this.#dropSets(await destroySets(this.#host, stale), tries - 1);
+      });
+    setTimeout(() => void again(), LET_GO_MS).unref();
   }
 
   #committed(layout: Layout, table: Table): void {

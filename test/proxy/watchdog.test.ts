@@ -5,7 +5,7 @@ import { added, FakeBackend, logged, tableOf } from "./sync/backend.ts";
 import { fakeClock } from "./sync/clock.ts";
 
 const FOREIGN: RulesEvent = { pid: 1, program: "nft" };
-const OURS: RulesEvent = { pid: process.pid, program: "tsnet" };
+const OURS: RulesEvent = { pid: 2, program: "tsnet" };
 
 async function opened({ canary = false } = {}) {
   const clock = fakeClock();
@@ -22,7 +22,7 @@ async function opened({ canary = false } = {}) {
     return intact();
   };
   const watchdog = new Watchdog({
-    ...{ families: [family], clock, log, request: () => {} },
+    ...{ families: [family], clock, log, request: () => {}, ownName: "tsnet" },
     events: canary ? undefined : { poll: () => heard.splice(0), close: () => {} },
     repaired: () => repaired.push(clock.now()),
   });
