@@ -63,6 +63,7 @@ export function endpointChain(hash: string): string {
   return `KUBE-SEP-${hash}`;
 }
 
+// Stands for the sets' form as well: a set of another form under the same name could not be taken over.
 const SET_PREFIX = "tsnet-proxy-";
 
 /** The set of the clients that stay with an endpoint. Both families' sets stand in one list. */

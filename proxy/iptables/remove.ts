@@ -32,6 +32,7 @@ const TOP: Readonly<Record<"nat" | "filter" | "mangle", readonly string[]>> = {
 };
 
 const AT_ONCE = 500;
+const LET_GO_MS = 20;
 
 /**
  * Removes the service rules of one family and variant, whoever made them: ours, or a real kube-proxy's. The jumps go
@@ -96,16 +97,39 @@ export async function removeChains(
   }
 }
 
-/** Removes the sets of the family that `keep` does not have. One that a rule still names stays for the next time. */
+/** Removes the sets of the family that `keep` does not have. */
 export async function removeSets(host: ProxyHost, keep: ReadonlySet<string>, log: Log): Promise<void> {
-  const stale = (await setNames(host)).filter((name) => isAffinitySet(host.family, name) && !keep.has(name));
-  await destroySets(host, stale, log);
+  let stale: readonly string[] = (await setNames(host)).filter(
+    (name) => isAffinitySet(host.family, name) && !keep.has(name),
+  );
+  // The kernel lets go of a set a moment after the rules that named it are gone.
+  for (let tries = 10; stale.length > 0 && tries > 0; tries--) {
+    stale = await destroySets(host, stale);
+    if (stale.length > 0) await new Promise((resolve) => setTimeout(resolve, LET_GO_MS));
+  }
+  if (stale.length > 0) log.warn("sets of clients stay, as somebody's rules name them", { sets: stale });
 }
 
-export async function destroySets({ ipset, family }: ProxyHost, names: readonly string[], log: Log): Promise<void> {
-  const tx = new IpsetTransaction();
-  for (const name of names) tx.destroy(name);
-  await ipset.run(tx).catch((error: unknown) => {
-    log.debug(2, `sets stay for now: ${messageOf(error)}`, { family });
-  });
+/** Returns those that a rule still names. */
+export async function destroySets({ ipset }: ProxyHost, names: readonly string[]): Promise<readonly string[]> {
+  const held: string[] = [];
+  const destroy = async (some: readonly string[]): Promise<void> => {
+    const tx = new IpsetTransaction();
+    for (const name of some) tx.destroy(name);
+    try {
+      await ipset.run(tx);
+    } catch (error) {
+      if (!isTsnetError(error, "busy")) throw error;
+      // It goes up to the first that is held. Those before are fine to be destroyed again.
+      if (some.length === 1) held.push(...some);
+      else for (const half of halves(some)) await destroy(half);
+    }
+  };
+  await destroy(names);
+  return held;
+}
+
+function halves<T>(list: readonly T[]): readonly (readonly T[])[] {
+  const middle = list.length >> 1;
+  return [list.slice(0, middle), list.slice(middle)];
 }
