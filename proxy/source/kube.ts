@@ -88,6 +88,7 @@ class KindReceiver<K extends Kind> implements Receiver {
   readonly #log: Log;
   /** While a list is read: what was there before and has not been told of. */
   #unseen: Set<string> | undefined;
+  #synced = false;
 
   constructor(kind: K, parse: Parse<K>, sink: Sink, log: Log) {
     this.#kind = kind;
@@ -121,7 +122,8 @@ class KindReceiver<K extends Kind> implements Receiver {
   listed(): void {
     for (const key of this.#unseen ?? []) this.#sink.delete(this.#kind, key);
     this.#unseen = undefined;
-    this.#sink.synced(this.#kind);
+    if (!this.#synced) this.#sink.synced(this.#kind);
+    this.#synced = true;
   }
 
   connection(state: "up" | "down", reason?: string): void {
