@@ -69,7 +69,7 @@ class PortPlanner {
     return { chains: this.#chains, entries: this.#entries, sets: this.#sets };
   }
 
-  /** Whether anybody may come through at all; if not, all are refused and there are no chains. */
+  /** Whether anybody may come through at all; if not, nobody is led anywhere and there are no chains. */
   get #reachable(): boolean {
     const { served, endpoints, local } = this.#port;
     return served && (endpoints.length > 0 || local.length > 0);
@@ -219,7 +219,7 @@ class PortPlanner {
   #refuse(list: ListName, frontend: Frontend): void {
     const { name } = this.#port;
     const told = `-j REJECT --reject-with ${this.#shape.family === 4 ? "icmp-port-unreachable" : "icmp6-port-unreachable"}`;
-    if (this.#reachable) this.#add(list, frontend, `${name} has no local endpoints`, "-j DROP");
+    if (this.#port.served) this.#add(list, frontend, `${name} has no local endpoints`, "-j DROP");
     else this.#add(list, frontend, `${name} has no endpoints`, told);
   }
 
