@@ -3,9 +3,8 @@
  *
  * @module
  */
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import type { Cluster } from "../../test/cluster/cluster.ts";
-import { ok } from "../world.ts";
 import { type Meter, openMeter } from "./meter.ts";
 import { type BenchNode, makeNode, NODE_NAME } from "./node.ts";
 import type { Service } from "./services.ts";
@@ -25,6 +24,8 @@ export interface Running {
   readonly meter: Meter;
   /** From its start until connections pass to the services that were asked for, in ms. */
   readonly startMs: number;
+  /** The most resident memory of the proxy's own process, its program's file included, in MB (10^6 bytes). */
+  resident(): number;
   /** Ends it and removes its node. */
   stop(): Promise<void>;
 }
@@ -56,16 +57,14 @@ export async function startProxy({ cluster, program, mode, reachable, patienceMs
     "--conntrack-tcp-timeout-established=0",
     "--conntrack-tcp-timeout-close-wait=0",
   ];
-  const { executable, remove } = await coldCopy(program);
   const start = now();
-  const child = cluster.host.spawn([...enter, executable, ...flags, ...program.args]);
+  const child = cluster.host.spawn([...enter, program.path, ...flags, ...program.args]);
   const stop = async () => {
     child.kill("SIGKILL");
     for (const pid of pidsIn(meter)) process.kill(pid, "SIGKILL");
     await child.exited;
     while (pidsIn(meter).length > 0) await Bun.sleep(10);
     meter.close();
-    remove();
     await node.remove();
   };
   try {
@@ -81,27 +80,7 @@ export async function startProxy({ cluster, program, mode, reachable, patienceMs
     await stop();
     throw error;
   }
-  return { node, meter, startMs: now() - start, stop };
-}
-
-/**
- * A copy that nobody has in memory yet: what a program's own file takes is charged to whoever reads it first, and that
- * shall be the group that is measured, on both sides.
- */
-async function coldCopy({ name, path }: Program): Promise<{ executable: string; remove: () => void }> {
-  const folder = mkdtempSync("/var/tmp/tsnet-bench-");
-  const executable = `${folder}/${name === "ours" ? "kube-proxy" : "peer"}`;
-  await ok("cp", path, executable);
-  await ok(
-    "dd",
-    "if=/dev/null",
-    `of=${executable}`,
-    "oflag=nocache",
-    "conv=notrunc,fdatasync",
-    "count=0",
-    "status=none",
-  );
-  return { executable, remove: () => rmSync(folder, { recursive: true }) };
+  return { node, meter, startMs: now() - start, resident: () => residentPeak(pidsIn(meter)), stop };
 }
 
 function pidsIn(meter: Meter): readonly number[] {
@@ -109,4 +88,12 @@ function pidsIn(meter: Meter): readonly number[] {
     .split("\n")
     .filter(Boolean)
     .map(Number);
+}
+
+/** VmHWM of proc_pid_status(5): of the largest, as programs that it starts come and go. */
+function residentPeak(pids: readonly number[]): number {
+  const peaks = pids.map((pid) =>
+    Number(/^VmHWM:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1] ?? 0),
+  );
+  return (Math.max(...peaks) * 1024) / 1e6;
 }
