@@ -31,7 +31,7 @@ import type { NftSetType } from "./settype.ts";
 
 /** `10.96.0.1 . tcp . 80 : goto web`. */
 export function elementText(type: NftSetType, view: NftElementView): string {
-  const { bytes } = view;
+  const bytes = Buffer.from(view.bytes.buffer, view.bytes.byteOffset, view.bytes.byteLength);
   const key = fieldsText(type.key, bytes.subarray(view.key, view.key + view.keyLength));
   const last =
     view.keyEndLength === 0 ? key : fieldsText(type.key, bytes.subarray(view.keyEnd, view.keyEnd + view.keyEndLength));

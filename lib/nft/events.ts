@@ -5,7 +5,15 @@
  * @module
  */
 import { hasErrno } from "../errors.ts";
-import { attachFilter, closeFd, joinGroup, NETLINK_NETFILTER, openNetlink, receive } from "../sys/native.ts";
+import {
+  attachFilter,
+  bindNetlink,
+  closeFd,
+  joinGroup,
+  NETLINK_NETFILTER,
+  openNetlink,
+  receive,
+} from "../sys/native.ts";
 import { inside, type Netns } from "../sys/netns.ts";
 import { NF_HEADER_BYTES } from "../sys/nfwriter.ts";
 import {
@@ -43,6 +51,8 @@ export function nftEvents(netns?: Netns): NftEvents {
   const fd = netns === undefined ? open() : inside(netns, open);
   // The filter comes first: nothing else shall be in the queue.
   attachFilter(fd, { offset: 4, value: swap16((NFNL_SUBSYS_NFTABLES << 8) | NFT_MSG_NEWGEN) });
+  // A socket without an address of its own is left out: the kernel takes it for the one that made the change.
+  bindNetlink(fd, 0);
   joinGroup(fd, NFNLGRP_NFTABLES);
   const buffer = Buffer.allocUnsafeSlow(4096);
   return {

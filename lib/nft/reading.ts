@@ -39,15 +39,17 @@ const NLA_TYPE_MASK = 0x3fff;
 
 /** An element where it lies: the next one takes its place. Lengths of 0: there is none. */
 export interface NftElementView {
-  bytes: Buffer;
-  key: number;
-  keyLength: number;
-  keyEnd: number;
-  keyEndLength: number;
+  readonly bytes: Uint8Array;
+  readonly key: number;
+  readonly keyLength: number;
+  readonly keyEnd: number;
+  readonly keyEndLength: number;
   /** The value, or what a verdict is made of: its code and its chain, as they are written. */
-  value: number;
-  valueLength: number;
+  readonly value: number;
+  readonly valueLength: number;
 }
+
+type View = { -readonly [Name in keyof NftElementView]: NftElementView[Name] };
 
 /** The comment of a table, empty if it has none; undefined if there is no such table. */
 export function readTable(socket: NfSocket, { family, table }: NftTableName): string | undefined {
@@ -115,9 +117,8 @@ export function* readElements(
   for (const message of socket.ask(end(request))) {
     const list = find(message, NF_HEADER_BYTES, message.length, NFTA_SET_ELEM_LIST_ELEMENTS);
     if (list === undefined) continue;
-    view.bytes = message;
     for (let at = list.at; at + 4 <= list.at + list.length; at += padded(message, at)) {
-      parseElement(view, at + 4, message.readUInt16LE(at) - 4);
+      parseElement(view, message, { start: at + 4, length: message.readUInt16LE(at) - 4 });
       yield view;
     }
   }
@@ -126,19 +127,18 @@ export function* readElements(
 /** The element that the attribute at `at` of a message is. */
 export function elementAt(message: Buffer, at: number): NftElementView {
   const view = emptyView();
-  view.bytes = message;
-  parseElement(view, at + 4, message.readUInt16LE(at) - 4);
+  parseElement(view, message, { start: at + 4, length: message.readUInt16LE(at) - 4 });
   return view;
 }
 
-function emptyView(): NftElementView {
+function emptyView(): View {
   return { bytes: EMPTY, key: 0, keyLength: 0, keyEnd: 0, keyEndLength: 0, value: 0, valueLength: 0 };
 }
 
 const EMPTY = Buffer.alloc(0);
 
-function parseElement(view: NftElementView, start: number, length: number): void {
-  const { bytes } = view;
+function parseElement(view: View, bytes: Buffer, { start, length }: { start: number; length: number }): void {
+  view.bytes = bytes;
   view.keyLength = view.keyEndLength = view.valueLength = 0;
   for (let at = start; at + 4 <= start + length; at += padded(bytes, at)) {
     const type = bytes.readUInt16LE(at + 2) & NLA_TYPE_MASK;

@@ -45,6 +45,11 @@ export class NfWriter {
     return Buffer.from(this.#bytes.buffer, 0, this.#length);
   }
 
+  /** Where what was written lies: up to {@link length}, until more is. */
+  get bytes(): Uint8Array {
+    return this.#bytes;
+  }
+
   /** Takes back all that was written from `length` on. */
   truncate(length: number): void {
     this.#length = length;

@@ -9,7 +9,7 @@ import { elementText } from "../../lib/nft/elementtext.ts";
 import { type NftElementView, readElements } from "../../lib/nft/reading.ts";
 import type { NfSocket } from "../../lib/sys/nfsocket.ts";
 import { NfWriter } from "../../lib/sys/nfwriter.ts";
-import { type Committed, setHairpin } from "./committed.ts";
+import { type Committed, countedElement, countedKey } from "./committed.ts";
 import { type Element, visitService } from "./elements.ts";
 import { listSets, type ProxySet } from "./sets.ts";
 import { writeKey, writeKeyEnd, writeValue } from "./write.ts";
@@ -56,7 +56,7 @@ async function expectedSums(committed: Committed) {
   const bytes = new ElementBytes();
   await eachElement(committed, (element) => {
     bytes.write(element);
-    addTo(sumOf(element.set), bytes.key, bytes.value);
+    addTo(sumOf(element.set), bytes);
   });
   return sums;
 }
@@ -65,7 +65,7 @@ async function foundSum(socket: NfSocket, set: ProxySet): Promise<Sum | undefine
   for (let tries = 1; ; tries++) {
     const sum: Sum = { count: 0, first: 0, second: 0 };
     try {
-      await eachFound(socket, set, (view) => addTo(sum, keyBytes(view), valueBytes(view)));
+      await eachFound(socket, set, (view) => addTo(sum, view));
       return sum;
     } catch (error) {
       if (isTsnetError(error, "not-found")) return undefined;
@@ -81,43 +81,32 @@ async function differences(socket: NfSocket, committed: Committed, set: ProxySet
   await eachElement(committed, (element) => {
     if (element.set.name !== set.name) return;
     bytes.write(element);
-    missing.set(bytes.key.toString("latin1"), bytes.value.toString("latin1"));
+    missing.set(keyText(bytes), valueText(bytes));
   });
   const lines: string[] = [];
+  const tell = (line: string) => {
+    if (lines.length <= LINES) lines.push(`${set.name} ${line}`);
+  };
   await eachFound(socket, set, (view) => {
-    const key = keyBytes(view).toString("latin1");
+    const key = keyText(view);
     const wanted = missing.get(key);
     missing.delete(key);
-    if (lines.length > LINES) return;
-    if (wanted === undefined) lines.push(`${set.name} has ${elementText(set, view)} too much`);
-    else if (wanted !== valueBytes(view).toString("latin1"))
-      lines.push(`${set.name} has ${elementText(set, view)} instead of another value`);
+    if (wanted === undefined) tell(`has ${elementText(set, view)} too much`);
+    else if (wanted !== valueText(view)) tell(`has ${elementText(set, view)} instead of another value`);
   });
-  for (const [key, value] of missing) {
-    if (lines.length > LINES) break;
-    lines.push(
-      `${set.name} lacks ${elementText(set, viewOf(set, Buffer.from(key, "latin1"), Buffer.from(value, "latin1")))}`,
-    );
-  }
+  for (const [key, value] of missing) tell(`lacks ${elementText(set, viewOf(set, key, value))}`);
   return lines;
 }
 
 /** Tells every element that there should be, once. */
 async function eachElement(
-  { table, context, hairpins }: Committed,
+  { table, context, counted }: Committed,
   visit: (element: Readonly<Element>) => void,
 ): Promise<void> {
-  const { hairpin, clusterIPs } = context.sets;
-  const seen = new Set<string>();
   const breath = new Breath();
   const visitor = {
     element(element: Readonly<Element>) {
-      if (element.set === hairpin) return;
-      if (element.set === clusterIPs) {
-        if (seen.has(element.address)) return;
-        seen.add(element.address);
-      }
-      visit(element);
+      if (countedKey(element, context) === undefined) visit(element);
     },
     shared: () => {},
   };
@@ -125,21 +114,7 @@ async function eachElement(
     visitService(ports, context, visitor);
     if (breath.due()) await breath.take();
   }
-  const element: Element = {
-    set: hairpin,
-    address: "",
-    protocol: "tcp",
-    port: 0,
-    index: 0,
-    source: "",
-    target: "",
-    targetPort: 0,
-    comment: "",
-  };
-  for (const key of hairpins.keys()) {
-    setHairpin(element, key);
-    visit(element);
-  }
+  for (const key of counted.keys()) visit(countedElement(key, context));
 }
 
 async function eachFound(socket: NfSocket, set: ProxySet, visit: (view: NftElementView) => void): Promise<void> {
@@ -165,38 +140,50 @@ class Breath {
   }
 }
 
-/** An element as the kernel tells it: of a range both keys. */
-class ElementBytes {
+/** An element as the kernel would tell it: of a range both keys. */
+class ElementBytes implements NftElementView {
   readonly #writer = new NfWriter(256);
-  key: Buffer = Buffer.alloc(0);
-  value: Buffer = Buffer.alloc(0);
+  readonly key = 0;
+  keyLength = 0;
+  keyEnd = 0;
+  keyEndLength = 0;
+  value = 0;
+  valueLength = 0;
+
+  get bytes(): Uint8Array {
+    return this.#writer.bytes;
+  }
 
   write(element: Readonly<Element>): void {
-    this.#writer.truncate(0);
-    writeKey(this.#writer, element);
-    if (element.set.flags?.includes("interval") === true) writeKeyEnd(this.#writer, element);
-    const keyLength = this.#writer.length;
-    writeValue(this.#writer, element);
-    const written = this.#writer.written();
-    this.key = written.subarray(0, keyLength);
-    this.value = written.subarray(keyLength);
+    const writer = this.#writer;
+    writer.truncate(0);
+    writeKey(writer, element);
+    this.keyLength = this.keyEnd = writer.length;
+    if (element.set.flags?.includes("interval") === true) writeKeyEnd(writer, element);
+    this.keyEndLength = writer.length - this.keyEnd;
+    this.value = writer.length;
+    writeValue(writer, element);
+    this.valueLength = writer.length - this.value;
   }
 }
 
-function keyBytes({ bytes, key, keyLength, keyEnd, keyEndLength }: NftElementView): Buffer {
-  const first = bytes.subarray(key, key + keyLength);
-  return keyEndLength === 0 ? first : Buffer.concat([first, bytes.subarray(keyEnd, keyEnd + keyEndLength)]);
+function keyText({ bytes, key, keyLength, keyEnd, keyEndLength }: NftElementView): string {
+  return textOf(bytes, key, keyLength) + textOf(bytes, keyEnd, keyEndLength);
 }
 
-function valueBytes({ bytes, value, valueLength }: NftElementView): Buffer {
-  return bytes.subarray(value, value + valueLength);
+function valueText({ bytes, value, valueLength }: NftElementView): string {
+  return textOf(bytes, value, valueLength);
 }
 
-function viewOf(set: ProxySet, keys: Buffer, value: Buffer): NftElementView {
+function textOf(bytes: Uint8Array, at: number, length: number): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset + at, length).toString("latin1");
+}
+
+function viewOf(set: ProxySet, keys: string, value: string): NftElementView {
   const isRange = set.flags?.includes("interval") === true;
   const keyLength = isRange ? keys.length / 2 : keys.length;
   return {
-    bytes: Buffer.concat([keys, value]),
+    bytes: Buffer.from(keys + value, "latin1"),
     key: 0,
     keyLength,
     keyEnd: keyLength,
@@ -208,19 +195,25 @@ function viewOf(set: ProxySet, keys: Buffer, value: Buffer): NftElementView {
 
 // FNV-1a, from two beginnings: 64 bits, of which sums are taken.
 const PRIME = 0x01000193;
+const OTHER_PRIME = 0x85ebca6b;
 const BASIS = 0x811c9dc5;
 const OTHER_BASIS = 0x9747b28c;
 
-function addTo(sum: Sum, key: Buffer, value: Buffer): void {
+function addTo(sum: Sum, { bytes, key, keyLength, keyEnd, keyEndLength, value, valueLength }: NftElementView): void {
+  let first = BASIS;
+  let second = OTHER_BASIS;
+  const take = (at: number, length: number) => {
+    for (let i = at; i < at + length; i++) {
+      first = Math.imul(first ^ (bytes[i] ?? 0), PRIME);
+      second = Math.imul(second ^ (bytes[i] ?? 0), OTHER_PRIME);
+    }
+  };
+  take(key, keyLength);
+  take(keyEnd, keyEndLength);
+  take(value, valueLength);
   sum.count++;
-  sum.first = (sum.first + hash(hash(BASIS, key), value)) | 0;
-  sum.second = (sum.second + hash(hash(OTHER_BASIS, value), key)) | 0;
-}
-
-function hash(basis: number, bytes: Buffer): number {
-  let value = basis;
-  for (let i = 0; i < bytes.length; i++) value = Math.imul(value ^ (bytes[i] ?? 0), PRIME);
-  return value;
+  sum.first = (sum.first + first) | 0;
+  sum.second = (sum.second + second) | 0;
 }
 
 function isEqual(a: Sum, b: Sum): boolean {

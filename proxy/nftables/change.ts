@@ -7,10 +7,9 @@
 import type { NftBatch } from "../../lib/nft/nftbatch.ts";
 import type { ServiceChange, Table } from "../table/types.ts";
 import { sharedRules } from "./chains.ts";
-import { type Committed, hairpinKey, setHairpin } from "./committed.ts";
+import { type Committed, countedElement, countedKey } from "./committed.ts";
 import { type Element, visitService } from "./elements.ts";
 import { addEmpty, writeChains } from "./full.ts";
-import type { ProxySet } from "./sets.ts";
 import { type AffinityMap, type Sticky, stickyOf } from "./sticky.ts";
 import { ElementWriter } from "./write.ts";
 
@@ -52,8 +51,7 @@ class Difference {
   readonly #gone = new Map<string, Element>();
   readonly #come = new Map<string, Element>();
   readonly #shared = new Map<string, number>();
-  readonly #hairpins = new Map<string, number>();
-  readonly #clusterIPs = new Map<string, number>();
+  readonly #counted = new Map<string, number>();
   readonly #before: Sticky[] = [];
   readonly #after: Sticky[] = [];
 
@@ -105,17 +103,16 @@ class Difference {
     for (const verb of ["delete", "add"] as const) {
       const writer = new ElementWriter(batch, verb);
       for (const element of (verb === "delete" ? this.#gone : this.#come).values()) writer.write(element);
-      this.#writeHairpins(writer, verb);
-      this.#writeClusterIPs(writer, verb);
+      this.#writeCounted(writer, verb);
       writer.flush();
     }
   }
 
   commit(): void {
-    const { shared, hairpins, stale } = this.#committed;
+    const { shared, counted, stale } = this.#committed;
     const since = performance.now();
     this.#committed.table = this.#table;
-    for (const [key, by] of this.#hairpins) hairpins.add(key, by);
+    for (const [key, by] of this.#counted) counted.add(key, by);
     for (const [chain, by] of this.#shared) {
       const had = shared.has(chain);
       if (shared.add(chain, by) > 0) stale.delete(chain);
@@ -130,47 +127,24 @@ class Difference {
   }
 
   #element(element: Readonly<Element>, by: 1 | -1): void {
-    const { hairpin, clusterIPs } = this.#committed.context.sets;
-    if (element.set === hairpin) count(this.#hairpins, hairpinKey(element), by);
-    else if (element.set === clusterIPs) count(this.#clusterIPs, element.address, by);
-    else if (by < 0) this.#gone.set(keyOf(element), { ...element });
-    else {
-      const key = keyOf(element);
-      const gone = this.#gone.get(key);
-      if (gone !== undefined && isSame(gone, element)) this.#gone.delete(key);
-      else this.#come.set(key, { ...element });
+    const counted = countedKey(element, this.#committed.context);
+    if (counted !== undefined) {
+      count(this.#counted, counted, by);
+      return;
     }
+    const key = keyOf(element);
+    const gone = this.#gone.get(key);
+    if (by < 0) this.#gone.set(key, { ...element });
+    else if (gone !== undefined && isSame(gone, element)) this.#gone.delete(key);
+    else this.#come.set(key, { ...element });
   }
 
-  #writeHairpins(writer: ElementWriter, verb: "add" | "delete"): void {
-    const { context, hairpins } = this.#committed;
-    const element = blank(context.sets.hairpin);
-    for (const [key, by] of this.#hairpins) {
-      const had = hairpins.get(key);
-      if (had + by > 0 === had > 0 || had > 0 !== (verb === "delete")) continue;
-      setHairpin(element, key);
-      writer.write(element);
-    }
-  }
-
-  #writeClusterIPs(writer: ElementWriter, verb: "add" | "delete"): void {
-    const element = blank(this.#committed.context.sets.clusterIPs);
-    const changed = [...this.#clusterIPs].filter(([, by]) => (verb === "add" ? by > 0 : by < 0));
-    const addresses = new Set(changed.map(([address]) => address));
-    if (verb === "delete" && addresses.size > 0) this.#keepUsed(addresses);
-    for (const address of addresses) {
-      element.address = address;
-      writer.write(element);
-    }
-  }
-
-  /** Two services with one cluster IP are a mistake of somebody's, and the one that stays shall work. */
-  #keepUsed(addresses: Set<string>): void {
-    for (const ports of this.#table.services.values()) {
-      for (const { frontends } of ports) {
-        const address = frontends[0]?.address;
-        if (address !== undefined && addresses.has(address)) addresses.delete(address);
-      }
+  #writeCounted(writer: ElementWriter, verb: "add" | "delete"): void {
+    const { context, counted } = this.#committed;
+    for (const [key, by] of this.#counted) {
+      const had = counted.get(key) > 0;
+      const has = counted.get(key) + by > 0;
+      if (had !== has && has === (verb === "add")) writer.write(countedElement(key, context));
     }
   }
 
@@ -209,8 +183,4 @@ function keyOf({ set, address, protocol, port, index, source }: Readonly<Element
 
 function isSame(a: Readonly<Element>, b: Readonly<Element>): boolean {
   return a.target === b.target && a.targetPort === b.targetPort && a.comment === b.comment;
-}
-
-function blank(set: ProxySet): Element {
-  return { set, address: "", protocol: "tcp", port: 0, index: 0, source: "", target: "", targetPort: 0, comment: "" };
 }

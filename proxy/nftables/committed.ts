@@ -11,10 +11,10 @@ import type { Element } from "./elements.ts";
 export class Committed {
   readonly context: ChainContext;
   table: Table;
-  /** How many services lead to each chain of chains.ts. */
+  /** How many service ports lead to each chain of chains.ts. */
   readonly shared = new Counts();
-  /** How many services each local endpoint serves, by {@link hairpinKey}. */
-  readonly hairpins = new Counts();
+  /** How many services have each element of the sets that {@link countedKey} knows, by its key. */
+  readonly counted = new Counts();
   /** Chains and sets that nothing leads to any more, and since when, in ms of `performance.now()`. */
   readonly stale = new Map<string, Stale>();
 
@@ -55,15 +55,31 @@ export class Counts {
   }
 }
 
-/** A local endpoint as one text, and back. */
-export function hairpinKey({ address, protocol, port }: Readonly<Element>): string {
-  return `${protocol} ${port} ${address}`;
+/**
+ * An element that several services may have, as one text; undefined for all others. Endpoints on this node are shared
+ * by services that select the same pods; one cluster IP of two services is a mistake of somebody's, and when one of
+ * them goes the other shall work.
+ */
+export function countedKey(
+  { set, address, protocol, port }: Readonly<Element>,
+  { sets }: ChainContext,
+): string | undefined {
+  if (set === sets.clusterIPs) return address;
+  return set === sets.hairpin ? `${address} ${protocol} ${port}` : undefined;
 }
 
-/** Makes `element` the local endpoint that the key stands for. */
-export function setHairpin(element: Element, key: string): void {
-  const [protocol = "", port, address = ""] = key.split(" ");
-  element.protocol = protocol === "udp" || protocol === "sctp" ? protocol : "tcp";
-  element.port = Number(port);
-  element.address = address;
+/** The element that a key stands for. */
+export function countedElement(key: string, { sets }: ChainContext): Element {
+  const [address = "", protocol, port] = key.split(" ");
+  return {
+    set: port === undefined ? sets.clusterIPs : sets.hairpin,
+    address,
+    protocol: protocol === "udp" || protocol === "sctp" ? protocol : "tcp",
+    port: Number(port ?? 0),
+    index: 0,
+    source: "",
+    target: "",
+    targetPort: 0,
+    comment: "",
+  };
 }

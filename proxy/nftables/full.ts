@@ -9,8 +9,8 @@ import type { BackendSettings } from "../backend.ts";
 import type { Table } from "../table/types.ts";
 import { type BaseChain, baseChains } from "./base.ts";
 import { type ChainContext, sharedRules } from "./chains.ts";
-import { Committed, hairpinKey } from "./committed.ts";
-import { visitService } from "./elements.ts";
+import { Committed, countedKey } from "./committed.ts";
+import { type Element, visitService } from "./elements.ts";
 import { listSets, type ProxySet, tableOf } from "./sets.ts";
 import { type Sticky, stickyOf } from "./sticky.ts";
 import { ElementWriter } from "./write.ts";
@@ -81,18 +81,15 @@ function countChains({ context, table, shared }: Committed): readonly Sticky[] {
   return stickies;
 }
 
-function writeElements(batch: NftBatch, { context, table, hairpins }: Committed): void {
+function writeElements(batch: NftBatch, { context, table, counted }: Committed): void {
   const writer = new ElementWriter(batch, "add");
-  const { hairpin } = context.sets;
-  for (const ports of table.services.values()) {
-    visitService(ports, context, {
-      element(element) {
-        // Several services may have the same endpoint.
-        if (element.set === hairpin && hairpins.add(hairpinKey(element), 1) > 1) return;
-        writer.write(element);
-      },
-      shared: () => {},
-    });
-  }
+  const visitor = {
+    element(element: Readonly<Element>) {
+      const key = countedKey(element, context);
+      if (key === undefined || counted.add(key, 1) === 1) writer.write(element);
+    },
+    shared: () => {},
+  };
+  for (const ports of table.services.values()) visitService(ports, context, visitor);
   writer.flush();
 }

@@ -10,7 +10,6 @@ import type { BackendSettings } from "../backend.ts";
 import type { Table } from "../table/types.ts";
 import { type BaseChain, baseChains, chainContext } from "./base.ts";
 import { sharedRules } from "./chains.ts";
-import { hairpinKey } from "./committed.ts";
 import { type Element, visitService } from "./elements.ts";
 import { LAYOUT, OTHER_TABLE } from "./full.ts";
 import { listSets, type ProxySet, tableOf } from "./sets.ts";
@@ -23,14 +22,9 @@ export function renderTable(settings: BackendSettings, table: Table): string {
   const chains = new Set<string>();
   const stickies: Sticky[] = [];
   const elements = new Map<string, Set<string>>();
-  const hairpins = new Set<string>();
   for (const ports of table.services.values()) {
     visitService(ports, context, {
       element(element) {
-        if (element.set === context.sets.hairpin) {
-          if (hairpins.has(hairpinKey(element))) return;
-          hairpins.add(hairpinKey(element));
-        }
         addTo(elements, element.set.name, textOf(element));
       },
       shared: (chain) => void chains.add(chain),
