@@ -32,13 +32,8 @@ test.each(MODES)("a client sees the same of both proxies in %s mode", async (mod
   const all = cases(mode);
   const [real, seen] = await Promise.all([look(theirs, all), look(ours, all)]);
   const suspects = all.filter((_, index) => real[index] !== seen[index]);
-  // Chance picks endpoints, and a busy machine may be late: what looks different is looked at for longer.
-  const [again, seenAgain] = await Promise.all([stare(theirs, suspects), stare(ours, suspects)]);
-  const different = suspects.flatMap(({ name }, index) =>
-    again[index] === seenAgain[index] ? [] : [`${name}: kube-proxy ${again[index]}; ours ${seenAgain[index]}`],
-  );
   console.log(`${all.length} cases in ${mode} mode: ${summary(real)}`);
-  expect(different).toEqual([]);
+  expect(await differences(theirs, ours, suspects)).toEqual([]);
   expect(all.length).toBeGreaterThan(200);
   for (const proxy of proxies) await proxy.stop();
   for (const world of [theirs, ours]) await world.prober.stop();
@@ -50,6 +45,24 @@ async function look(world: World, all: readonly Case[]): Promise<readonly string
   const answered = all.filter((_, index) => once[index]?.every((answer) => "server" in answer));
   const more = new Map(zip(answered, await ask(world, answered, 15, 1000)));
   return all.map((each, index) => inWords(each, more.get(each) ?? once[index] ?? []));
+}
+
+/**
+ * Chance picks endpoints, and a busy machine may be late or lose a packet: what looks different is looked at for longer,
+ * and up to three times.
+ */
+async function differences(
+  theirs: World,
+  ours: World,
+  suspects: readonly Case[],
+  times = 3,
+): Promise<readonly string[]> {
+  const [real, seen] = await Promise.all([stare(theirs, suspects), stare(ours, suspects)]);
+  const still = suspects.filter((_, index) => real[index] !== seen[index]);
+  if (times > 1 && still.length > 0) return await differences(theirs, ours, still, times - 1);
+  return suspects.flatMap(({ name }, index) =>
+    real[index] === seen[index] ? [] : [`${name}: kube-proxy ${real[index]}; ours ${seen[index]}`],
+  );
 }
 
 async function stare(world: World, all: readonly Case[]): Promise<readonly string[]> {

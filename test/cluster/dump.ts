@@ -32,7 +32,7 @@ for table in $(nft list tables | sed 's/^table //; s/ /,/'); do
   case $table in ip,filter|ip,nat|ip,mangle|ip,raw|ip6,filter|ip6,nat|ip6,mangle|ip6,raw) ;;
   *) nft -s list table $(echo $table | tr , ' ') | sed -E "s/ expires [0-9a-z]+//g" ;; esac
 done
-ipset save 2>/dev/null | grep -v '^add ' || true
+ipset save 2>/dev/null | grep -v '^add ' | sed 's/ initval.*//' || true
 `;
 
 const COUNTS = `
