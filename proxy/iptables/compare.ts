@@ -4,7 +4,9 @@
  *
  * @module
  */
+import { isTsnetError } from "../../lib/errors.ts";
 import { wordsOf } from "../../lib/iptables/save.ts";
+import { formatAddress, parseAddress } from "../../lib/net/address.ts";
 
 export function sameRule(a: string, b: string): boolean {
   return a === b || normalRule(a) === normalRule(b);
@@ -16,7 +18,7 @@ export function normalRule(text: string): string {
   let target: string[] | undefined;
   let negated = false;
   for (const word of wordsOf(text)) {
-    if (target !== undefined) target.push(word);
+    if (target !== undefined) target.push(normalWord(word));
     else if (word === "-j" || word === "-g") target = [word];
     else if (word === "!") negated = true;
     else if (word.startsWith("-")) {
@@ -29,5 +31,15 @@ export function normalRule(text: string): string {
 }
 
 function normalWord(word: string): string {
-  return /^\d+\.\d+$/.test(word) ? Number(word).toFixed(8) : word;
+  if (/^\d+\.\d+$/.test(word)) return Number(word).toFixed(8);
+  // RFC 5952 and the C library differ in what they write dotted.
+  const [, before = "", address, behind = ""] = /^(\[?)([\da-fA-F:.]*:[\da-fA-F:.]*)(\]:\d+|\/\d+)?$/.exec(word) ?? [];
+  if (address === undefined) return word;
+  try {
+    return `${before}${formatAddress(parseAddress(address))}${behind}`;
+  } catch (error) {
+    // Ports, `1024:2047`, look alike.
+    if (isTsnetError(error, "invalid")) return word;
+    throw error;
+  }
 }

@@ -44,16 +44,17 @@ export class Caller {
   warnings: readonly string[] = [];
   last: Answer | undefined;
 
-  constructor(host: Host) {
+  /** @param path is where it finds programs. */
+  constructor(host: Host, path = process.env.PATH ?? "") {
     this.#child = Bun.spawn(host.enter([process.execPath, import.meta.filename]), {
       stdio: ["pipe", "pipe", "inherit"],
-      env: { ...process.env, BUN_BE_BUN: "1" },
+      env: { ...process.env, PATH: path, BUN_BE_BUN: "1" },
     });
     this.#lines = linesOf(this.#child.stdout);
   }
 
-  static async open(host: Host, settings: Partial<BackendSettings> = {}): Promise<Caller> {
-    const caller = new Caller(host);
+  static async open(host: Host, settings: Partial<BackendSettings> = {}, path?: string): Promise<Caller> {
+    const caller = new Caller(host, path);
     await caller.call({ do: "open", settings: { ...SETTINGS, ...settings } });
     return caller;
   }
@@ -82,6 +83,11 @@ export class Caller {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
+}
+
+/** Makes the host one whose kubelet uses this variant. */
+export async function useVariant(host: Host, variant: "nft" | "legacy"): Promise<void> {
+  await host.ok([`iptables-${variant}`, "-t", "mangle", "-N", "KUBE-IPTABLES-HINT"]);
 }
 
 export const SETTINGS: BackendSettings = {
