@@ -39,20 +39,91 @@ const RANGES = [
 ];
 const BROKEN: readonly Json[] = [5, "x", true, [], {}, [5], "10.0.0.300", -1, 70000, 1.5];
 
-/** One random object. */
-export function randomRaw(random: Random): Raw {
-  const roll = random.next();
-  if (roll < 0.42) return randomService(random);
-  if (roll < 0.9) return randomSlice(random);
-  if (roll < 0.96) return randomNode(random);
-  const name = random.of(["kubernetes", "more"]);
-  const cidrs = random.some(["10.96.0.0/16", "fd00:96::/112", "10.97.0.9/24"], 2);
-  return { kind: "ServiceCIDR", key: name, object: maybeBroken(random, { metadata: { name }, spec: { cidrs } }) };
+/** What the objects of one seed have in common: where all is at random, little ever fits together. */
+export interface Mood {
+  readonly namespaces: readonly string[];
+  readonly services: readonly string[];
+  readonly families: readonly (4 | 6)[];
+  readonly portNames: readonly (string | undefined)[];
+  readonly protocols: readonly (string | undefined)[];
+  /** How many endpoints have hints. */
+  readonly hinted: number;
+  /** How many objects have a broken place. */
+  readonly broken: number;
 }
 
-function randomService(random: Random): Raw {
-  const [namespace, name] = [random.of(NAMESPACES), random.of(SERVICES)];
-  const families = random.of([[4], [4], [6], [4, 6], [6, 4]] as const);
+/** In plain ones nearly everything fits, so that what happens is decided by conditions, hints and policies. */
+export function randomMood(random: Random): Mood {
+  const plain = random.chance(0.5);
+  return {
+    namespaces: random.of(plain ? [["a"]] : [["a"], NAMESPACES]),
+    services: random.of([["web"], SERVICES]),
+    families: random.of(plain ? [[4]] : [[4], [4, 6]]),
+    portNames: random.of(plain ? [[""]] : [[""], ["", undefined, "http"], [undefined, ...PORT_NAMES]]),
+    protocols: random.of(
+      plain
+        ? [["TCP"], ["UDP"]]
+        : [
+            ["UDP", undefined],
+            [undefined, "TCP", "UDP", "SCTP"],
+          ],
+    ),
+    hinted: random.of([0, 0.6, 1, 1]),
+    broken: random.of(plain ? [0] : [0, 0, 0.1, 0.3]),
+  };
+}
+
+/** One random object. */
+export function randomRaw(random: Random, mood: Mood): Raw {
+  const roll = random.next();
+  if (roll < 0.3) return randomService(random, mood);
+  if (roll < 0.8) return randomSlice(random, mood);
+  if (roll < 0.95) return randomNode(random, mood);
+  return randomServiceCidr(random, mood);
+}
+
+/** The same object with a small change, as most updates are: an endpoint more or less or in another state, one other field. */
+export function tweaked(random: Random, mood: Mood, raw: Raw): Raw {
+  const fresh = freshOf(random, mood, raw.kind).object;
+  const { object } = raw;
+  if (!isContainer(object) || !isContainer(fresh)) return raw;
+  if (raw.kind === "EndpointSlice" && Array.isArray(object.endpoints)) {
+    return { ...raw, object: { ...object, endpoints: tweakedEndpoints(random, mood, object.endpoints) } };
+  }
+  const part = random.of(["spec", "spec", "status", "metadata"]);
+  const [mine, other] = [object[part] ?? null, fresh[part] ?? null];
+  if (!isContainer(mine) || !isContainer(other)) return raw;
+  const keys = Object.keys(other).filter((key) => key !== "name" && key !== "namespace");
+  if (keys.length === 0) return raw;
+  const key = random.of(keys);
+  return { ...raw, object: { ...object, [part]: { ...mine, [key]: other[key] } } };
+}
+
+function tweakedEndpoints(random: Random, mood: Mood, endpoints: readonly Json[]): readonly Json[] {
+  const at = random.below(endpoints.length + 1);
+  const old = endpoints[at] ?? null;
+  const family = JSON.stringify(endpoints).includes("::") ? 6 : 4;
+  const fresh = randomEndpoint(random, mood, family);
+  if (old === null || random.chance(0.2)) return [...endpoints, fresh];
+  if (random.chance(0.3) || !isContainer(old) || !isContainer(fresh)) return endpoints.filter((_, i) => i !== at);
+  return endpoints.with(at, { ...fresh, addresses: old.addresses });
+}
+
+function freshOf(random: Random, mood: Mood, kind: Kind): Raw {
+  if (kind === "Service") return randomService(random, mood);
+  if (kind === "EndpointSlice") return randomSlice(random, mood);
+  return kind === "Node" ? randomNode(random, mood) : randomServiceCidr(random, mood);
+}
+
+function randomServiceCidr(random: Random, mood: Mood): Raw {
+  const name = random.of(["kubernetes", "more"]);
+  const cidrs = random.some(["10.96.0.0/16", "fd00:96::/112", "10.97.0.9/24"], 2);
+  return { kind: "ServiceCIDR", key: name, object: maybeBroken(random, mood, { metadata: { name }, spec: { cidrs } }) };
+}
+
+function randomService(random: Random, mood: Mood): Raw {
+  const [namespace, name] = [random.of(mood.namespaces), random.of(mood.services)];
+  const families = mood.families.length === 1 ? mood.families : random.of([[4], [6], [4, 6], [6, 4]] as const);
   const clusterIPs = families.map((family) => random.of(CLUSTER_IPS[family]));
   const headless = random.chance(0.04);
   const object = {
@@ -73,7 +144,7 @@ function randomService(random: Random): Raw {
       ),
       clusterIP: headless ? "None" : clusterIPs[0],
       clusterIPs: random.chance(0.1) ? undefined : headless ? ["None"] : clusterIPs,
-      ports: Array.from({ length: 1 + random.below(2) }, () => randomServicePort(random)),
+      ports: Array.from({ length: 1 + random.below(2) }, () => randomServicePort(random, mood)),
       externalIPs: random.chance(0.4) ? random.some([...EXTERNAL_IPS, "", "nowhere"], 3) : undefined,
       loadBalancerSourceRanges: random.chance(0.3) ? random.some([...RANGES, "10.0.0.0/33"], 3) : undefined,
       internalTrafficPolicy: random.of([undefined, "Cluster", "Local"]),
@@ -88,7 +159,7 @@ function randomService(random: Random): Raw {
     },
     status: random.chance(0.5) ? { loadBalancer: { ingress: random.some(INGRESS, 3) } } : undefined,
   };
-  return { kind: "Service", key: `${namespace}/${name}`, object: maybeBroken(random, object) };
+  return { kind: "Service", key: `${namespace}/${name}`, object: maybeBroken(random, mood, object) };
 }
 
 const INGRESS = [
@@ -104,19 +175,19 @@ function affinity(timeoutSeconds: number): object {
   return { sessionAffinity: "ClientIP", sessionAffinityConfig: { clientIP: { timeoutSeconds } } };
 }
 
-function randomServicePort(random: Random): Json {
+function randomServicePort(random: Random, mood: Mood): Json {
   return {
-    name: random.of([undefined, ...PORT_NAMES]),
-    protocol: random.of([undefined, "TCP", "UDP", "SCTP"]),
+    name: random.of(mood.portNames),
+    protocol: random.of(mood.protocols),
     port: random.of([53, 80]),
     nodePort: random.of([undefined, undefined, 0, 30053, 30080]),
   };
 }
 
-function randomSlice(random: Random): Raw {
-  const [namespace, service] = [random.of(NAMESPACES), random.of(SERVICES)];
+function randomSlice(random: Random, mood: Mood): Raw {
+  const [namespace, service] = [random.of(mood.namespaces), random.of(mood.services)];
   const name = `slice-${random.below(3)}`;
-  const family = random.of([4, 4, 6] as const);
+  const family = random.of(mood.families);
   const labels = {
     "kubernetes.io/service-name": random.chance(0.97) ? service : undefined,
     "service.kubernetes.io/headless": random.chance(0.03) ? "" : undefined,
@@ -124,41 +195,47 @@ function randomSlice(random: Random): Raw {
   const object = {
     metadata: { namespace, name, labels },
     addressType: random.chance(0.03) ? "FQDN" : `IPv${family}`,
-    ports: random.chance(0.03) ? null : Array.from({ length: 1 + random.below(3) }, () => randomSlicePort(random)),
+    ports: random.chance(0.03)
+      ? null
+      : Array.from({ length: 1 + random.below(3) }, () => randomSlicePort(random, mood)),
     endpoints: random.chance(0.05)
       ? null
-      : Array.from({ length: random.below(5) }, () => randomEndpoint(random, family)),
+      : Array.from({ length: random.chance(0.1) ? 0 : 1 + random.below(5) }, () =>
+          randomEndpoint(random, mood, family),
+        ),
   };
-  return { kind: "EndpointSlice", key: `${namespace}/${name}`, object: maybeBroken(random, object) };
+  return { kind: "EndpointSlice", key: `${namespace}/${name}`, object: maybeBroken(random, mood, object) };
 }
 
-function randomSlicePort(random: Random): Json {
+function randomSlicePort(random: Random, mood: Mood): Json {
   return {
-    name: random.of([undefined, null, ...PORT_NAMES]),
-    protocol: random.of([undefined, "TCP", "UDP", "SCTP"]),
-    port: random.of([8053, 8080, 8080, 0, null]),
+    name: random.of(mood.portNames) ?? random.of([undefined, null]),
+    protocol: random.of(mood.protocols),
+    port: random.chance(0.1) ? random.of([0, null]) : random.of([8053, 8080, 8080]),
   };
 }
 
-function randomEndpoint(random: Random, family: 4 | 6): Json {
+function randomEndpoint(random: Random, mood: Mood, family: 4 | 6): Json {
   const yes = (probability: number) =>
     random.of([random.chance(probability), random.chance(probability), null, undefined]);
-  const hinted = random.next();
   return {
     addresses: random.chance(0.03) ? [] : [random.of(ENDPOINTS[random.chance(0.03) ? 4 : family]), "10.244.9.9"],
     conditions: random.chance(0.1) ? undefined : { ready: yes(0.6), serving: yes(0.7), terminating: yes(0.3) },
     nodeName: random.of([...NODES, undefined, NODE]),
-    hints:
-      hinted < 0.3
-        ? null
-        : {
-            forZones: hinted < 0.9 ? random.some(ZONES, 2).map((name) => ({ name })) : undefined,
-            forNodes: hinted < 0.7 ? random.some(NODES, 2).map((name) => ({ name })) : undefined,
-          },
+    hints: random.chance(mood.hinted) ? randomHints(random, mood.hinted === 1 ? 1 : 0) : random.of([null, undefined]),
   };
 }
 
-function randomNode(random: Random): Raw {
+function randomHints(random: Random, least: number): Json {
+  const named = (names: readonly string[]) =>
+    [...random.some(names, 2), ...random.some(names, least)].map((name) => ({ name }));
+  return {
+    forZones: random.chance(0.9) ? named(ZONES) : undefined,
+    forNodes: random.chance(0.5) ? named(NODES) : undefined,
+  };
+}
+
+function randomNode(random: Random, mood: Mood): Raw {
   const addresses = random.some(
     [
       { type: "ExternalIP", address: "198.51.100.7" },
@@ -174,13 +251,13 @@ function randomNode(random: Random): Raw {
   return {
     kind: "Node",
     key: NODE,
-    object: maybeBroken(random, { metadata: { name: NODE, labels }, spec, status: { addresses } }),
+    object: maybeBroken(random, mood, { metadata: { name: NODE, labels }, spec, status: { addresses } }),
   };
 }
 
 /** Sometimes with nonsense at one place; names stay as they are. */
-function maybeBroken(random: Random, object: Json): Json {
-  if (!random.chance(0.12)) return object;
+function maybeBroken(random: Random, mood: Mood, object: Json): Json {
+  if (!random.chance(mood.broken)) return object;
   const path: string[] = [];
   let at: Json = object;
   while (isContainer(at) && (path.length === 0 || random.chance(0.8))) {
