@@ -36,9 +36,11 @@ export function writeFull(batch: NftBatch, { settings, context, table }: Full, f
     batch.deleteTable(at);
     batch.addTable(at, LAYOUT);
   }
-  const sets = [...listSets(context.sets), ...stickies.flatMap(({ members }) => members)];
-  for (const set of sets) addEmpty(batch, set);
-  for (const { affinity } of stickies) for (const { map } of affinity) batch.addSet(at, map);
+  for (const set of listSets(context.sets)) addEmpty(batch, set);
+  for (const { members, affinity } of stickies) {
+    for (const set of members) addEmpty(batch, set);
+    for (const { map } of affinity) batch.addSet(at, map);
+  }
   writeChains(batch, context, [
     ...baseChains(settings, table, context),
     ...[...committed.shared.keys()].map((chain) => ({ chain, rules: sharedRules(chain, context) })),

@@ -148,14 +148,15 @@ function stickyChains(rules: PortRules, scope: Scope, { family }: ChainContext):
 
 function externalChains(rules: PortRules, context: ChainContext): readonly StickyChain[] {
   const policy = rules.frontends.find(({ kind }) => kind !== "clusterIP")?.policy;
-  if (policy === undefined) return [];
-  return sidesOf(rules).map((nodePort) => {
+  const hasAddress = rules.frontends.some(({ kind }) => kind === "externalIP" || kind === "loadBalancer");
+  return sidesOf(rules).flatMap((nodePort) => {
+    if (!nodePort && !hasAddress) return [];
     const all = to("goto", stickyChain(rules, "", nodePort));
     const chain = stickyExternalChain(rules, nodePort);
     if (policy === "Cluster") {
-      return chainOf(chain, [{ statements: [setMark(context.masqueradeMark)] }, { statements: [all] }]);
+      return [chainOf(chain, [{ statements: [setMark(context.masqueradeMark)] }, { statements: [all] }])];
     }
-    return chainOf(chain, externalLocalRules(context, all, to("goto", stickyChain(rules, "local-", nodePort))));
+    return [chainOf(chain, externalLocalRules(context, all, to("goto", stickyChain(rules, "local-", nodePort))))];
   });
 }
 
