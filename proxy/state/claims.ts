@@ -19,8 +19,15 @@ export interface Claimant {
 
 interface Contest<T> {
   holder: T;
+  /** What the holder's claim rested on when it got it. */
+  title: Title;
   /** All who want it, the holder too. */
   readonly claimants: Set<T>;
+}
+
+interface Title {
+  readonly createdAt: number | undefined;
+  readonly privileged: boolean;
 }
 
 /** By frontend key (see table/frontends.ts). Only what is contested costs more than one entry. */
@@ -45,7 +52,7 @@ export class Claims<T extends Claimant> {
       return claimant;
     }
     this.#single.delete(key);
-    const opened = { holder, claimants: new Set([holder]) };
+    const opened = { holder, title: titleOf(holder, key), claimants: new Set([holder]) };
     this.#contests.set(key, opened);
     return this.#contend(key, opened, claimant);
   }
@@ -75,31 +82,41 @@ export class Claims<T extends Claimant> {
 
   #contend(key: string, contest: Contest<T>, claimant: T): T {
     contest.claimants.add(claimant);
-    if (contest.holder === claimant || precedes(claimant, contest.holder, key)) this.#settle(key, contest, claimant);
+    const { createdAt, privileged } = titleOf(contest.holder, key);
+    if (contest.title.createdAt !== createdAt || contest.title.privileged !== privileged) {
+      // It is gone or was made again, and may be behind others than this one.
+      this.#settle(key, contest, claimant);
+    } else if (contest.holder !== claimant && precedes(claimant, contest.holder, key)) {
+      this.#crown(key, contest, claimant, claimant);
+    }
     return contest.holder;
   }
 
-  /**
-   * Finds the holder anew, among all: the one that was may be gone or have become younger, by having been deleted and
-   * made again. Both are told, but for `asking`, who learns it by asking.
-   */
+  /** Finds the holder anew, among all. */
   #settle(key: string, contest: Contest<T>, asking: T): void {
-    const { holder: before, claimants } = contest;
-    const [first = before, ...others] = claimants;
+    const [first = contest.holder, ...others] = contest.claimants;
     const best = others.reduce((one, other) => (precedes(other, one, key) ? other : one), first);
-    if (best === before) return;
+    this.#crown(key, contest, best, asking);
+  }
+
+  /** Both the new and the old holder are told, but for `asking`, who learns it by asking. */
+  #crown(key: string, contest: Contest<T>, best: T, asking: T): void {
+    const before = contest.holder;
     contest.holder = best;
+    contest.title = titleOf(best, key);
+    if (best === before) return;
     for (const concerned of [best, before]) if (concerned !== asking) this.#moved(concerned);
   }
 }
 
 function precedes(a: Claimant, b: Claimant, key: string): boolean {
-  const privilege = Number(isClusterIP(b, key)) - Number(isClusterIP(a, key));
-  if (privilege !== 0) return privilege < 0;
-  const age = (a.createdAt ?? Number.POSITIVE_INFINITY) - (b.createdAt ?? Number.POSITIVE_INFINITY);
-  return age < 0 || (!(age > 0) && a.key < b.key);
+  const [one, other] = [titleOf(a, key), titleOf(b, key)];
+  if (one.privileged !== other.privileged) return one.privileged;
+  const [mine, yours] = [one.createdAt ?? Number.POSITIVE_INFINITY, other.createdAt ?? Number.POSITIVE_INFINITY];
+  return mine < yours || (mine === yours && a.key < b.key);
 }
 
-function isClusterIP({ clusterIPs }: Claimant, key: string): boolean {
-  return clusterIPs.some((address) => key.startsWith(`${address} `));
+function titleOf({ createdAt, clusterIPs }: Claimant, key: string): Title {
+  const privileged = clusterIPs.some((address) => key.charAt(address.length) === " " && key.startsWith(address));
+  return { createdAt, privileged };
 }

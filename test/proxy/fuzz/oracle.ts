@@ -37,9 +37,28 @@ export interface Expected {
 
 class Broken extends Error {}
 
+// One for all: to make an error is slow, and there are very many.
+const BROKEN = new Broken();
+
 function broken(): never {
-  throw new Broken();
+  throw BROKEN;
 }
+
+/** Few texts come again and again, and ip-cidr computes slowly. */
+function remembered<T>(compute: (text: string) => T): (text: string) => T {
+  const known = new Map<string, T>();
+  return (text) => {
+    const answer = known.get(text) ?? compute(text);
+    known.set(text, answer);
+    return answer;
+  };
+}
+
+const cidrOf = remembered((text) => (IpCidr.isValidCIDR(text) ? new IpCidr(text) : "none"));
+const networkOf = remembered((text) => {
+  const cidr = cidrOf(text);
+  return cidr === "none" ? "none" : `${address(String(cidr.start()))}/${text.split("/")[1]}`;
+});
 
 function dict(value: unknown): Dict {
   if (value === undefined || value === null) return {};
@@ -87,17 +106,21 @@ function address(value: unknown): string {
 }
 
 function range(value: unknown): string {
-  if (typeof value !== "string" || !IpCidr.isValidCIDR(value.trim())) return broken();
-  const cidr = new IpCidr(value.trim());
-  return `${address(String(cidr.start()))}/${value.trim().split("/")[1]}`;
+  const network = networkOf(text(value).trim());
+  return network === "none" ? broken() : network;
 }
 
 function familyOf(one: string): Family {
   return one.includes(":") ? 6 : 4;
 }
 
+const holding = remembered((both) => {
+  const [cidr = "", what = ""] = both.split(" ");
+  return new IpCidr(cidr).contains(what);
+});
+
 function holds(cidr: string, what: string): boolean {
-  return familyOf(cidr) === familyOf(what) && new IpCidr(cidr).contains(what);
+  return familyOf(cidr) === familyOf(what) && holding(`${cidr} ${what}`);
 }
 
 /** Without the entries that are broken. */
