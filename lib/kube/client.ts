@@ -120,13 +120,13 @@ class Client implements KubeClient {
 
   async request(method: string, path: string, options: RequestOptions = {}): Promise<unknown> {
     const { body, contentType = "application/json", timeoutMs = REQUEST_MS } = options;
-    const deadline = new Deadline(`${method} ${path}`, options.signal);
+    const deadline = new Deadline(operation(method, path), options.signal);
     deadline.within(timeoutMs);
     try {
       const sent = body === undefined ? {} : { body: JSON.stringify(body), contentType };
       const response = await this.#send(method, path, deadline, sent);
       const text = await deadline.reaching(this.server, response.text());
-      return text.trim() === "" ? undefined : parseJson(text, `${method} ${path}`);
+      return text.trim() === "" ? undefined : parseJson(text, operation(method, path));
     } finally {
       deadline.done();
     }
@@ -134,7 +134,7 @@ class Client implements KubeClient {
 
   async stream(path: string, take: (chunk: Uint8Array) => void, options: StreamOptions): Promise<void> {
     const { openMs, idleMs, opened } = options;
-    const deadline = new Deadline(`GET ${path}`, options.signal);
+    const deadline = new Deadline(operation("GET", path), options.signal);
     deadline.within(openMs);
     try {
       const response = await this.#send("GET", path, deadline, {});
@@ -162,7 +162,7 @@ class Client implements KubeClient {
       response = await this.#fetch(method, path, deadline, sent);
     }
     if (response.ok) return response;
-    throw errorOfResponse(`${method} ${path}`, response, await deadline.reaching(this.server, response.text()));
+    throw errorOfResponse(operation(method, path), response, await deadline.reaching(this.server, response.text()));
   }
 
   async #fetch(method: string, path: string, deadline: Deadline, sent: Sent): Promise<Response> {
@@ -245,6 +245,11 @@ class Deadline {
       throw new TsnetError(message, { code: "timeout", op: this.#op, cause });
     }
   }
+}
+
+/** For messages, in which a query only hides the rest. */
+function operation(method: string, path: string): string {
+  return `${method} ${path.replace(/\?.*$/, "")}`;
 }
 
 function parseJson(text: string, op: string): unknown {

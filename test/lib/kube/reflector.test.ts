@@ -282,7 +282,7 @@ describe("trouble", () => {
       "+a",
       "listed",
       "up",
-      expect.stringMatching(/^down the API server answered 500 to GET \/api\/v1\/services\?/),
+      expect.stringMatching(/^down the API server answered 500 to GET \/api\/v1\/services/),
       "up",
     ]);
   });
@@ -318,9 +318,7 @@ describe("trouble", () => {
     await story.until("listed");
     const [first = 0, second = 0] = times;
     expect(second - first).toBeGreaterThanOrEqual(990);
-    expect(story.listener.told).toContain(
-      "down the API server answered 429 to GET /api/v1/services?resourceVersion=0&labelSelector=%21a%2Fb&fieldSelector=c%21%3Dd: later",
-    );
+    expect(story.listener.told).toContain("down the API server answered 429 to GET /api/v1/services: later");
   });
 
   test("a watch that falls silent is given up, and goes on elsewhere with nobody told", async () => {
