@@ -23,7 +23,10 @@ export interface Sink {
   delete(kind: Kind, key: string): void;
   /** What is there of a kind, so that a source that has read all anew can delete what it did not see. */
   keys(kind: Kind): Iterable<string>;
-  /** All that there is of a kind has been delivered at least once. */
+  /**
+   * All that there is of a kind has been delivered at least once. A source that does not deliver a kind says so too,
+   * at its start: nothing is programmed before all four are in.
+   */
   synced(kind: Kind): void;
   /** An object that cannot be read. It is treated as absent, the others are not harmed. `reason` names the field. */
   malformed(kind: Kind, key: string, reason: string): void;

@@ -5,7 +5,10 @@
  */
 import type { Protocol, TrafficPolicy } from "../objects/objects.ts";
 
-/** The whole of one family. */
+/**
+ * The whole of one family. Whatever the past was, the same objects make the same table, but for the order of
+ * {@link PortRules.endpoints} and {@link PortRules.local} and that of the services in their map.
+ */
 export interface Table {
   /** By service, `namespace/name`. */
   readonly services: ReadonlyMap<string, readonly PortRules[]>;
