@@ -22,6 +22,7 @@ export class Daemon {
   readonly #options: DaemonOptions;
   /** As the host numbers it. */
   #pid: number | undefined;
+  #continueParent = () => {};
   #ended: Promise<number> = Promise.resolve(0);
   #exitCode: number | undefined;
 
@@ -46,6 +47,7 @@ export class Daemon {
     const script = `echo $$; exec "$@" >>${log} 2>&1 </dev/null`;
     const child = this.#host.spawn([...enter, "sh", "-c", script, "sh", ...argv], env === undefined ? {} : { env });
     this.#exitCode = undefined;
+    this.#continueParent = () => child.kill("SIGCONT");
     this.#ended = child.exited.then((code) => {
       this.#exitCode = code;
       return code;
@@ -81,6 +83,8 @@ export class Daemon {
 
   async signal(signal: string): Promise<void> {
     await this.#host.run(["kill", `-${signal}`, String(this.pid)]);
+    // nsenter, which waits for it, stops itself when it stops, and would then never hear of its end.
+    if (signal === "CONT") this.#continueParent();
   }
 
   async output(): Promise<string> {
