@@ -46,9 +46,9 @@ export class Caller {
 
   /** @param path is where it finds programs. */
   constructor(host: Host, path = process.env.PATH ?? "") {
-    this.#child = Bun.spawn(host.enter([process.execPath, import.meta.filename]), {
+    this.#child = Bun.spawn(host.enter(["/usr/bin/env", `PATH=${path}`, process.execPath, import.meta.filename]), {
       stdio: ["pipe", "pipe", "inherit"],
-      env: { ...process.env, PATH: path, BUN_BE_BUN: "1" },
+      env: { ...process.env, BUN_BE_BUN: "1" },
     });
     this.#lines = linesOf(this.#child.stdout);
   }
