@@ -59,9 +59,9 @@ export interface StickyChain {
 /** One of the two sets of endpoints that a service port may have. */
 export type Scope = "" | "local-";
 
-/** Whether a service port has chains of its own. */
-export function isSticky({ affinitySeconds, endpoints, local }: PortRules): boolean {
-  return affinitySeconds !== undefined && endpoints.length + local.length > 0;
+/** Whether a service port has chains of its own. One without endpoints has none: an empty chain is hard to find again. */
+export function isSticky(rules: PortRules): boolean {
+  return rules.affinitySeconds !== undefined && scopesOf(rules).some((scope) => endpointsOf(rules, scope).length > 0);
 }
 
 export function stickyChain(rules: PortRules, scope: Scope, nodePort: boolean): string {
