@@ -39,7 +39,7 @@ export async function runProxy(
   const { mode, families } = await prepareNode(settings, log);
   const wanted = families.map((family) => backendSettings(settings, mode, family));
   const { backends, events } = await openBackends(mode, wanted, log);
-  const { source, recorder } = await openSource(settings, mode, log);
+  const { source, recorder } = await openSource(settings, log);
   if (settings.dryRun) return dryRun({ settings, log, source, backends });
   const daemon = startDaemon({
     ...{ settings, log, source, recorder, mode, backends, events },

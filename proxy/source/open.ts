@@ -3,7 +3,6 @@
  *
  * @module
  */
-import type { ProxyMode } from "../backend.ts";
 import { type EventRecorder, eventRecorder, noEvents } from "../events.ts";
 import type { Log } from "../log.ts";
 import type { ProxySettings } from "../settings.ts";
@@ -19,7 +18,7 @@ export interface OpenSource {
  *
  * @throws TsnetError for a kubeconfig that cannot be read, or none and no pod to take its place.
  */
-export async function openSource(settings: ProxySettings, mode: ProxyMode, log: Log): Promise<OpenSource> {
+export async function openSource(settings: ProxySettings, log: Log): Promise<OpenSource> {
   const { source, nodeName } = settings;
   if (source.kind === "manifests") {
     const { manifestSource } = await import("./manifests.ts");
@@ -31,7 +30,8 @@ export async function openSource(settings: ProxySettings, mode: ProxyMode, log: 
   const { kubeconfig, master } = source;
   const client = await connectKube({ kubeconfig, master, userAgent: "kube-proxy/tsnet" });
   return {
-    source: kubeSource({ client, nodeName, log, serviceCIDRs: mode === "nftables" }),
+    // nftables drops what nobody has of them; iptables does with one rule in common what each cluster IP needs else.
+    source: kubeSource({ client, nodeName, log, serviceCIDRs: true }),
     recorder: eventRecorder({ client, nodeName, log, now: Date.now }),
   };
 }
