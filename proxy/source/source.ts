@@ -15,6 +15,8 @@ export interface ObjectOf {
 
 export type Kind = keyof ObjectOf;
 
+export const KINDS: readonly Kind[] = ["Service", "EndpointSlice", "ServiceCIDR", "Node"];
+
 /** Takes what a source sees. Calls are synchronous and cheap: programming happens later. */
 export interface Sink {
   /** An object is there or has changed. `key` is `namespace/name`, or `name` where the kind has no namespaces. */
