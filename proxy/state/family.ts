@@ -14,8 +14,8 @@ import type { Frontend, PortRules, ServiceChange, Table } from "../table/types.t
 import { Claims } from "./claims.ts";
 import type { Entry } from "./entry.ts";
 import type { Facts } from "./facts.ts";
-import { changedFlows, type Flows, flowsOf } from "./flows.ts";
-import type { NoLocalEndpoints, UdpCleanup } from "./pending.ts";
+import { changedFlows, type FlowProtocol, type Flows, flowsOf } from "./flows.ts";
+import type { FlowCleanup, NoLocalEndpoints } from "./pending.ts";
 import { mergedEndpoints, portKey } from "./slices.ts";
 
 export type Log = (level: "warn" | "info" | "debug", message: string, fields?: object) => void;
@@ -32,13 +32,23 @@ interface Earlier {
 export interface Round {
   readonly table: Table;
   readonly changes: ReadonlyMap<string, ServiceChange>;
-  readonly udp: readonly UdpCleanup[];
+  readonly udp: readonly FlowCleanup[];
+  readonly tcp: readonly FlowCleanup[];
+}
+
+export interface FamilyPlannerOptions {
+  readonly family: Family;
+  readonly facts: Facts;
+  readonly log: Log;
+  /** Whose flows are to be ended. */
+  readonly protocols: readonly FlowProtocol[];
 }
 
 export class FamilyPlanner {
   readonly #family: Family;
   readonly #facts: Facts;
   readonly #log: Log;
+  readonly #protocols: readonly FlowProtocol[];
   readonly #services = new Map<string, readonly PortRules[]>();
   readonly #dirty = new Set<Entry>();
   readonly #claims = new Claims<Entry>((entry) => this.touch(entry));
@@ -52,10 +62,11 @@ export class FamilyPlanner {
   #external = 0;
   #table: Table | undefined;
 
-  constructor(family: Family, facts: Facts, log: Log) {
+  constructor({ family, facts, log, protocols }: FamilyPlannerOptions) {
     this.#family = family;
     this.#facts = facts;
     this.#log = log;
+    this.#protocols = protocols;
   }
 
   get noLocalEndpoints(): NoLocalEndpoints {
@@ -78,14 +89,14 @@ export class FamilyPlanner {
       this.#planEntry(entry, round.get(entry)?.rules);
     }
     const changes = new Map<string, ServiceChange>();
-    const udp: UdpCleanup[] = [];
+    const flows: Record<FlowProtocol, FlowCleanup[]> = { udp: [], tcp: [] };
     for (const [entry, earlier] of round) {
       const after = this.#services.get(entry.key);
       if (earlier.rules !== after) changes.set(entry.key, { before: earlier.rules, after });
-      udp.push(...this.#cleanupsOf(entry, earlier, after));
+      for (const one of this.#protocols) flows[one].push(...this.#cleanupsOf(entry, earlier, after, one));
       this.#warnOfLost(entry, earlier.lost);
     }
-    return { table: this.#currentTable(), changes, udp };
+    return { table: this.#currentTable(), changes, ...flows };
   }
 
   #earlierOf(entry: Entry): Earlier {
@@ -110,7 +121,7 @@ export class FamilyPlanner {
     keep(this.#services, entry.key, rules);
     keep(this.#lost, entry, lost.length === 0 ? undefined : lost);
     this.#count(entry, rules && countNoLocal(rules));
-    keep(this.#flows, entry, entry.object && flowsOf(entry.key, entry.object.ports, candidates));
+    keep(this.#flows, entry, entry.object && flowsOf(entry.key, entry.object.ports, candidates, this.#protocols));
   }
 
   #grants(entry: Entry, key: string, lost: string[]): boolean {
@@ -140,11 +151,11 @@ export class FamilyPlanner {
     keep(this.#noLocal, entry, noLocal);
   }
 
-  #cleanupsOf(entry: Entry, earlier: Earlier, rules: Rules): readonly UdpCleanup[] {
+  #cleanupsOf(entry: Entry, earlier: Earlier, rules: Rules, protocol: FlowProtocol): readonly FlowCleanup[] {
     const flows = this.#flows.get(entry);
     if (flows === undefined && earlier.flows === undefined) return NONE;
     const taken = (frontend: Frontend) => this.#claims.holder(frontendKey("udp", frontend)) !== undefined;
-    return changedFlows(earlier, { rules, flows }, taken);
+    return changedFlows(protocol, earlier, { rules, flows }, taken);
   }
 
   #warnOfLost(entry: Entry, before: readonly string[]): void {

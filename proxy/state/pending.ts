@@ -21,7 +21,9 @@ export interface Pending {
   readonly healthChecks: ReadonlyMap<string, HealthCheck>;
   readonly noLocalEndpoints: NoLocalEndpoints;
   /** UDP flows to clean up once the rules are in place. To be kept and merged by the taker if they are not. */
-  readonly udp: ReadonlyMap<4 | 6, readonly UdpCleanup[]>;
+  readonly udp: ReadonlyMap<4 | 6, readonly FlowCleanup[]>;
+  /** The same of TCP flows, if those are wanted: they end with the endpoint alone. */
+  readonly tcp: ReadonlyMap<4 | 6, readonly FlowCleanup[]>;
 }
 
 /** Ports with a Local policy that nobody on this node serves, though others do; of all families. */
@@ -37,9 +39,12 @@ export interface HealthCheck {
 }
 
 /** Flows to one of `frontends` that are answered by none of `serving` lead nowhere. */
-export interface UdpCleanup {
+export interface FlowCleanup {
   /** The address is empty for a node port. */
   readonly frontends: readonly { readonly address: string; readonly port: number }[];
-  /** Ready or serving endpoints of the whole cluster; none if the service or its endpoints are gone. */
+  /**
+   * Endpoints of the whole cluster, ready or serving ones for UDP, for TCP all; none if the service or its endpoints
+   * are gone.
+   */
   readonly serving: readonly { readonly address: string; readonly port: number }[];
 }

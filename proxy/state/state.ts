@@ -12,6 +12,7 @@ import type { NodeObject, ServiceCidrObject, ServiceObject, SliceObject } from "
 import type { Kind, ObjectOf, Sink } from "../source/source.ts";
 import { Entry } from "./entry.ts";
 import { Facts } from "./facts.ts";
+import type { FlowProtocol } from "./flows.ts";
 import { FamilyPlanner, type Log, type Round } from "./family.ts";
 import { healthCheckOf } from "./health.ts";
 import type { HealthCheck, NoLocalEndpoints, Pending } from "./pending.ts";
@@ -29,6 +30,8 @@ export interface StateOptions {
   /** Called once for each object that cannot be read and each reason. */
   readonly onMalformed?: ((kind: Kind, key: string, reason: string) => void) | undefined;
   readonly onConnection?: ((kind: Kind, state: "up" | "down", reason: string | undefined) => void) | undefined;
+  /** Whether TCP flows are to be ended whose endpoint is gone. */
+  readonly flushTcp?: boolean | undefined;
   /** ms since 1970, by default now: what triggered a slice before this is no measure of us. */
   readonly startedAt?: number | undefined;
 }
@@ -62,7 +65,8 @@ export class State implements Sink {
     this.#startedAt = options.startedAt ?? Date.now();
     this.#sliceKeeper = new SliceKeeper(options.nodeName);
     this.#facts = new Facts(options.families, options.podCIDRs);
-    const planner = (family: Family) => new FamilyPlanner(family, this.#facts, options.log);
+    const protocols: readonly FlowProtocol[] = options.flushTcp === true ? ["udp", "tcp"] : ["udp"];
+    const planner = (family: Family) => new FamilyPlanner({ family, facts: this.#facts, log: options.log, protocols });
     this.#planners = new Map(options.families.map((family) => [family, planner(family)]));
   }
 
@@ -139,6 +143,7 @@ export class State implements Sink {
       tables: of(({ table }) => table),
       changes: of(({ changes }) => changes),
       udp: of(({ udp }) => udp),
+      tcp: of(({ tcp }) => tcp),
       factsChanged,
       triggers: this.#triggers,
       serviceChanges: this.#serviceChanges,
