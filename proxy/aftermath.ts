@@ -10,7 +10,7 @@ import type { ProxyHealth } from "./health/health.ts";
 import type { HealthCheckPorts } from "./health/node-ports.ts";
 import type { Log } from "./log.ts";
 import type { ProxyMetrics } from "./metrics.ts";
-import type { Pending, UdpCleanup } from "./state/pending.ts";
+import type { FlowCleanup, Pending } from "./state/pending.ts";
 import type { FamilyResult } from "./sync/family.ts";
 
 export interface AftermathOptions {
@@ -32,10 +32,12 @@ const MOST_TRIGGERS = 100_000;
 // How often a proxy that shall end by itself tries.
 const TRIES = 3;
 
+type Owed = Readonly<Record<"udp" | "tcp", readonly FlowCleanup[]>> & { readonly triggers: readonly number[] };
+
 export class Aftermath {
   readonly #options: AftermathOptions;
   /** By family, what a later success will have brought. */
-  readonly #owed = new Map<4 | 6, { triggers: readonly number[]; udp: readonly UdpCleanup[] }>();
+  readonly #owed = new Map<4 | 6, Owed>();
   readonly #outcome = Promise.withResolvers<boolean>();
   #succeeded = false;
   #failures = 0;
@@ -67,20 +69,22 @@ export class Aftermath {
   }
 
   #owe(family: 4 | 6, pending: Pending): void {
-    const { triggers = [], udp = [] } = this.#owed.get(family) ?? {};
+    const { triggers, udp, tcp } = this.#owed.get(family) ?? NOTHING;
     this.#owed.set(family, {
       triggers: [...triggers, ...pending.triggers].slice(-MOST_TRIGGERS),
       udp: [...udp, ...(pending.udp.get(family) ?? [])],
+      tcp: [...tcp, ...(pending.tcp.get(family) ?? [])],
     });
   }
 
   /** All that was owed to this family is in place. */
   #settle(family: 4 | 6): void {
     const { metrics, health, cleaner, moreWaits } = this.#options;
-    const { triggers = [], udp = [] } = this.#owed.get(family) ?? {};
+    const { triggers, udp, tcp } = this.#owed.get(family) ?? NOTHING;
     this.#owed.delete(family);
     metrics.programmed(family, triggers);
     cleaner.queue(family, "udp", udp);
+    cleaner.queue(family, "tcp", tcp);
     health.updated(family);
     if (moreWaits()) health.queued(family);
   }
@@ -111,3 +115,5 @@ export class Aftermath {
     }
   }
 }
+
+const NOTHING: Owed = { triggers: [], udp: [], tcp: [] };

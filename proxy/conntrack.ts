@@ -1,6 +1,7 @@
 /**
  * Ends flows that lead nowhere: of UDP frontends whose endpoints changed, those that are answered by none that still
  * serves. A UDP client that sends without a pause never times out, and would be sent to a pod that is gone for ever.
+ * On demand TCP flows too, of endpoints that are not there any more: a client hears of it at its next packet.
  *
  * Runs after the sync that changed the rules (before, the flow would come back the same), off its path: nothing
  * waits for it. One pass over the kernel's flows serves all that has been gathered meanwhile, and holds none of them.
@@ -12,7 +13,7 @@ import type { Conntrack, Flow } from "../lib/conntrack/conntrack.ts";
 import { messageOf } from "../lib/errors.ts";
 import { formatAddress, sameAddress } from "../lib/net/address.ts";
 import type { Log } from "./log.ts";
-import type { UdpCleanup } from "./state/pending.ts";
+import type { FlowCleanup } from "./state/pending.ts";
 
 export interface FlowCleanerOptions {
   readonly conntrack: Conntrack;
@@ -28,7 +29,7 @@ type Proto = "udp" | "tcp";
 export class FlowCleaner {
   readonly #options: FlowCleanerOptions;
   /** What waits, by family and protocol. */
-  readonly #waiting = new Map<string, readonly UdpCleanup[]>();
+  readonly #waiting = new Map<string, readonly FlowCleanup[]>();
   #running: Promise<void> | undefined;
   #stopped = false;
 
@@ -37,7 +38,7 @@ export class FlowCleaner {
   }
 
   /** Queues a look at the flows of these frontends. Of two that are queued for a frontend the later one counts. */
-  queue(family: 4 | 6, proto: Proto, cleanups: readonly UdpCleanup[]): void {
+  queue(family: 4 | 6, proto: Proto, cleanups: readonly FlowCleanup[]): void {
     if (cleanups.length === 0 || this.#stopped) return;
     const key = `${family} ${proto}`;
     this.#waiting.set(key, [...(this.#waiting.get(key) ?? []), ...cleanups]);
@@ -70,11 +71,11 @@ export class FlowCleaner {
     }
   }
 
-  async #clean(family: 4 | 6, proto: Proto, cleanups: readonly UdpCleanup[]): Promise<void> {
+  async #clean(family: 4 | 6, proto: Proto, cleanups: readonly FlowCleanup[]): Promise<void> {
     const { conntrack, log, localAddresses, cleaned } = this.#options;
     const start = performance.now();
     try {
-      const stale = staleFlows(cleanups, localAddresses());
+      const stale = staleFlows(cleanups, localAddresses(), proto);
       const deleted = await conntrack.deleteFlowsIf({ family, proto }, stale);
       const ms = performance.now() - start;
       cleaned(family, deleted, ms);
@@ -98,8 +99,9 @@ interface PortFlows {
 
 /** Tells whether a flow goes to one of the frontends and is answered by none of their endpoints. */
 export function staleFlows(
-  cleanups: readonly UdpCleanup[],
+  cleanups: readonly FlowCleanup[],
   localAddresses: ReadonlySet<string>,
+  proto: Proto = "udp",
 ): (flow: Flow) => boolean {
   const ports = portsOf(cleanups);
   return ({ orig, reply }) => {
@@ -107,15 +109,17 @@ export function staleFlows(
     const port = orig.dport === undefined ? undefined : ports.get(orig.dport);
     if (port === undefined) return false;
     const address = formatAddress(orig.dst);
-    // The port alone does not make it one of a node port: it may be anybody's, anywhere.
+    // The number alone does not make it one of a node port: it may be anybody's, anywhere.
     const untouched = sameAddress(orig.dst, reply.src);
+    // A connection that was never led anywhere is between two that know each other.
+    if (untouched && proto === "tcp") return false;
     const atNodePort = !untouched || localAddresses.has(address) ? port.nodePort : undefined;
     const serving = port.addresses.get(address) ?? atNodePort;
     return serving !== undefined && !serving.has(`${formatAddress(reply.src)} ${reply.sport}`);
   };
 }
 
-function portsOf(cleanups: readonly UdpCleanup[]): ReadonlyMap<number, PortFlows> {
+function portsOf(cleanups: readonly FlowCleanup[]): ReadonlyMap<number, PortFlows> {
   const ports = new Map<number, PortFlows>();
   for (const { frontends, serving } of cleanups) {
     const keep = new Set(serving.map(({ address, port }) => `${address} ${port}`));

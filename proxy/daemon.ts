@@ -157,6 +157,7 @@ function takeObjects(options: DaemonOptions, request: () => void) {
       level === "debug" ? log.debug(4, message, { ...fields }) : log[level](message, { ...fields }),
     changed: request,
     podCIDRs: (node) => podCIDRsOf(settings, node),
+    flushTcp: settings.flushTcp,
     onConnection: (kind, up, reason) => connections.report(kind, up, reason),
   });
   const adjust = (node: NodeObject) => withBindAddress(settings, node);

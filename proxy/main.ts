@@ -20,7 +20,8 @@ export async function main(flags: ProxyFlags): Promise<number> {
     const settings = settingsFrom(flags, (text) => warnings.push(text));
     const log = openLog({ format: settings.logFormat, verbosity: settings.verbosity });
     for (const text of warnings) log.warn(text);
-    return (await runTask(settings, log)) ?? (await runProxy(settings, log, configChanged(settings, flags, log)));
+    const done = await runTask(settings, log);
+    return done ?? (await runProxy(settings, log, { replaced: configChanged(settings, flags, log) }));
   } catch (error) {
     writeStderr(`tsnet: ${messageOf(error).replaceAll("\n", "\n  ")}\n`);
     return isTsnetError(error, "usage") ? 2 : 1;

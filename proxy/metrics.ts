@@ -151,6 +151,7 @@ export class ProxyMetrics {
     if (result.kind === "postponed") return;
     if (result.kind === "failed") {
       this.#failures.inc(labels);
+      if (!result.whole) this.#partialFailures?.inc(labels);
       return;
     }
     const seconds = result.ms / 1000;
@@ -159,11 +160,6 @@ export class ProxyMetrics {
     if (result.kind === "partial") this.#partial.observe(labels, seconds);
     this.#last.set(labels, Date.now() / 1000);
     this.#elements.inc(labels, result.written);
-  }
-
-  /** A single change could not be brought. */
-  partialFailed(family: 4 | 6): void {
-    this.#partialFailures?.inc(labelsOf(family));
   }
 
   /** What was triggered at `triggers`, ms since 1970, is in place now. What is older than this process is not its doing. */

@@ -23,31 +23,37 @@ import { systemClock } from "./sync/clock.ts";
 // What nobody notices by other means is noticed by then; at scale an audit takes seconds of CPU.
 const AUDIT_PERIOD_MS = 5 * 60_000;
 
+export interface RunOptions {
+  /** Resolves, with false, when the settings are not valid any more: it ends with 1, to be started anew. */
+  readonly replaced?: Promise<false>;
+  /** Ms between two audits. */
+  readonly auditPeriod?: number;
+}
+
 /**
  * Proxies until it is told to end, by SIGTERM or SIGINT, and leaves the rules in place; or only once, or only shows
  * what it would do, where the settings say so. Returns the exit code.
  *
- * @param replaced Resolves, with false, when the settings are not valid any more: it ends with 1, to be started anew.
  * @throws TsnetError for what keeps it from beginning.
  */
 export async function runProxy(
   settings: ProxySettings,
   log: Log,
-  replaced: Promise<false> = new Promise(() => {}),
+  { replaced = new Promise(() => {}), auditPeriod = AUDIT_PERIOD_MS }: RunOptions = {},
 ): Promise<number> {
   const told = signalled();
   const { mode, families } = await prepareNode(settings, log);
   const wanted = families.map((family) => backendSettings(settings, mode, family));
   const { backends, events } = await openBackends(mode, wanted, log);
   const { source, recorder } = await openSource(settings, log);
-  if (settings.dryRun) return dryRun({ settings, log, source, backends });
+  if (settings.dryRun) return Promise.race([dryRun({ settings, log, source, backends }), told.then(() => 1)]);
   const daemon = startDaemon({
     ...{ settings, log, source, recorder, mode, backends, events },
     clock: systemClock,
     nodePorts: wanted.map(({ nodePortAddresses }) => nodePortAddresses),
     conntrack: realConntrack(),
     localAddresses,
-    auditPeriod: AUDIT_PERIOD_MS,
+    auditPeriod,
     async firstSuccess() {
       if (wanted.some(({ localhostNodePorts }) => localhostNodePorts)) openLocalhost(log);
       await cleanOthers(mode, log);

@@ -32,7 +32,8 @@ export function serveHttp({ host, port, answer }: HttpOptions): HttpServer {
     }
     return answer(new URL(request.url).pathname);
   };
-  const listen = (hostname: string) => Bun.serve({ hostname, port, fetch, development: false });
+  // Left to itself the runtime shares the port with another process, which gets every other request.
+  const listen = (hostname: string) => Bun.serve({ hostname, port, fetch, reusePort: false, development: false });
   try {
     const server = host === "0.0.0.0" ? listenOnAll(listen) : listen(host);
     return { port: server.port ?? port, close: () => void server.stop(true) };

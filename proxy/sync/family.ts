@@ -24,6 +24,8 @@ export interface FamilyResult {
   readonly written: number;
   /** Duration in ms. */
   readonly ms: number;
+  /** Whether the whole table was to be put in place. */
+  readonly whole: boolean;
   /** Services that the kernel refuses and that were left out: with why. */
   readonly refused: ReadonlyMap<string, string>;
 }
@@ -102,17 +104,17 @@ export class FamilySync {
   /** Brings `changes`, or the whole of `table` where that is called for. Never throws. */
   async sync(table: Table, changes: ReadonlyMap<string, ServiceChange>, factsChanged: boolean): Promise<FamilyResult> {
     if (factsChanged) this.#whole ??= "facts changed";
+    const whole = this.#whole;
     const start = this.#options.clock.now();
     const result = (kind: FamilyResult["kind"], written: number): FamilyResult => {
       const ms = this.#options.clock.now() - start;
-      return { family: this.family, kind, written, ms, refused: this.refused };
+      return { family: this.family, kind, whole: whole !== undefined, written, ms, refused: this.refused };
     };
-    if (this.#whole === undefined && changes.size === 0) return result("none", 0);
+    if (whole === undefined && changes.size === 0) return result("none", 0);
     for (const service of changes.keys()) this.#suspects.add(service);
     if (changes.size > 0) this.#changesWait = true;
     if (this.retryAt !== undefined && start < this.retryAt) return result("postponed", 0);
     this.generation++;
-    const whole = this.#whole;
     // Damage that is noticed from now on counts even if this goes through.
     this.#whole = undefined;
     this.#writing = true;

@@ -54,6 +54,15 @@ test("a node port's flows are those that were led elsewhere or came to this host
   expect(stale(flow("10.0.0.1:4000 > 192.168.0.1:30053 = 10.1.0.2:5353"))).toBe(false);
 });
 
+test("row 4: of TCP flows those are stale whose endpoint is gone, not those that were led nowhere", () => {
+  const cleanup = { frontends: [at("10.96.0.10", 80), at("", 30080)], serving: [at("10.1.0.2", 8080)] };
+  const stale = staleFlows([cleanup], LOCAL, "tcp");
+  expect(stale(flow("10.0.0.1:4000 > 10.96.0.10:80 = 10.1.0.3:8080", "tcp"))).toBe(true);
+  expect(stale(flow("10.0.0.1:4000 > 192.168.0.1:30080 = 10.1.0.3:8080", "tcp"))).toBe(true);
+  expect(stale(flow("10.0.0.1:4000 > 10.96.0.10:80 = 10.1.0.2:8080", "tcp"))).toBe(false);
+  expect(stale(flow("10.0.0.1:4000 > 10.96.0.10:80 = 10.96.0.10:80", "tcp"))).toBe(false);
+});
+
 test("row 3: what is queued while flows are looked through is done in one more pass, and the later word counts", async () => {
   const conntrack = fakeConntrack([
     flow("10.0.0.1:4000 > 10.96.0.10:53 = 10.1.0.3:5353"),

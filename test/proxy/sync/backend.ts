@@ -116,6 +116,7 @@ export function pendingOf(table: Table, changes: ReadonlyMap<string, ServiceChan
     healthChecks: new Map(),
     noLocalEndpoints: { internal: 0, external: 0 },
     udp: new Map(),
+    tcp: new Map(),
   };
 }
 
