@@ -65,8 +65,14 @@ function planPort(
     local: stableOrder(earlier?.local, chosen.local),
     served: chosen.served,
     affinitySeconds: service.affinitySeconds,
+    ...healthCheckOf(service, port),
   };
   return earlier !== undefined && sameRules(earlier, rules) ? earlier : rules;
+}
+
+/** One of its ports stands for the service. */
+function healthCheckOf({ ports, healthCheckNodePort }: ServiceBody, port: ServicePortObject) {
+  return healthCheckNodePort === undefined || port !== ports[0] ? undefined : { healthCheckNodePort };
 }
 
 /** A port whose cluster IP another service has is left alone: what its rules would hang on is not its own. */
@@ -97,6 +103,7 @@ function sameRules(a: PortRules, b: PortRules): boolean {
     a.frontends === b.frontends &&
     a.served === b.served &&
     a.affinitySeconds === b.affinitySeconds &&
+    a.healthCheckNodePort === b.healthCheckNodePort &&
     sameEndpoints(a.endpoints, b.endpoints) &&
     sameEndpoints(a.local, b.local)
   );

@@ -54,6 +54,16 @@ describe("the rules of a service port", () => {
     expect(places(rules?.local)).toEqual(["10.244.1.2:8080*"]);
   });
 
+  it("name the health-check node port once for the service", () => {
+    const ports = [
+      { name: "a", port: 80 },
+      { name: "b", port: 81 },
+    ];
+    const spec = { externalTrafficPolicy: "Local", healthCheckNodePort: 32000, ports };
+    const world = new World().service("web", "10.96.0.10", ...balanced(spec));
+    expect(world.rules("web").map(({ healthCheckNodePort }) => healthCheckNodePort)).toEqual([32000, undefined]);
+  });
+
   it("with internal policy Local keep the Cluster set for external clients only", () => {
     const world = new World().service("in", "10.96.0.10", { internalTrafficPolicy: "Local" });
     world.service("web", "10.96.0.11", { internalTrafficPolicy: "Local", externalIPs: ["203.0.113.7"] });
