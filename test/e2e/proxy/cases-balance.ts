@@ -7,7 +7,7 @@ import { describe, expect, test } from "vitest";
 import type { Stage } from "./cases.ts";
 import { evenness } from "./chisquare.ts";
 import { addressOf, type Kind, type Svc } from "./manifests.ts";
-import { type Answer, type Question, tally } from "./prober.ts";
+import { type Question, serverOf, tally } from "./prober.ts";
 import { FAMILIES } from "./proxy.ts";
 import { crowd, type Family } from "./world.ts";
 
@@ -72,10 +72,6 @@ async function reached({ world }: Stage, kind: Kind, family: Family, clients: nu
   return (await world.prober.askAll(asks)).map(serverOf);
 }
 
-function serverOf(answer: Answer): string {
-  return "server" in answer ? answer.server : answer.outcome;
-}
-
 function affinity(stage: () => Stage): void {
   test.each(FAMILIES)(
     "1,000 clients stay with their endpoint, at every address of the service, IPv%i",
@@ -88,6 +84,29 @@ function affinity(stage: () => Stage): void {
       }
       await stage().proxy.change({ ...sticky, endpoints: ["remote1", "local2", "remote2", "local1"] });
       expect(await reached(stage(), "nodePort", family, 1000)).toEqual(first);
+    },
+  );
+
+  test.each(FAMILIES)(
+    "clients stay by UDP as well, and a Local policy takes those that were elsewhere, IPv%i",
+    async (family) => {
+      const { world, proxy } = stage();
+      const ports = [
+        { name: "tcp", nodePort: 30041 },
+        { name: "udp", protocol: "udp", nodePort: 30042 },
+      ] as const;
+      await proxy.bring([{ ...sticky, ports, external: "Local" }]);
+      const asks = async (protocol: "tcp" | "udp", kind: Kind) => {
+        const question = { netns: "external", protocol, address: addressOf(sticky, kind, family), port: 80 };
+        const questions = Array.from({ length: 50 }, (_, i) => ({ ...question, sourceAddress: crowd(i + 1, family) }));
+        return (await world.prober.askAll(questions, 3)).map(serverOf);
+      };
+      for (const protocol of ["udp", "tcp"] as const) {
+        const first = await asks(protocol, "clusterIP");
+        expect(first.slice(50)).toEqual([...first.slice(0, 50), ...first.slice(0, 50)]);
+        expect([...new Set(first)].sort()).toEqual(["local1", "remote1"]);
+        expect([...new Set(await asks(protocol, "externalIP"))]).toEqual(["local1"]);
+      }
     },
   );
 

@@ -6,7 +6,7 @@
 import { expect, test } from "vitest";
 import type { Stage } from "./cases.ts";
 import { addressOf, type Kind, type Svc } from "./manifests.ts";
-import { type Answer, type Question, tally } from "./prober.ts";
+import { type Question, serverOf, tally } from "./prober.ts";
 import { FAMILIES } from "./proxy.ts";
 import { inFull, reach } from "./reach.ts";
 import { type Family, SERVED } from "./world.ts";
@@ -213,8 +213,4 @@ function sctp(stage: () => Stage): void {
     await proxy.change({ ...svc, endpoints: [] });
     for (const kind of ["clusterIP", "externalIP", "nodePort"] as const) await asks("external", kind, "refused");
   });
-}
-
-function serverOf(answer: Answer): string {
-  return "server" in answer ? answer.server : answer.outcome;
 }

@@ -14,10 +14,12 @@ const all = ["local1", "local2", "remote1", "remote2"] as const;
 const there = ["remote1", "remote2"] as const;
 const both = { internal: "Local", external: "Local" } as const;
 
+const PROTOCOLS = ["tcp", "udp", "sctp"] as const;
+
 const service = (name: string, n: number, more: Partial<Svc>): Svc => ({
   name,
   n,
-  ports: [{ nodePort: 30000 + n }],
+  ports: PROTOCOLS.map((protocol) => ({ name: protocol, protocol, nodePort: 30000 + n })),
   externalIP: true,
   loadBalancer: true,
   endpoints: all,
@@ -86,20 +88,24 @@ interface Cell {
 
 /** A pod that reaches itself is masqueraded, which `local1` alone stands for; nobody else is for that (row 20). */
 export function matrix(stage: () => Stage): void {
-  test.each(FAMILIES)("every address, policy and client, hairpin included (row 20), IPv%i", async (family) => {
-    const { world, proxy, mode } = stage();
-    await proxy.bring(SERVICES);
-    const seen = await Promise.all(
-      cells(mode).map(async ({ label, svc, kind, from, expected }) => {
-        const port = kind === "nodePort" ? 30000 + svc.n : 80;
-        const question = { protocol: "tcp", address: addressOf(svc, kind, family), port } as const;
-        return [label, await reach(world, from, question, expected)] as const;
-      }),
-    );
-    expect(Object.fromEntries(seen)).toEqual(
-      Object.fromEntries(cells(mode).map(({ label, expected }) => [label, inFull(expected)])),
-    );
-  });
+  const runs = PROTOCOLS.flatMap((protocol) => FAMILIES.map((family) => [protocol, family] as const));
+  test.each(runs)(
+    "every address, policy and client, hairpin included (row 20): %s, IPv%i",
+    async (protocol, family) => {
+      const { world, proxy, mode } = stage();
+      await proxy.bring(SERVICES);
+      const seen = await Promise.all(
+        cells(mode).map(async ({ label, svc, kind, from, expected }) => {
+          const port = kind === "nodePort" ? 30000 + svc.n : 80;
+          const question = { protocol, address: addressOf(svc, kind, family), port };
+          return [label, await reach(world, from, question, expected)] as const;
+        }),
+      );
+      expect(Object.fromEntries(seen)).toEqual(
+        Object.fromEntries(cells(mode).map(({ label, expected }) => [label, inFull(expected)])),
+      );
+    },
+  );
 }
 
 function cells(mode: Mode): readonly Cell[] {

@@ -18,6 +18,7 @@ const tcp = (address: string, port: number): Question => ({ protocol: "tcp", add
 export function nodes(stage: () => Stage): void {
   unused(stage);
   loopback(stage);
+  own(stage);
   balancers(stage);
   invalid(stage);
 }
@@ -77,6 +78,54 @@ const ESCAPE = `
   for conf in all up0; do echo 1 >/proc/sys/net/ipv4/conf/$conf/route_localnet; done
   ip addr del 127.0.0.1/8 dev lo; ip route add 127.0.0.1/32 via ${ADDRESSES.node[4]}`;
 const RETURN = `ip route del 127.0.0.1/32; ip addr add 127.0.0.1/8 dev lo`;
+
+function own(stage: () => Stage): void {
+  test.each(FAMILIES)("endpoints in the nodes' own network, IPv%i", async (family) => {
+    const { world, proxy } = stage();
+    const ports = [{ target: 9090, nodePort: 30060 }];
+    await proxy.bring([{ ...web, ports, endpoints: [{ pod: "node" }, { pod: "peer" }] }]);
+    const address = addressOf(web, "clusterIP", family);
+    expect(await reach(world, "local2", tcp(address, 80), "node,peer as itself")).toBe("node,peer as itself");
+    expect(await reach(world, "node", tcp(address, 80), "node,peer as itself,node")).toMatch(/^node,peer as /);
+    for (const frontend of [tcp(address, 80), tcp(ADDRESSES.node[family], 30060)]) {
+      await proxy.change({ ...web, ports, endpoints: [{ pod: "peer" }] });
+      expect(await reach(world, "external", frontend, "peer as node")).toBe("peer as node");
+      // What the node itself takes in is never masqueraded.
+      await proxy.change({ ...web, ports, endpoints: [{ pod: "node" }] });
+      expect(await reach(world, "external", frontend, "node as itself")).toBe("node as itself");
+    }
+  });
+
+  test.each(FAMILIES)("an external IP that is the node's own leaves its other ports alone, IPv%i", async (family) => {
+    const { world, proxy } = stage();
+    const svc: Svc = {
+      name: "own",
+      n: 61,
+      ports: [{ port: 8088 }],
+      externalIP: "node",
+      endpoints: ["local1", "remote1"],
+    };
+    await proxy.bring([svc]);
+    const address = ADDRESSES.node[family];
+    for (const from of ["local2", "remote2", "external", "node"] as const) {
+      const seen = await reach(world, from, tcp(address, 8088), "local1,remote1 as node");
+      expect([from, seen]).toEqual([from, "local1,remote1 as node"]);
+      expect(await reach(world, from, tcp(address, 9090), "node as itself")).toBe("node as itself");
+    }
+    await proxy.change({ ...svc, endpoints: [] });
+    for (const from of ["local2", "remote2", "external", "node"] as const) {
+      expect([from, await reach(world, from, tcp(address, 8088), "refused")]).toEqual([from, "refused"]);
+    }
+  });
+
+  test.each(FAMILIES)("a service of one family takes its node port in that family alone, IPv%i", async (family) => {
+    const { world, proxy } = stage();
+    await proxy.bring([{ ...web, family }]);
+    const other = family === 4 ? 6 : 4;
+    expect(await reach(world, "external", tcp(ADDRESSES.node[family], 30060), "local1 as node")).toBe("local1 as node");
+    expect(await reach(world, "external", tcp(ADDRESSES.node[other], 30060), "refused")).toBe("refused");
+  });
+}
 
 function balancers(stage: () => Stage): void {
   test.each(FAMILIES)("a load balancer of ipMode Proxy is not bypassed (row 20), IPv%i", async (family) => {

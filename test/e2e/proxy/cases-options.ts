@@ -6,7 +6,7 @@
 import { expect, test } from "vitest";
 import { strays } from "./cases-node.ts";
 import { addressOf, type Svc } from "./manifests.ts";
-import type { Question } from "./prober.ts";
+import { type Question, serverOf, tally } from "./prober.ts";
 import { FAMILIES, type Mode, NodeProxy } from "./proxy.ts";
 import { reach } from "./reach.ts";
 import { ADDRESSES, OUTSIDE, type ProxyWorld } from "./world.ts";
@@ -71,5 +71,60 @@ export function options(mode: Mode, world: () => ProxyWorld): void {
       await world().sh("node", "echo 0 >/proc/sys/net/netfilter/nf_conntrack_tcp_be_liberal");
       await strays({ mode, world: world(), proxy }, frontend, family);
     }
+  });
+
+  test("--flush-tcp ends connections to endpoints that are gone, and no others (row 4)", async () => {
+    const three = { ...web, endpoints: ["local1", "local2", "remote1"] } as const;
+    await using proxy = await NodeProxy.start(world(), mode, { flags: ["--flush-tcp"], services: [three] });
+    for (const family of FAMILIES) {
+      await proxy.bring([three]);
+      const question = tcp(addressOf(web, "clusterIP", family), 80);
+      const open = await Promise.all(Array.from({ length: 40 }, () => world().prober.open("external", question)));
+      const ended = async () => {
+        const said = await Promise.all(open.map((connection) => connection.say("still here", 1000)));
+        const servers = open.flatMap(({ answer }, at) =>
+          said[at] === "still here" || !("server" in answer) ? [] : [answer.server],
+        );
+        return [...new Set(servers)];
+      };
+      expect(await ended()).toEqual([]);
+      const draining = { pod: "local2", ready: false, serving: true, terminating: true } as const;
+      await proxy.change({ ...web, endpoints: [draining, "remote1"] });
+      await expect.poll(ended, { timeout: 10_000 }).toEqual(["local1"]);
+      await Promise.all(open.map((connection) => connection.shut()));
+    }
+  });
+
+  test("killed, started again, and switched to the other mode and back: no connection fails (row 13)", async () => {
+    const other = mode === "iptables" ? "nftables" : "iptables";
+    const node = ADDRESSES.node;
+    const questions = FAMILIES.flatMap((family) => [
+      { netns: "local2", ...tcp(addressOf(web, "clusterIP", family), 80) },
+      { netns: "external", ...tcp(node[family], 30070) },
+    ]);
+    const { prober } = world();
+    const first = await NodeProxy.start(world(), mode, { services: [web] });
+    const open = await Promise.all(questions.map(({ netns, ...question }) => prober.open(netns, question)));
+    let asking = true;
+    const asked = (async () => {
+      const seen = new Set<string>();
+      while (asking) for (const key of tally(await prober.askAll(questions, 25, 10), serverOf).keys()) seen.add(key);
+      return [...seen].sort();
+    })();
+    await first.kill();
+    for (const next of [mode, other, mode] as const) {
+      await using proxy = await NodeProxy.start(world(), next, {
+        services: [{ ...web, endpoints: ["local2", "remote1"] }],
+      });
+      for (const connection of open) expect(await connection.say("still here")).toBe("still here");
+      for (const { netns, ...question } of questions) {
+        const seen = tally(await prober.askOften(netns, question, 50), serverOf);
+        expect([...seen.keys()].sort()).toEqual(["local2", "remote1"]);
+      }
+      await proxy.bring([web]);
+    }
+    asking = false;
+    expect(await asked).toEqual(["local1", "local2", "remote1"]);
+    await Promise.all(open.map((connection) => connection.shut()));
   });
 }

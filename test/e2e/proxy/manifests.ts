@@ -23,8 +23,10 @@ export interface Svc {
   readonly n: number;
   /** TCP port 80 to 8080 unless said otherwise. */
   readonly ports?: readonly SvcPort[];
-  /** 192.0.2.n, 2001:db8:2::n. */
-  readonly externalIP?: boolean;
+  /** Both, unless said. */
+  readonly family?: Family;
+  /** 192.0.2.n, 2001:db8:2::n; or the node's own addresses. */
+  readonly externalIP?: boolean | "node";
   /** 198.51.100.n, 2001:db8:51::n. */
   readonly loadBalancer?: boolean | "ipMode Proxy";
   readonly sourceRanges?: readonly string[];
@@ -35,8 +37,8 @@ export interface Svc {
 }
 
 export interface Ep {
-  /** Or `n` of the farm that is behind local1. */
-  readonly pod: Pod | number;
+  /** Or `n` of the farm that is behind local1, or a pod of a node's own network. */
+  readonly pod: Pod | number | "node" | "peer";
   readonly ready?: boolean | null;
   readonly serving?: boolean | null;
   readonly terminating?: boolean | null;
@@ -64,9 +66,13 @@ export function addressOf(svc: { readonly n: number }, kind: Kind, family: Famil
 
 const FAMILIES: readonly Family[] = [4, 6];
 
-/** The Service and its two EndpointSlices. */
+/** The Service and its EndpointSlices, one a family. */
 export function objectsOf(svc: Svc): readonly object[] {
-  return [serviceOf(svc), ...FAMILIES.map((family) => sliceOf(svc, family))];
+  return [serviceOf(svc), ...familiesOf(svc).map((family) => sliceOf(svc, family))];
+}
+
+function familiesOf({ family }: Svc): readonly Family[] {
+  return family === undefined ? FAMILIES : [family];
 }
 
 function serviceOf(svc: Svc): object {
@@ -74,18 +80,19 @@ function serviceOf(svc: Svc): object {
   const balanced = svc.loadBalancer !== undefined && svc.loadBalancer !== false;
   const type = balanced ? "LoadBalancer" : ports.some(({ nodePort }) => nodePort) ? "NodePort" : "ClusterIP";
   const ipMode = svc.loadBalancer === "ipMode Proxy" ? { ipMode: "Proxy" } : {};
-  const ips = (kind: Kind) => FAMILIES.map((family) => addressOf(svc, kind, family));
+  const families = familiesOf(svc);
+  const ips = (kind: Kind) => families.map((family) => addressOf(svc, kind, family));
   return {
     apiVersion: "v1",
     kind: "Service",
     metadata: { namespace: "default", name: svc.name },
     spec: {
       type,
-      clusterIP: addressOf(svc, "clusterIP", 4),
+      clusterIP: ips("clusterIP")[0],
       clusterIPs: ips("clusterIP"),
-      ipFamilies: ["IPv4", "IPv6"],
+      ipFamilies: families.map((family) => `IPv${family}`),
       ports: ports.map(portOf),
-      externalIPs: svc.externalIP ? ips("externalIP") : [],
+      externalIPs: svc.externalIP ? ips(svc.externalIP === "node" ? "nodePort" : "externalIP") : [],
       internalTrafficPolicy: svc.internal ?? "Cluster",
       ...(type === "ClusterIP" && !svc.externalIP ? {} : { externalTrafficPolicy: svc.external ?? "Cluster" }),
       ...(svc.sourceRanges === undefined ? {} : { loadBalancerSourceRanges: svc.sourceRanges }),
@@ -123,6 +130,8 @@ function sliceOf(svc: Svc, family: Family): object {
   };
 }
 
+const REMOTE: ReadonlySet<string> = new Set(["remote1", "remote2", "peer"]);
+
 function endpointOf(endpoint: Pod | Ep, family: Family): object {
   const {
     pod,
@@ -139,7 +148,7 @@ function endpointOf(endpoint: Pod | Ep, family: Family): object {
   return {
     addresses: [typeof pod === "number" ? farm(pod, family) : ADDRESSES[pod][family]],
     conditions: { ready, serving, terminating },
-    nodeName: typeof pod === "string" && pod.startsWith("remote") ? PEER_NAME : NODE_NAME,
+    nodeName: typeof pod === "string" && REMOTE.has(pod) ? PEER_NAME : NODE_NAME,
     ...(Object.keys(hints).length === 0 ? {} : { hints }),
   };
 }

@@ -43,7 +43,7 @@ export type Request =
 type Done = (answer: object) => void;
 
 /** Flows of each flood in one turn of the loop. */
-const FLOOD_BURST = 20;
+const FLOOD_BURST = 4;
 
 class Agent {
   readonly #loop = new Loop();

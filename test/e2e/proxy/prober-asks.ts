@@ -12,8 +12,10 @@ import {
   EPOLLHUP,
   enter,
   IPPROTO_SCTP,
+  keepRefused,
   openSocket,
   receiveOn,
+  refusedPackets,
   SOCK_DGRAM,
   SOCK_RAW,
   SOCK_STREAM,
@@ -47,7 +49,7 @@ const UNTIL_PAUSE_MS = 5;
 /** Asks once; with `keep`, the socket stays open whatever comes of it. */
 export function ask(loop: Loop, question: Ask, done: Done, keep = false): void {
   const raw = question.protocol === "sctp";
-  const port = raw ? (question.sourcePort ?? 1024 + Math.floor(Math.random() * 60000)) : 0;
+  const port = raw ? (question.sourcePort ?? loop.nextPort()) : 0;
   const opened = connectTo(question);
   if (opened.failed !== undefined) {
     closeSocket(opened.fd);
@@ -55,9 +57,17 @@ export function ask(loop: Loop, question: Ask, done: Done, keep = false): void {
     return;
   }
   if (question.protocol === "udp") sendOn(opened.fd, QUESTION);
-  if (raw) sendOn(opened.fd, sctp(port, question.port, INIT, 0));
+  // An error about somebody else's packet fails a call, and is over with that.
+  const init = sctp(port, question.port, INIT, 0);
+  for (let tries = 0; raw && tries < 100 && !sendOn(opened.fd, init); tries++);
   const reading = (bytes: Uint8Array) => (raw ? cookieFor(bytes, port) : new TextDecoder().decode(bytes));
-  awaitAnswer(loop, opened.fd, { timeoutMs: question.timeoutMs, reading, done, keep });
+  const ours = raw ? () => refusedPackets(opened.fd).some((packet) => sourcePortOf(packet) === port) : () => true;
+  awaitAnswer(loop, opened.fd, { timeoutMs: question.timeoutMs, reading, ours, done, keep });
+}
+
+/** SCTP's as any transport's. */
+function sourcePortOf(packet: Uint8Array): number {
+  return ((packet[0] ?? 0) << 8) | (packet[1] ?? 0);
 }
 
 const QUESTION = new TextEncoder().encode("?");
@@ -73,7 +83,9 @@ function connectTo(question: Ask): { readonly fd: number; readonly failed: strin
     const wildcard = question.address.includes(":") ? "::" : "0.0.0.0";
     bindTo(fd, { address: sourceAddress ?? wildcard, port: sourcePort });
   }
-  return { fd, failed: startConnect(fd, { address: question.address, port: raw ? 0 : question.port }) };
+  if (raw) keepRefused(fd, question.address);
+  const failed = startConnect(fd, { address: question.address, port: raw ? 0 : question.port });
+  return { fd, failed: raw ? undefined : failed };
 }
 
 /** What an INIT ACK for our port says; undefined for anything else that a raw socket sees. */
@@ -86,13 +98,19 @@ interface Awaited {
   readonly timeoutMs: number;
   /** Undefined: not for us. */
   readonly reading: (bytes: Uint8Array) => string | undefined;
+  /** Whether an error is about what was sent here: a raw socket is told of all that its host sent to an address. */
+  readonly ours?: () => boolean;
   readonly done: Done;
   /** The socket stays open, and is handed on, whatever comes of it. */
   readonly keep: boolean;
 }
 
 /** Waits for what comes back on a socket, and closes it unless that was an answer or it is to be kept. */
-export function awaitAnswer(loop: Loop, fd: number, { timeoutMs, reading, done, keep }: Awaited): void {
+export function awaitAnswer(
+  loop: Loop,
+  fd: number,
+  { timeoutMs, reading, ours = () => true, done, keep }: Awaited,
+): void {
   const end = (outcome: string) => {
     cancel();
     loop.remove(fd);
@@ -102,8 +120,8 @@ export function awaitAnswer(loop: Loop, fd: number, { timeoutMs, reading, done, 
   const cancel = loop.after(timeoutMs, () => end("dropped"));
   loop.add(fd, (events) => {
     const failed = events & (EPOLLERR | EPOLLHUP) ? socketError(fd) : undefined;
-    if (failed !== undefined) {
-      end(failed);
+    if (failed !== undefined || events & EPOLLERR) {
+      if (ours()) end(failed ?? "closed");
       return;
     }
     const got = receiveOn(fd);
@@ -141,14 +159,16 @@ export function askAll(
     const at = started++;
     const question = asks[at % asks.length];
     if (question === undefined || at >= total) return;
-    ask(loop, question, (answer, fd) => {
-      if (fd !== undefined) closeSocket(fd, question.protocol === "tcp");
-      answers[at] = answer;
-      finished++;
-      if (finished === total) done(answers);
-      // Not from within: a thousand that are over at once would be a thousand frames deep.
-      else loop.after(0, next);
-    });
+    loop.inTurn((release) =>
+      ask(loop, question, (answer, fd) => {
+        release();
+        if (fd !== undefined) closeSocket(fd, question.protocol === "tcp");
+        answers[at] = answer;
+        finished++;
+        if (finished === total) done(answers);
+        else next();
+      }),
+    );
   };
   if (total === 0) done([]);
   for (let i = 0; i < concurrency; i++) next();

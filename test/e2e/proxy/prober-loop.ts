@@ -5,7 +5,13 @@
  */
 import { Poller } from "./prober-sockets.ts";
 
+/** More at once and the kernel's own queues between two namespaces overflow: what is sent but once would be lost. */
+const AT_ONCE = 200;
+
 export class Loop extends Poller {
+  #running = 0;
+  #port = Math.floor(Math.random() * 60_000);
+  readonly #queue: ((release: () => void) => void)[] = [];
   readonly #timers = new Set<{ readonly at: number; readonly fire: () => void }>();
   /** Called again and again, without any rest, as long as it is there. */
   busy: (() => void) | undefined;
@@ -17,6 +23,31 @@ export class Loop extends Poller {
     return () => {
       this.#timers.delete(timer);
     };
+  }
+
+  /** Calls `work` once fewer than a few hundred are at work; each tells when it is over. */
+  inTurn(work: (release: () => void) => void): void {
+    this.#queue.push(work);
+    this.#admit();
+  }
+
+  #admit(): void {
+    while (this.#running < AT_ONCE) {
+      const work = this.#queue.shift();
+      if (work === undefined) return;
+      this.#running++;
+      work(() => {
+        this.#running--;
+        // Not from within: a thousand that are over at once would be a thousand frames deep.
+        this.after(0, () => this.#admit());
+      });
+    }
+  }
+
+  /** A number that nobody else has at the time, from 1024 to 61023. */
+  nextPort(): number {
+    this.#port = (this.#port + 1) % 60_000;
+    return 1024 + this.#port;
   }
 
   run(): never {

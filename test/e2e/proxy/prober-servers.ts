@@ -19,6 +19,7 @@ import {
   SOCK_RAW,
   SOCK_STREAM,
   sendOn,
+  takeMany,
 } from "./prober-sockets.ts";
 
 /** Serves a TCP port of both families. */
@@ -54,6 +55,7 @@ function greeting(name: string, peer: Peer, own: Peer): Uint8Array {
 export function serveUdp(loop: Loop, name: string, port: number): void {
   const fd = openSocket("::", SOCK_DGRAM);
   bindTo(fd, { address: "::", port });
+  takeMany(fd);
   loop.add(fd, () => {
     for (let got = receiveOn(fd); typeof got !== "string"; got = receiveOn(fd)) {
       sendOn(fd, greeting(name, got.from, { address: "::", port }), got.from);
@@ -64,6 +66,7 @@ export function serveUdp(loop: Loop, name: string, port: number): void {
 /** Answers each INIT to one of `ports` by an INIT ACK; `any` is the wildcard of a family. */
 export function serveSctp(loop: Loop, name: string, any: string, ports: readonly number[]): void {
   const fd = openSocket(any, SOCK_RAW, IPPROTO_SCTP);
+  takeMany(fd);
   loop.add(fd, () => {
     for (let got = receiveOn(fd); typeof got !== "string"; got = receiveOn(fd)) {
       const packet = parseSctp(got.data);

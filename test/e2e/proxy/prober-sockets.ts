@@ -48,8 +48,13 @@ const SOL_SOCKET = 1;
 const SO_REUSEADDR = 2;
 const SO_ERROR = 4;
 const SO_LINGER = 13;
+const SO_RCVBUFFORCE = 33;
 const IP_FREEBIND = 15;
 const IP_BIND_ADDRESS_NO_PORT = 24;
+const IP_RECVERR = 11;
+const IPPROTO_IPV6 = 41;
+const IPV6_RECVERR = 25;
+const MSG_ERRQUEUE = 0x2000;
 const CLONE_NEWNET = 0x40000000;
 
 export interface Peer {
@@ -122,6 +127,11 @@ export function bindTo(fd: number, peer: Peer): void {
   check(`bind ${peer.address} ${peer.port}`, libc.bind(fd, address, address.byteLength));
 }
 
+/** Room for what a few thousand clients send at once: what does not fit is lost. */
+export function takeMany(fd: number): void {
+  set(fd, SOL_SOCKET, SO_RCVBUFFORCE, 16 << 20);
+}
+
 export function listenOn(fd: number): void {
   check("listen", libc.listen(fd, 4096));
 }
@@ -166,12 +176,27 @@ export function sendOn(fd: number, data: Uint8Array, to?: Peer): boolean {
 const received = new Uint8Array(65536);
 
 /** What has come; an errno's name if nothing has (`EAGAIN`) or the socket failed. Empty: the other end is closed. */
-export function receiveOn(fd: number): { data: Uint8Array; from: Peer } | string {
+export function receiveOn(fd: number, flags = 0): { data: Uint8Array; from: Peer } | string {
   peerLength[0] = 28;
   peerBytes.fill(0);
-  const length = Number(libc.recvfrom(fd, received, received.byteLength, 0, peerBytes, peerLength));
+  const length = Number(libc.recvfrom(fd, received, received.byteLength, flags, peerBytes, peerLength));
   if (length < 0) return errno();
   return { data: received.slice(0, length), from: decodePeer() };
+}
+
+/** Has the packets kept that ICMP errors are about, for {@link refusedPackets}. */
+export function keepRefused(fd: number, address: string): void {
+  if (address.includes(":")) set(fd, IPPROTO_IPV6, IPV6_RECVERR, 1);
+  else set(fd, 0, IP_RECVERR, 1);
+}
+
+/** The packets that ICMP errors were about, from the transport's header on. */
+export function refusedPackets(fd: number): readonly Uint8Array[] {
+  const packets: Uint8Array[] = [];
+  for (let got = receiveOn(fd, MSG_ERRQUEUE); typeof got !== "string"; got = receiveOn(fd, MSG_ERRQUEUE)) {
+    packets.push(got.data);
+  }
+  return packets;
 }
 
 /** Closes; with `reset`, a connection ends at once and leaves no TIME_WAIT behind. */

@@ -188,6 +188,11 @@ export function shortly(answer: Answer): string {
   return "server" in answer ? `${answer.server} as ${answer.source}` : answer.outcome;
 }
 
+/** Who answered, or the outcome. */
+export function serverOf(answer: Answer): string {
+  return "server" in answer ? answer.server : answer.outcome;
+}
+
 /** How often each thing was answered. */
 export function tally(answers: readonly Answer[], key: (answer: Answer) => string = shortly): Map<string, number> {
   const counts = new Map<string, number>();

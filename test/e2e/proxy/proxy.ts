@@ -94,9 +94,18 @@ export class NodeProxy implements AsyncDisposable {
   }
 
   /** Ends it as a DaemonSet does, which leaves its rules in place. */
-  async stop(): Promise<void> {
+  stop(): Promise<void> {
+    return this.#end("TERM");
+  }
+
+  /** Ends it in the midst of whatever it does. */
+  kill(): Promise<void> {
+    return this.#end("KILL");
+  }
+
+  async #end(signal: string): Promise<void> {
     const pid = /^\d+$/m.exec(this.#log)?.[0];
-    if (pid !== undefined) await this.#world.host.run(["kill", "-TERM", pid]);
+    if (pid !== undefined) await this.#world.host.run(["kill", `-${signal}`, pid]);
     await this.#process.exited;
     this.manifests.discard();
   }

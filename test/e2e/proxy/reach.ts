@@ -42,7 +42,7 @@ export async function reach(world: World, from: Place, question: Question, expec
 function inWords(from: Place, question: Question, answers: readonly Answer[]): string {
   const family = question.address.includes(":") ? 6 : 4;
   const names = [...tally(answers, (answer) => ("server" in answer ? answer.server : answer.outcome)).keys()];
-  const order: readonly string[] = PODS;
+  const order: readonly string[] = [...PODS, "node", "peer"];
   names.sort((a, b) => order.indexOf(a) - order.indexOf(b));
   const sources = new Set(answers.flatMap((answer) => sourceOf(from, family, answer)));
   return sources.size === 0 ? names.join(",") : `${names.join(",")} as ${[...sources].join(",")}`;
@@ -52,6 +52,7 @@ function inWords(from: Place, question: Question, answers: readonly Answer[]): s
 function sourceOf(from: Place, family: Family, answer: Answer): readonly string[] {
   if (!("server" in answer)) return [];
   const node = answer.server.startsWith("local") ? GATEWAY[family] : ADDRESSES.node[family];
+  if (answer.server === "node" && from === "node") return ["itself"];
   if (answer.server === from) return answer.source === node ? [] : [`${answer.source}, though it is itself`];
   if (answer.source === node) return ["node"];
   const own = from === "node" ? [OUTSIDE[family], ADDRESSES.node[family], GATEWAY[family]] : [ADDRESSES[from][family]];

@@ -61,6 +61,8 @@ export const PEER_NAME = "node-b";
 
 /** Ports on which every pod answers. */
 export const SERVED = { tcp: [8080, 8081], udp: [8080, 8081], sctp: [8080] } as const;
+/** Ports on which the nodes themselves answer, as pods of the host's network do. */
+export const HOST_SERVED = { tcp: [9090], udp: [9090], sctp: [] } as const;
 
 export interface World {
   readonly host: Host;
@@ -123,6 +125,7 @@ async function worldOn(host: Host, prefix: string): Promise<World> {
   await host.sh(wiring(netns));
   const prober = await Prober.start(host);
   await Promise.all(PODS.map((pod) => prober.serve(netns(pod), pod, SERVED)));
+  for (const place of ["node", "peer"] as const) await prober.serve(netns(place), place, HOST_SERVED);
   const sh: World["sh"] = (place, script) => host.ok(["ip", "netns", "exec", netns(place), "sh", "-ec", script]);
   return {
     host,
