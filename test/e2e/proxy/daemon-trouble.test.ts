@@ -202,12 +202,12 @@ test("row 7: while somebody holds the lock of iptables-legacy it waits, and then
     done; done`);
   const env = { PATH: `/run/shadow:${process.env.PATH}` };
   const proxy = await start("iptables", env).inPlace();
-  const locker = host.spawn(["flock", "/run/xtables.lock", "sh", "-c", "echo held; sleep 600"]);
-  await until("the lock", async () => (await host.run(["flock", "-n", "/run/xtables.lock", "true"])).exitCode !== 0);
+  const locker = host.spawn(["sh", "-c", "exec 9>/run/xtables.lock; flock 9; echo $$ > /run/locker; exec sleep 600"]);
+  const pid = await until("the lock", async () => (await host.run(["cat", "/run/locker"])).stdout.trim() || undefined);
   await manifests.write("dns", ...service({ name: "dns", n: 11, endpoints: [4] }));
   await proxy.logged(/rules changed|cannot program rules|lock/);
-  locker.kill("SIGKILL");
-  await host.sh("pkill -P 1 sleep || true; pkill sleep || true");
+  await host.ok(["kill", pid]);
+  await locker.exited;
   await until("the new service", async () =>
     (await host.ok(["iptables-legacy-save", "-t", "nat"])).includes("10.1.0.4"),
   );
