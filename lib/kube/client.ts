@@ -7,9 +7,10 @@
  *
  * @module
  */
-import { messageOf, TsnetError } from "../errors.ts";
+import { TsnetError } from "../errors.ts";
 import type { Access } from "./access.ts";
 import { Credentials, type Shown } from "./credentials.ts";
+import { Deadline } from "./deadline.ts";
 import { errorOfResponse } from "./error.ts";
 import { type Environment, parseProxy, proxyFor } from "./httpproxy.ts";
 import { inClusterAccess } from "./incluster.ts";
@@ -195,56 +196,6 @@ class Client implements KubeClient {
 interface Sent {
   readonly body?: string;
   readonly contentType?: string;
-}
-
-/** Aborts one request when it is late, or when its caller does. */
-class Deadline {
-  readonly #op: string;
-  readonly #caller: AbortSignal | undefined;
-  readonly #abort = new AbortController();
-  readonly #onCaller = () => this.#abort.abort();
-  #timer: ReturnType<typeof setTimeout> | undefined;
-  #late: number | undefined;
-
-  constructor(op: string, caller: AbortSignal | undefined) {
-    this.#op = op;
-    this.#caller = caller;
-    if (caller?.aborted) this.#abort.abort();
-    caller?.addEventListener("abort", this.#onCaller);
-  }
-
-  get signal(): AbortSignal {
-    return this.#abort.signal;
-  }
-
-  /** What comes next has to come in so many ms. */
-  within(ms: number): void {
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => {
-      this.#late = ms;
-      this.#abort.abort();
-    }, ms);
-  }
-
-  done(): void {
-    clearTimeout(this.#timer);
-    this.#caller?.removeEventListener("abort", this.#onCaller);
-    this.#abort.abort();
-  }
-
-  /** Waits for what comes from `server`. */
-  async reaching<T>(server: string, answer: Promise<T>): Promise<T> {
-    try {
-      return await answer;
-    } catch (cause) {
-      const late = this.#late;
-      if (late === undefined) {
-        throw new TsnetError(`cannot reach ${server}: ${messageOf(cause)}`, { code: "io", op: this.#op, cause });
-      }
-      const message = `nothing came from ${server} for ${late / 1000} s (${this.#op})`;
-      throw new TsnetError(message, { code: "timeout", op: this.#op, cause });
-    }
-  }
 }
 
 /** For messages, in which a query only hides the rest. */

@@ -27,7 +27,8 @@ const TIMES: ReflectorTimes = {
   relistMs: 1,
   deniedMs: 1,
   absentMs: 1,
-  settleMs: 1,
+  // In what is not about it a watch is good when it has told something.
+  settleMs: 60_000,
 };
 const SERVICES: Resource = { name: "services", path: "/api/v1/services", labelSelector: "!a/b", fieldSelector: "c!=d" };
 
@@ -270,7 +271,7 @@ describe("trouble", () => {
   test("is told of once, and so is its end; what was known is not taken back", async () => {
     const story = await reflecting([
       list("7", named("a", "3")),
-      cut("\n"),
+      cut(`${bookmark("8")}\n`),
       status(500),
       status(500),
       status(503),
@@ -288,8 +289,12 @@ describe("trouble", () => {
   });
 
   test("a server that is gone is tried until it is back", async () => {
-    const story = await reflecting([list("7"), openWatch(bookmark("8")), openWatch(event("ADDED", named("a", "9")))]);
-    await story.untilRequests(2);
+    const story = await reflecting([
+      list("7"),
+      openWatch(event("ADDED", named("z", "8"))),
+      openWatch(event("ADDED", named("a", "9"))),
+    ]);
+    await story.until("+z");
     await story.server.stop();
     await vi.waitFor(() => expect(story.listener.told.at(-1)).toMatch(/^down cannot reach http/));
     await story.server.listen();
@@ -299,6 +304,7 @@ describe("trouble", () => {
       "listing",
       "listed",
       "up",
+      "+z",
       "down",
       "+a",
       "up",
@@ -337,13 +343,17 @@ describe("trouble", () => {
   });
 
   test("a watch that ends at once is trouble, not to be tried for ever without a pause", async () => {
-    const story = await reflecting([list("7"), watch(), watch(), openWatch(bookmark("8"))], {
-      times: { settleMs: 1000 },
-    });
+    const story = await reflecting([list("7"), watch(), watch(), openWatch(bookmark("8"))]);
     await vi.waitFor(() => expect(story.listener.told.at(-1)).toBe("up"));
     await story.untilRequests(4);
     await vi.waitFor(() => expect(story.listener.told.filter((word) => word === "up")).toHaveLength(2));
     expect(story.listener.told).toContain("down the watch ended at once");
+  });
+
+  test("a watch in which nothing happens is good again after a while", async () => {
+    const story = await reflecting([list("7"), status(500), openWatch()], { times: { settleMs: 20 } });
+    await vi.waitFor(() => expect(story.listener.told.filter((word) => word === "up")).toHaveLength(2));
+    expect(story.listener.told.at(-2)).toMatch(/^down/);
   });
 
   test("a right that is missing is named with the role's verbs, and asked for again", async () => {

@@ -54,7 +54,7 @@ async function watching(answers: Answers, { serviceCIDRs = true, sink = new Reco
     debug() {},
   };
   const client = await connectKube({ master: server.url, env: {} });
-  const times = { ...REFLECTOR_TIMES, backoff: { firstMs: 1, maxMs: 5 }, relistMs: 1, settleMs: 1 };
+  const times = { ...REFLECTOR_TIMES, backoff: { firstMs: 1, maxMs: 5 }, relistMs: 1 };
   const source = kubeSource({ client, nodeName: "here", log, serviceCIDRs, times });
   source.start(sink);
   const stop = () => source.stop();
