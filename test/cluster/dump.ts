@@ -16,6 +16,24 @@ export async function rulesOf(world: World): Promise<readonly string[]> {
   return lines.filter((line) => line !== "" && !KUBELETS.test(line)).sort();
 }
 
+/**
+ * The same whatever order the endpoints of a service have: that one depends on which came first. Each rule or element
+ * that takes an endpoint by chance or number is two lines, one of the chance and one of the endpoint.
+ */
+export function inAnyOrder(rules: readonly string[]): readonly string[] {
+  return rules
+    .flatMap((line) => {
+      const [, key, index, endpoint] = /^(.+ \. \d+) \. (\d+) : (\S+ \. \d+)$/.exec(line) ?? [];
+      if (key !== undefined) return [`${key} . ${index}`, `${key} : ${endpoint}`];
+      const [, chain, match = "", target] = TAKES.exec(line) ?? [];
+      return chain === undefined ? [line] : [`${chain} ${match}`, `${chain} ${target}`];
+    })
+    .sort();
+}
+
+const TAKES =
+  /^(\S+ -A KUBE-SV[CL]-\S+)(?: -p \S+)?( -m statistic .*?)? (-j (?:KUBE-SEP-\S+|DNAT --to-destination \S+))$/;
+
 /** Names of chains, sets and tables: how many there are of each kind. */
 export async function countsOf(world: World): Promise<Readonly<Record<string, number>>> {
   const [chains = "", nft = "", ipsets = ""] = (await world.sh("node", COUNTS)).split("\n");

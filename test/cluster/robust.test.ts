@@ -10,7 +10,7 @@ import type { Pod, World } from "../e2e/proxy/world.ts";
 import { eventually } from "../e2e/standalone.ts";
 import { type Cluster, startCluster } from "./cluster.ts";
 import type { Daemon } from "./daemon.ts";
-import { rulesOf } from "./dump.ts";
+import { inAnyOrder, rulesOf } from "./dump.ts";
 import { eachOf, generator } from "./load.ts";
 import { Marker } from "./marker.ts";
 import { endpointOf, FAMILIES, service, slice } from "./objects.ts";
@@ -155,9 +155,10 @@ async function asFresh(proxy: Daemon, world: World, mode: Mode): Promise<void> {
   const fresh = await addWorld(cluster, `${mode}-fresh-`);
   const other = await begin(fresh, mode);
   await marker.passed([world, fresh], [proxy, other]);
-  const wanted = await rulesOf(fresh);
-  await eventually(async () => (await rulesOf(world)).join("\n") === wanted.join("\n"), "swept").catch(() => {});
-  expect(await rulesOf(world)).toEqual(wanted);
+  const wanted = inAnyOrder(await rulesOf(fresh));
+  const now = async () => inAnyOrder(await rulesOf(world));
+  await eventually(async () => (await now()).join("\n") === wanted.join("\n"), "swept").catch(() => {});
+  expect(await now()).toEqual(wanted);
   for (const each of [proxy, other]) await each.stop();
   for (const each of [world, fresh]) await each.prober.stop();
 }
