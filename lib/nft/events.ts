@@ -26,9 +26,9 @@ import {
 
 /** One transaction of somebody. */
 export interface NftEvent {
-  /** In the host's own pid namespace, which in a container is not ours; 0 if it is not known. */
+  /** Of the thread that made it, as the machine numbers them, which a container does otherwise; 0: it is not known. */
   readonly pid: number;
-  /** At most 15 characters: `nft`, `iptables-nft-re`; `unknown` stands for any number of them that were missed. */
+  /** The thread's name, of at most 15 characters: `nft`, `iptables-nft-re`. `unknown` stands for any number that were missed. */
   readonly program: string;
 }
 
