@@ -30,7 +30,7 @@ export class IpsetTransaction {
 
   /**
    * `create NAME hash:ip ... timeout 0`: entries stay until they are told a time-out. One that is there in the same
-   * form keeps its entries. Fails with `exists` where it is of another form.
+   * form keeps its entries. Fails with `exists` where it is of another form; another family is not noticed.
    */
   create({ name, family, most = 65_536 }: AddressSet): this {
     const form = `family ${family === 4 ? "inet" : "inet6"} hashsize ${HASH_SIZE} maxelem ${most} timeout 0`;
