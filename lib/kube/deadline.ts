@@ -50,10 +50,27 @@ export class Deadline {
     } catch (cause) {
       const late = this.#late;
       if (late === undefined) {
-        throw new TsnetError(`cannot reach ${server}: ${messageOf(cause)}`, { code: "io", op: this.#op, cause });
+        throw new TsnetError(`cannot reach ${server}: ${reasonOf(cause)}`, { code: "io", op: this.#op, cause });
       }
       const message = `nothing came from ${server} for ${late / 1000} s (${this.#op})`;
       throw new TsnetError(message, { code: "timeout", op: this.#op, cause });
     }
   }
+}
+
+/** By the codes of node:net and OpenSSL; the runtime's own messages ask whether the computer has a network. */
+const REASONS: Readonly<Record<string, string>> = {
+  ECONNREFUSED: "connection refused",
+  ECONNRESET: "connection reset",
+  ENOTFOUND: "there is no such host name",
+  CERT_HAS_EXPIRED: "its certificate has expired",
+  ERR_TLS_CERT_ALTNAME_INVALID: "its certificate is for another name (see tls-server-name)",
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: "its certificate is not signed by the certificate-authority",
+  SELF_SIGNED_CERT_IN_CHAIN: "its certificate is not signed by the certificate-authority",
+  DEPTH_ZERO_SELF_SIGNED_CERT: "its certificate is not signed by the certificate-authority",
+};
+
+function reasonOf(cause: unknown): string {
+  const code = cause instanceof Error && "code" in cause ? String(cause.code) : "";
+  return REASONS[code] ?? messageOf(cause);
 }

@@ -95,7 +95,10 @@ describe("TLS", () => {
     const ca = write("ca", PKI.otherCa);
     const { "certificate-authority-data": _, ...cluster } = trusted(port);
     const kube = await client({ ...cluster, "certificate-authority": ca }, {});
-    await expect(kube.request("GET", "/")).rejects.toMatchObject({ code: "io", message: /cannot reach.*certificate/ });
+    await expect(kube.request("GET", "/")).rejects.toMatchObject({
+      code: "io",
+      message: expect.stringMatching(/cannot reach.*not signed by the certificate-authority/),
+    });
     write("ca", PKI.ca);
     await expect(kube.request("GET", "/")).resolves.toMatchObject({ path: "/" });
   });
@@ -103,9 +106,13 @@ describe("TLS", () => {
   test("takes only the server that it is told, by its name or its address", async () => {
     const port = await tlsServer();
     const { "tls-server-name": _, ...cluster } = trusted(port);
-    await expect((await client(cluster, {})).request("GET", "/")).rejects.toMatchObject({ message: /ALTNAME/ });
+    await expect((await client(cluster, {})).request("GET", "/")).rejects.toMatchObject({
+      message: expect.stringMatching(/for another name/),
+    });
     const named = await client({ ...cluster, "tls-server-name": "other" }, {});
-    await expect(named.request("GET", "/")).rejects.toMatchObject({ message: /ALTNAME/ });
+    await expect(named.request("GET", "/")).rejects.toMatchObject({
+      message: expect.stringMatching(/for another name/),
+    });
   });
 
   test("takes any server if it is told so", async () => {
@@ -178,7 +185,10 @@ describe("a request", () => {
   test("without a token to show is not sent", async () => {
     const env = { KUBERNETES_SERVICE_HOST: "127.0.0.1", KUBERNETES_SERVICE_PORT: "1" };
     const kube = await connectKube({ env, serviceAccount: directory });
-    await expect(kube.request("GET", "/")).rejects.toMatchObject({ code: "not-found", message: /no token in/ });
+    await expect(kube.request("GET", "/")).rejects.toMatchObject({
+      code: "not-found",
+      message: expect.stringMatching(/no token in/),
+    });
   });
 
   test("that is refused carries the server's status, message and wish", async () => {
@@ -195,7 +205,10 @@ describe("a request", () => {
       retryAfterMs: 7000,
       message: "the API server answered 429 to GET /api/v1/nodes: too many",
     });
-    await expect(kube.request("GET", "/")).rejects.toMatchObject({ status: 502, message: /502 to GET \/: <html>/ });
+    await expect(kube.request("GET", "/")).rejects.toMatchObject({
+      status: 502,
+      message: expect.stringMatching(/502 to GET \/: <html>/),
+    });
   });
 
   test("does not follow to another server, which would be shown our token", async () => {
@@ -215,7 +228,7 @@ describe("a request", () => {
     const kube = await connectKube({ master: "http://127.0.0.1:1" });
     await expect(kube.request("GET", "/")).rejects.toMatchObject({
       code: "io",
-      message: /cannot reach http:.*REFUSED/,
+      message: expect.stringMatching(/cannot reach http:.*: connection refused/),
     });
   });
 
