@@ -11,6 +11,7 @@
  * @module
  */
 import { NfWriter } from "../sys/nfwriter.ts";
+import { writeVerdict } from "./actions.ts";
 import { nftComment } from "./comment.ts";
 import {
   NFTA_DATA_VALUE,
@@ -23,7 +24,6 @@ import {
 } from "./constants.ts";
 import type { ElementVerb, NftBatch } from "./nftbatch.ts";
 import type { NftSetName } from "./specs.ts";
-import { writeVerdict } from "./statements.ts";
 
 // An attribute's length has 16 bits, and the longest element has far fewer bytes than the rest.
 const LIST_BYTES = 60_000;

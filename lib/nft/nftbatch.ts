@@ -47,9 +47,9 @@ import {
   NFTA_TABLE_USERDATA,
 } from "./constants.ts";
 import { writeComment } from "./elementlist.ts";
+import type { BuiltRule } from "./rule.ts";
 import { type NftSetType, writeSetType } from "./settype.ts";
 import type { NftChainName, NftHook, NftSetName, NftTableName } from "./specs.ts";
-import type { NftRule } from "./statements.ts";
 
 export type ElementVerb = "add" | "create" | "delete";
 
@@ -143,7 +143,7 @@ export class NftBatch {
   }
 
   /** `add rule`: behind those that are there. */
-  addRule(name: NftChainName, { statements, comment }: NftRule): void {
+  addRule(name: NftChainName, { statements, comment }: BuiltRule): void {
     this.#rule(NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND, name);
     const expressions = this.#writer.nest(NFTA_RULE_EXPRESSIONS);
     for (const statement of statements) statement.write(this.#writer);

@@ -32,8 +32,8 @@ import {
   NFTNL_UDATA_SET_KEYBYTEORDER,
 } from "./constants.ts";
 import { declaredFields, FIELDS, hostBytes32, type NftExpression, userData } from "./expressions.ts";
+import { keyText } from "./rule.ts";
 import type { NftSetFlag } from "./specs.ts";
-import { keyText } from "./statements.ts";
 
 /** A set, or a map if it has values. */
 export interface NftSetType {

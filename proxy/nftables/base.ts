@@ -5,27 +5,20 @@
  * @module
  */
 import { contains, overlaps, parseCidr } from "../../lib/net/cidr.ts";
-import { address, dport, iifname, l4proto, originalAddress, originalPort } from "../../lib/nft/expressions.ts";
-import type { NftHook } from "../../lib/nft/specs.ts";
+import { flipMark, masquerade, reject, setMark, to, verdict, vmap } from "../../lib/nft/actions.ts";
+import { address, dport, l4proto, originalAddress, originalPort } from "../../lib/nft/expressions.ts";
 import {
   addressIn,
   ctState,
   ctStatusDnat,
-  flipMark,
   hasMark,
   inSet,
   interfaceIs,
   isLocal,
-  masquerade,
-  type NftRule,
-  type NftStatement,
   protocolIs,
-  reject,
-  setMark,
-  to,
-  verdict,
-  vmap,
-} from "../../lib/nft/statements.ts";
+} from "../../lib/nft/matches.ts";
+import type { BuiltRule, NftStatement } from "../../lib/nft/rule.ts";
+import type { NftHook } from "../../lib/nft/specs.ts";
 import type { BackendSettings } from "../backend.ts";
 import type { NodeFacts, Table } from "../table/types.ts";
 import type { ChainContext } from "./chains.ts";
@@ -35,7 +28,7 @@ import { PROTOCOLS, proxySets } from "./sets.ts";
 export interface BaseChain {
   readonly chain: string;
   readonly hook?: NftHook;
-  readonly rules: readonly NftRule[];
+  readonly rules: readonly BuiltRule[];
 }
 
 /** Where a service without endpoints leads. */
@@ -55,9 +48,9 @@ export function chainContext(settings: BackendSettings, node: NodeFacts): ChainC
   const byAddress = cidrsOf(family, node.podCIDRs).map((cidr) => addressIn("saddr", cidr));
   const byInterface =
     localInterface.kind === "bridge"
-      ? [interfaceIs(iifname, localInterface.name)]
+      ? [interfaceIs(localInterface.name)]
       : localInterface.kind === "prefix"
-        ? [interfaceIs(iifname, `${localInterface.prefix}*`)]
+        ? [interfaceIs(`${localInterface.prefix}*`)]
         : [];
   return {
     family,
@@ -80,10 +73,10 @@ export function baseChains(settings: BackendSettings, table: Table, context: Cha
 
 function dispatchChains(settings: BackendSettings, node: NodeFacts, context: ChainContext): readonly BaseChain[] {
   const { family, sets, fromPods, masqueradeMark } = context;
-  const mark: NftRule = { statements: [setMark(masqueradeMark)] };
+  const mark: BuiltRule = { statements: [setMark(masqueradeMark)] };
   const daddr = address(family, "daddr");
   const toClusterIP = inSet([daddr], sets.clusterIPs.name);
-  const foreign: readonly NftRule[] = settings.masqueradeAll
+  const foreign: readonly BuiltRule[] = settings.masqueradeAll
     ? [mark]
     : fromPods.length === 0
       ? []
@@ -131,7 +124,7 @@ function admitChains({ family, sets }: ChainContext): readonly BaseChain[] {
   const frontend = [address(family, "daddr"), l4proto, dport("th")];
   const isRanged = inSet(frontend, sets.ranged.name);
   const isOutside = inSet([...frontend, address(family, "saddr")], sets.ranges.name, { not: true });
-  const admit: NftRule = { statements: [ctState("new"), to("jump", "admit")] };
+  const admit: BuiltRule = { statements: [ctState("new"), to("jump", "admit")] };
   return [
     {
       chain: "admit",
@@ -145,7 +138,7 @@ function admitChains({ family, sets }: ChainContext): readonly BaseChain[] {
 /** Kernels before 5.9 know `reject` in these three hooks only. */
 function refuseChains(settings: BackendSettings, table: Table, { family, sets }: ChainContext): readonly BaseChain[] {
   const daddr = address(family, "daddr");
-  const check = (chain: string): NftRule => ({ statements: [ctState("new"), to("jump", chain)] });
+  const check = (chain: string): BuiltRule => ({ statements: [ctState("new"), to("jump", chain)] });
   const services = check("check-services");
   const clusterIPs = check("check-cluster-ips");
   const invalid = { statements: [ctState("invalid"), verdict("drop")] };
@@ -180,7 +173,7 @@ function refuseChains(settings: BackendSettings, table: Table, { family, sets }:
 
 /** A nat chain is run once a connection: a filter chain would learn again from every SYN that is sent anew. */
 function learnChains({ family, sets }: ChainContext): readonly BaseChain[] {
-  const rules = PROTOCOLS.flatMap((protocol): readonly NftRule[] => [
+  const rules = PROTOCOLS.flatMap((protocol): readonly BuiltRule[] => [
     {
       statements: [protocolIs(protocol), vmap([originalAddress(family), l4proto, originalPort], sets.learners.name)],
     },
@@ -212,7 +205,7 @@ function base(
   type: NftHook["type"],
   hook: NftHook["hook"],
   priority: number,
-  rules: readonly NftRule[],
+  rules: readonly BuiltRule[],
 ): BaseChain {
   return { chain, hook: { type, hook, priority }, rules };
 }

@@ -14,17 +14,10 @@
  * @module
  */
 import type { Family } from "../../lib/net/address.ts";
+import { dnatByMap, setMark, to, verdict } from "../../lib/nft/actions.ts";
 import { address, dport, random } from "../../lib/nft/expressions.ts";
-import {
-  dnatByMap,
-  isLocal,
-  type NftRule,
-  type NftStatement,
-  protocolIs,
-  setMark,
-  to,
-  verdict,
-} from "../../lib/nft/statements.ts";
+import { isLocal, protocolIs } from "../../lib/nft/matches.ts";
+import type { BuiltRule, NftStatement } from "../../lib/nft/rule.ts";
 import { LOCAL_INDEX, PROTOCOLS, type ProxySets } from "./sets.ts";
 
 /** What the rules of chains depend on beside their names. */
@@ -66,7 +59,7 @@ export function chainsBehind(chain: string): readonly string[] {
 }
 
 /** The rules of a shared chain. */
-export function sharedRules(chain: string, context: ChainContext): readonly NftRule[] {
+export function sharedRules(chain: string, context: ChainContext): readonly BuiltRule[] {
   const { kind, nodePort, count, local } = parse(chain);
   const all = count > 0 ? to("goto", pickChain(count, { nodePort })) : DROP;
   switch (kind) {
@@ -93,7 +86,7 @@ export function externalLocalRules(
   { fromPods, masqueradeMark }: ChainContext,
   all: NftStatement,
   local: NftStatement,
-): readonly NftRule[] {
+): readonly BuiltRule[] {
   return [
     ...fromPods.map((match) => ({ statements: [match, all], comment: "a pod of this node" })),
     { statements: [isLocal("saddr"), setMark(masqueradeMark)], comment: "the node itself" },
@@ -126,9 +119,9 @@ function parse(chain: string): Parsed {
 function pickRules(
   { family, sets }: ChainContext,
   { nodePort, count, offset }: { readonly nodePort: boolean; readonly count: number; readonly offset: number },
-): readonly NftRule[] {
+): readonly BuiltRule[] {
   const index = random(count, offset);
-  const rules = PROTOCOLS.map((protocol): NftRule => {
+  const rules = PROTOCOLS.map((protocol): BuiltRule => {
     const port = dport(protocol);
     const key = nodePort ? [port, index] : [address(family, "daddr"), port, index];
     const map = (nodePort ? sets.nodeportEndpoints : sets.endpoints)[protocol].name;

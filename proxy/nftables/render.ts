@@ -4,8 +4,9 @@
  *
  * @module
  */
+
+import { type BuiltRule, ruleText } from "../../lib/nft/rule.ts";
 import { setText } from "../../lib/nft/settype.ts";
-import { type NftRule, ruleText } from "../../lib/nft/statements.ts";
 import type { BackendSettings } from "../backend.ts";
 import type { Table } from "../table/types.ts";
 import { type BaseChain, baseChains, chainContext } from "./base.ts";
@@ -66,7 +67,7 @@ function chainBlock({ chain, hook, rules }: BaseChain): readonly string[] {
   return [`chain ${chain} {`, ...head, ...rules.map((rule) => `\t${withComment(rule)}`), "}"];
 }
 
-function withComment(rule: NftRule): string {
+function withComment(rule: BuiltRule): string {
   return rule.comment === undefined ? ruleText(rule) : `${ruleText(rule)} comment "${rule.comment}"`;
 }
 

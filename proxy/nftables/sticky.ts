@@ -16,20 +16,10 @@
  * @module
  */
 import type { Family } from "../../lib/net/address.ts";
+import { dnatToPort, setMark, to, update, verdict } from "../../lib/nft/actions.ts";
 import { address, dport } from "../../lib/nft/expressions.ts";
-import {
-  dnatToPort,
-  dportIs,
-  inSet,
-  type NftRule,
-  type NftStatement,
-  protocolIs,
-  ruleText,
-  setMark,
-  to,
-  update,
-  verdict,
-} from "../../lib/nft/statements.ts";
+import { dportIs, inSet, protocolIs } from "../../lib/nft/matches.ts";
+import { type BuiltRule, type NftStatement, ruleText } from "../../lib/nft/rule.ts";
 import type { Endpoint, PortRules } from "../table/types.ts";
 import { type ChainContext, externalLocalRules, nodeportPrefix, pickChain } from "./chains.ts";
 import { affinityMap, MAX_ENDPOINTS, membersSet, type ProxySet } from "./sets.ts";
@@ -51,7 +41,7 @@ export interface AffinityMap {
 
 export interface StickyChain {
   readonly chain: string;
-  readonly rules: readonly NftRule[];
+  readonly rules: readonly BuiltRule[];
   /** Tells whether two are the same. */
   readonly text: string;
 }
@@ -165,11 +155,11 @@ export function sidesOf({ frontends }: PortRules): readonly boolean[] {
   return frontends.some(({ kind }) => kind === "nodePort") ? [false, true] : [false];
 }
 
-function learnRules(rules: PortRules, seconds: number, { family }: ChainContext): readonly NftRule[] {
+function learnRules(rules: PortRules, seconds: number, { family }: ChainContext): readonly BuiltRule[] {
   const daddr = address(family, "daddr");
   const saddr = address(family, "saddr");
   return scopesOf(rules).flatMap((scope) =>
-    targetPorts(rules, scope).map((port): NftRule => {
+    targetPorts(rules, scope).map((port): BuiltRule => {
       const isMember = inSet([daddr, dport(rules.protocol)], membersOf(family, rules, scope).name);
       const learn: NftStatement = update(affinityName(rules, scope, port), saddr, seconds, daddr);
       return { statements: [protocolIs(rules.protocol), isMember, dportIs(rules.protocol, port), learn] };
@@ -177,6 +167,6 @@ function learnRules(rules: PortRules, seconds: number, { family }: ChainContext)
   );
 }
 
-function chainOf(chain: string, rules: readonly NftRule[]): StickyChain {
+function chainOf(chain: string, rules: readonly BuiltRule[]): StickyChain {
   return { chain, rules, text: rules.map(ruleText).join("\n") };
 }

@@ -5,10 +5,10 @@
  */
 import { addressBytes, type Family } from "../../lib/net/address.ts";
 import { firstOf, lastOf, parseCidr } from "../../lib/net/cidr.ts";
+import { writeVerdictParts } from "../../lib/nft/actions.ts";
 import { NftElementList } from "../../lib/nft/elementlist.ts";
 import { protocolNumber } from "../../lib/nft/expressions.ts";
 import type { ElementVerb, NftBatch } from "../../lib/nft/nftbatch.ts";
-import { writeVerdictParts } from "../../lib/nft/statements.ts";
 import type { NfWriter } from "../../lib/sys/nfwriter.ts";
 import type { Element } from "./elements.ts";
 
