@@ -79,12 +79,11 @@ const STOP_MS = 5000;
  * @throws TsnetError `conflict`, `io` for a server's address with `bindAddressHardFail`; what the source throws.
  */
 export function startDaemon(options: DaemonOptions): Daemon {
-  const { settings, log, source, recorder } = options;
+  const { source, recorder } = options;
   const core = assemble(options);
   const servers = openServers({ ...options, ...core });
   recorder.record({ type: "Normal", reason: "Starting", action: "StartKubeProxy", note: "" });
   source.start(core.tap);
-  for (const warning of localWarnings(settings, core.tap.node)) log.warn(warning);
   core.watchdog.start();
   core.auditor.start();
   return { failed: core.failed, brought: () => brought(core), stop: () => stop(options, core, servers) };
@@ -167,7 +166,12 @@ function takeObjects(options: DaemonOptions, request: () => void) {
     node: () => state.node,
     awaitsPodCIDR: () => awaitsPodCIDR(settings, state.node),
     patience: settings.source.kind === "kubernetes" ? PATIENCE : NO_PATIENCE,
-    ...{ clock, log, opened: request, gaveUp: failure.reject },
+    opened() {
+      // Only now it is known what the node has.
+      for (const warning of localWarnings(settings, state.node)) log.warn(warning);
+      request();
+    },
+    ...{ clock, log, gaveUp: failure.reject },
   });
   return { state, tap, gate, connected, failed: failure.promise };
 }

@@ -36,6 +36,8 @@ export interface EventRecorderOptions {
 // As many at once, and then one each minute: a fault that comes again and again is in the metrics.
 const BURST = 10;
 const REFILL_MS = 60_000;
+// What the API server takes.
+const NOTE_LENGTH = 1024;
 
 /** Posts events in the background, as many as the API server can be asked to bear. */
 export function eventRecorder({ client, nodeName, log, now }: EventRecorderOptions): EventRecorder {
@@ -73,7 +75,7 @@ function bodyOf({ type, reason, action, note, service }: ProxyEvent, nodeName: s
     type,
     reason,
     action,
-    note,
+    note: note.slice(0, NOTE_LENGTH),
     regarding,
   };
 }

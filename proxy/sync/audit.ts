@@ -69,7 +69,7 @@ export class Auditor {
 
   async #audit(family: FamilySync): Promise<AuditResult> {
     const { audited, request } = this.#options;
-    family.forgive();
+    if (family.forgive()) request();
     // What is known to be wrong is on its way to be put right.
     if (!family.settled) return this.#end(family, "overtaken", []);
     const { generation } = family;

@@ -94,11 +94,13 @@ export class FamilySync {
     return this.#excluded.reasons;
   }
 
-  /** Lets the services that the kernel refused try again. */
-  forgive(): void {
-    if (this.#excluded.reasons.size === 0) return;
+  /** Lets the services that the kernel refused try again with the next sync; false if there are none. */
+  forgive(): boolean {
+    if (this.#excluded.reasons.size === 0) return false;
+    for (const service of this.#excluded.reasons.keys()) this.#suspects.add(service);
     this.#excluded.clear();
     this.#whole ??= "refused services try again";
+    return true;
   }
 
   /** Brings `changes`, or the whole of `table` where that is called for. Never throws. */
@@ -112,6 +114,8 @@ export class FamilySync {
     };
     if (whole === undefined && changes.size === 0) return result("none", 0);
     for (const service of changes.keys()) this.#suspects.add(service);
+    // A change of a service that the kernel refused is a new chance for it.
+    const adjusted = this.#excluded.adjust(changes);
     if (changes.size > 0) this.#changesWait = true;
     if (this.retryAt !== undefined && start < this.retryAt) return result("postponed", 0);
     this.generation++;
@@ -120,7 +124,9 @@ export class FamilySync {
     this.#writing = true;
     try {
       const applied =
-        whole === undefined ? await this.#update(table, changes) : await this.#replace(table, changes, whole);
+        whole === undefined
+          ? await this.backend.update(this.#excluded.without(table), adjusted)
+          : await this.#replace(table, whole);
       this.#succeeded(whole !== undefined);
       return result(whole === undefined ? "partial" : "full", applied.written);
     } catch (error) {
@@ -147,15 +153,8 @@ export class FamilySync {
     return this.#sweepDue;
   }
 
-  async #update(table: Table, changes: ReadonlyMap<string, ServiceChange>): Promise<Applied> {
-    // A change of a service that the kernel refused is a new chance for it.
-    const adjusted = this.#excluded.adjust(changes);
-    return this.backend.update(this.#excluded.without(table), adjusted);
-  }
-
-  async #replace(table: Table, changes: ReadonlyMap<string, ServiceChange>, reason: string): Promise<Applied> {
+  async #replace(table: Table, reason: string): Promise<Applied> {
     this.#options.log.debug(2, "putting the whole table in place", { family: this.family, reason });
-    this.#excluded.adjust(changes);
     const wanted = this.#excluded.without(table);
     await this.#apiServerFirst(wanted);
     try {

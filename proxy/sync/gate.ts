@@ -22,7 +22,7 @@ export interface GateOptions {
   readonly patience: { readonly addresses: number; readonly podCIDRs: number | undefined };
   readonly clock: Clock;
   readonly log: Log;
-  /** Called when waiting has ended. */
+  /** Called when it opens, once, a moment later. */
   readonly opened: () => void;
   /** Called when it waited in vain for what it cannot do without. */
   readonly gaveUp: (error: Error) => void;
@@ -32,14 +32,23 @@ export class Gate {
   readonly #options: GateOptions;
   #addressesAt: number | undefined;
   #told = false;
+  #opened = false;
   #callOff: (() => void)[] = [];
 
   constructor(options: GateOptions) {
     this.#options = options;
   }
 
-  /** Whether rules may be written. */
+  /** Whether rules may be written. Once it is open it stays so: what is known of the node is kept. */
   get open(): boolean {
+    if (this.#opened || !this.#look()) return this.#opened;
+    this.#opened = true;
+    this.close();
+    this.#callOff = [this.#options.clock.after(0, this.#options.opened)];
+    return true;
+  }
+
+  #look(): boolean {
     const { delivered, awaitsPodCIDR, node, clock } = this.#options;
     if (!delivered()) return false;
     this.#addressesAt ??= this.#startWaiting();
@@ -57,8 +66,8 @@ export class Gate {
   }
 
   #startWaiting(): number {
-    const { patience, clock, awaitsPodCIDR, opened, gaveUp } = this.#options;
-    if (patience.addresses > 0) this.#callOff.push(clock.after(patience.addresses, opened));
+    const { patience, clock, awaitsPodCIDR, gaveUp } = this.#options;
+    if (patience.addresses > 0) this.#callOff.push(clock.after(patience.addresses, () => this.open));
     if (patience.podCIDRs !== undefined) {
       const end = () => {
         if (awaitsPodCIDR()) gaveUp(noPodCIDR());

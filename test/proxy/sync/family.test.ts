@@ -116,17 +116,47 @@ test("a refused service is left out of what follows, until it changes", async ()
   expect(family.refused.size).toBe(0);
 });
 
-test("a refused service is forgiven when whatever refused it may have passed", async () => {
+test("a refused service is forgiven when whatever refused it may have passed, and costs the others nothing if not", async () => {
+  const { family, backend, clock } = opened();
+  backend.poisoned.add("bad");
+  const table = tableOf(["a", "b", "c", "d", "bad"]);
+  await family.sync(table, added("a", "b", "c", "d", "bad"), true);
+  await clock.pass(100);
+  await family.sync(table, NONE, false);
+  expect(family.refused.size).toBe(1);
+  expect(family.forgive()).toBe(true);
+  const replaced: number[] = [];
+  const replace = backend.replace.bind(backend);
+  backend.replace = async (wanted) => {
+    const applied = await replace(wanted);
+    replaced.push(wanted.services.size);
+    return applied;
+  };
+  await family.sync(table, NONE, false);
+  await clock.pass(100);
+  expect(await family.sync(table, NONE, false)).toMatchObject({ kind: "full" });
+  expect(family.refused.size).toBe(1);
+  expect(Math.min(...replaced)).toBe(4);
+  backend.poisoned.clear();
+  expect(family.forgive()).toBe(true);
+  await family.sync(table, NONE, false);
+  expect(backend.services.size).toBe(5);
+  expect(family.forgive()).toBe(false);
+});
+
+test("a refused service that changes while its family waits for the next try is tried with it", async () => {
   const { family, backend, clock } = opened();
   backend.poisoned.add("bad");
   await family.sync(tableOf(["a", "bad"]), added("a", "bad"), true);
   await clock.pass(100);
   await family.sync(tableOf(["a", "bad"]), NONE, false);
-  expect(family.refused.size).toBe(1);
   backend.poisoned.clear();
-  family.forgive();
-  await family.sync(tableOf(["a", "bad"]), NONE, false);
-  expect(backend.services).toEqual(new Set(["a", "bad"]));
+  backend.failing = 1;
+  expect(await family.sync(tableOf(["a", "bad", "b"]), added("b"), false)).toMatchObject({ kind: "failed" });
+  expect(await family.sync(tableOf(["a", "bad", "b"]), added("bad"), false)).toMatchObject({ kind: "postponed" });
+  await clock.pass(100);
+  await family.sync(tableOf(["a", "bad", "b"]), NONE, false);
+  expect(backend.services).toEqual(new Set(["a", "b", "bad"]));
 });
 
 test("when everything is refused, no service is blamed", async () => {
