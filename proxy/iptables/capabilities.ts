@@ -9,11 +9,9 @@ import { IpsetTransaction } from "../../lib/ipset/transaction.ts";
 import type { Log } from "../log.ts";
 import { hairpin } from "./base.ts";
 import type { ProxyHost } from "./host.ts";
-import { affinitySet } from "./names.ts";
+import { affinitySet, PROBE } from "./names.ts";
 import type { Capabilities } from "./shape.ts";
 import { tableText } from "./text.ts";
-
-const CHAIN = "KUBE-SEP-tsnet-probe";
 
 export async function findCapabilities(host: ProxyHost, log: Log): Promise<Capabilities> {
   const set = affinitySet(host.family, "probe");
@@ -26,7 +24,7 @@ export async function findCapabilities(host: ProxyHost, log: Log): Promise<Capab
     warnOf(found, log);
     return found;
   } finally {
-    await host.iptables.restore(host.family, tableText("mangle", { remove: [CHAIN] }));
+    await host.iptables.restore(host.family, tableText("mangle", { remove: [PROBE] }));
     if (withSets) await host.ipset.run(new IpsetTransaction().destroy(set));
   }
 }
@@ -43,7 +41,7 @@ async function makeSet({ ipset, family }: ProxyHost, name: string): Promise<bool
 
 async function takes(host: ProxyHost, rules: readonly string[]): Promise<boolean> {
   try {
-    await host.iptables.restore(host.family, tableText("mangle", { write: new Map([[CHAIN, rules]]) }));
+    await host.iptables.restore(host.family, tableText("mangle", { write: new Map([[PROBE, rules]]) }));
     return true;
   } catch (error) {
     // Of iptables-legacy there is no telling why.

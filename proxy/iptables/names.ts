@@ -26,6 +26,9 @@ export const MARKER = "KUBE-SVC-tsnet-proxy";
 /** Masquerades what is not from a pod of this node, where that takes more than one rule to tell. */
 export const NOT_LOCAL = "KUBE-SVC-not-local";
 
+/** Of mangle, for a moment at the start: what the kernel has is tried here. */
+export const PROBE = "KUBE-SEP-tsnet-probe";
+
 /** kubelet's, in mangle: which variant of iptables this node uses. */
 export const KUBELET_HINTS = ["KUBE-IPTABLES-HINT", "KUBE-KUBELET-CANARY"] as const;
 

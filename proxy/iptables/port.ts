@@ -41,6 +41,8 @@ class PortPlanner {
   readonly #names: PortChains;
   readonly #chains = new Map<string, string[]>();
   readonly #sets = new Set<string>();
+  /** Of all load-balancer addresses. */
+  readonly #ranges = new Set<string>();
   readonly #entries: Record<ListName, Entry[]> = {
     addresses: [],
     nodePorts: [],
@@ -162,9 +164,8 @@ class PortPlanner {
     const { name } = this.#port;
     const { ext, fw } = this.#names;
     const comment = `${name} loadbalancer IP`;
-    const allowed = new Set([...(this.#ranges ?? []), ...ranges]);
-    this.#ranges = [...allowed];
-    const rules = this.#ranges
+    for (const cidr of ranges) this.#ranges.add(cidr);
+    const rules = [...this.#ranges]
       .filter((cidr) => isFamily(this.#shape.family, cidr))
       .map((cidr) => rule({ where: fromSource(cidr), comment, target: `-j ${ext}` }));
     this.#chains.set(fw, [
@@ -172,8 +173,6 @@ class PortPlanner {
       rule({ comment: `other traffic to ${name} will be dropped by KUBE-PROXY-FIREWALL` }),
     ]);
   }
-
-  #ranges: readonly string[] | undefined;
 
   // What leads there, and what refuses.
 

@@ -19,6 +19,7 @@ import {
   MARK_MASQ,
   NODE_PORTS,
   POSTROUTING,
+  PROBE,
   PROXY_FIREWALL,
   SERVICES,
 } from "./names.ts";
@@ -28,7 +29,7 @@ import { tableText } from "./text.ts";
 const TOP: Readonly<Record<"nat" | "filter" | "mangle", readonly string[]>> = {
   nat: [SERVICES, NODE_PORTS, POSTROUTING, MARK_MASQ, CANARY],
   filter: [SERVICES, EXTERNAL_SERVICES, FORWARD, NODE_PORTS, PROXY_FIREWALL, CANARY],
-  mangle: [CANARY],
+  mangle: [CANARY, PROBE],
 };
 
 const AT_ONCE = 500;
