@@ -24,6 +24,7 @@ export function teller({ cluster: { api }, marker, world, proxy }: Told): Teller
   const there = new Map<string, Svc>();
 
   const put = async (svc: Svc) => {
+    if (there.has(svc.name) && addressesOf(there.get(svc.name)) !== addressesOf(svc)) await take(svc.name);
     const before = there.get(svc.name);
     const [service, ...slices] = manifestsOf(svc);
     if (service === undefined) return;
@@ -79,8 +80,17 @@ export function manifestsOf(svc: Svc): readonly Manifest[] {
     const allocate = balancer && svc.ports?.some(({ nodePort }) => nodePort !== undefined) === true;
     const more = balancer ? { allocateLoadBalancerNodePorts: allocate } : {};
     const health = balancer && svc.external === "Local" ? { healthCheckNodePort: 32_000 + svc.n } : {};
-    return { ...manifest, spec: { ...manifest.spec, ipFamilyPolicy: "RequireDualStack", ...more, ...health } };
+    const { clusterIPs } = manifest.spec;
+    const dual = Array.isArray(clusterIPs) && clusterIPs.length > 1;
+    const ipFamilyPolicy = dual ? "RequireDualStack" : "SingleStack";
+    return { ...manifest, spec: { ...manifest.spec, ipFamilyPolicy, ...more, ...health } };
   });
+}
+
+/** A cluster IP cannot be changed: a service that is to have others is a new one. */
+function addressesOf(svc: Svc | undefined): string {
+  const [service] = svc === undefined ? [] : manifestsOf(svc);
+  return service !== undefined && isService(service) ? JSON.stringify(service.spec.clusterIPs) : "";
 }
 
 interface ServiceManifest extends Manifest {
