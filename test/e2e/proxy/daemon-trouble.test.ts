@@ -166,6 +166,29 @@ END`);
   await proxy.stop();
 });
 
+test("row 12: on a new node with many services the API server's comes first, on one that has rules nothing does", async () => {
+  const many = Array.from({ length: 1200 }, (_, i) =>
+    service({ name: `s${i}`, n: i + 100, endpoints: [i % 200] }),
+  ).flat();
+  await manifests.write("many", ...many);
+  await manifests.write("kubernetes", ...service({ name: "kubernetes", n: 1, endpoints: [1] }));
+  // Each restore of IPv4 notes which of two services it leads somewhere.
+  const env = await shadow(
+    "iptables-nft-restore",
+    `cat > /run/restore.$$
+    for n in 1 200; do grep -q -e "-d ${clusterIPOf(0).replace(/0$/, "$n")}[ /].*-[gj] " /run/restore.$$ && echo $n >> /run/restores; done
+    exec /usr/sbin/iptables-nft-restore "$@" < /run/restore.$$`,
+  );
+  const order = async () => (await host.ok(["cat", "/run/restores"])).trim().split("\n");
+  const proxy = await start("iptables", env).inPlace();
+  expect(await order()).toEqual(["1", "1", "200"]);
+  await proxy.stop();
+  await host.sh("rm /run/restores");
+  const next = await start("iptables", env).inPlace();
+  expect(await order()).toEqual(["1", "200"]);
+  await next.stop();
+});
+
 test("row 7: a restore that fails is tried again soon, and then everything is in place", async () => {
   const env = await shadow(
     "iptables-nft-restore",
