@@ -36,19 +36,23 @@ export function ctState(state: "new" | "invalid"): NftStatement {
     text: `ct state ${state}`,
     write(writer) {
       loadCt(writer, NFT_CT_STATE);
-      anyBit(writer, CT_STATE[state]);
+      mask(writer, host32(CT_STATE[state]), host32(0));
+      compare(writer, NFT_CMP_NEQ, host32(0));
     },
   };
 }
 
-/** `ct status dnat`. */
-export const ctStatusDnat: NftStatement = {
-  text: "ct status dnat",
-  write(writer) {
-    loadCt(writer, NFT_CT_STATUS);
-    anyBit(writer, IPS_DST_NAT);
-  },
-};
+/** `ct status dnat`; with `not`, `ct status ! dnat`. */
+export function isDnat({ not = false } = {}): NftStatement {
+  return {
+    text: `ct status ${not ? "! " : ""}dnat`,
+    write(writer) {
+      loadCt(writer, NFT_CT_STATUS);
+      mask(writer, host32(IPS_DST_NAT), host32(0));
+      compare(writer, not ? NFT_CMP_EQ : NFT_CMP_NEQ, host32(0));
+    },
+  };
+}
 
 /** `meta l4proto tcp`. */
 export function protocolIs(protocol: "tcp" | "udp" | "sctp"): NftStatement {
@@ -149,11 +153,6 @@ function loadCt(writer: NfWriter, key: number): void {
     writer.attributeU32(1, FIRST_REGISTER);
     writer.attributeU32(2, key);
   });
-}
-
-function anyBit(writer: NfWriter, bit: number): void {
-  mask(writer, host32(bit), host32(0));
-  compare(writer, NFT_CMP_NEQ, host32(0));
 }
 
 function maskOf(family: Family, prefix: number): Buffer {

@@ -51,20 +51,20 @@ class NftablesBackend implements Backend {
 
   async replace(table: Table): Promise<Applied> {
     this.#forget();
-    const comment = readTable(this.#door, this.#at);
-    if (comment === LAYOUT) {
-      try {
-        return this.#replace(table, false);
-      } catch (error) {
-        // Somebody made our sets or chains something else: what is there cannot be kept.
-        if (!isTsnetError(error, "conflict", "exists", "kernel-lacks", "invalid", "busy", "not-found")) throw error;
-        this.#log.warn("the table that is there cannot be kept: making it anew", {
-          table: `${this.#at.family} ${this.#at.table}`,
-          reason: messageOf(error),
-        });
-      }
+    // Only clients' endpoints are worth keeping what is there. To make it anew costs the kernel less than to empty it.
+    const keep = hasAffinity(table) && readTable(this.#door, this.#at) === LAYOUT;
+    if (!keep) return this.#replace(table, true);
+    try {
+      return this.#replace(table, false);
+    } catch (error) {
+      // Somebody made our sets or chains something else.
+      if (!isTsnetError(error)) throw error;
+      this.#log.warn("the table that is there cannot be kept: making it anew, so that clients may change endpoints", {
+        table: `${this.#at.family} ${this.#at.table}`,
+        reason: messageOf(error),
+      });
+      return this.#replace(table, true);
     }
-    return this.#replace(table, true);
   }
 
   async update(table: Table, changes: ReadonlyMap<string, ServiceChange>): Promise<Applied> {
@@ -174,8 +174,13 @@ function setNamed(name: string, committed: Committed | undefined): ProxySet | un
   return listSets(committed.context.sets).find((set) => set.name === name);
 }
 
+function hasAffinity({ services }: Table): boolean {
+  for (const ports of services.values()) if (ports.some((rules) => rules.affinitySeconds !== undefined)) return true;
+  return false;
+}
+
 // An estimate, so that the buffer need not grow, and be copied, too often.
-const ELEMENT_BYTES = 90;
+const ELEMENT_BYTES = 64;
 
 function bytesOf({ services }: Table): number {
   let elements = 0;

@@ -7,16 +7,7 @@
 import { contains, overlaps, parseCidr } from "../../lib/net/cidr.ts";
 import { flipMark, masquerade, reject, setMark, to, verdict, vmap } from "../../lib/nft/actions.ts";
 import { address, dport, l4proto, originalAddress, originalPort } from "../../lib/nft/expressions.ts";
-import {
-  addressIn,
-  ctState,
-  ctStatusDnat,
-  hasMark,
-  inSet,
-  interfaceIs,
-  isLocal,
-  protocolIs,
-} from "../../lib/nft/matches.ts";
+import { addressIn, ctState, hasMark, inSet, interfaceIs, isDnat, isLocal, protocolIs } from "../../lib/nft/matches.ts";
 import type { BuiltRule, NftStatement } from "../../lib/nft/rule.ts";
 import type { NftHook } from "../../lib/nft/specs.ts";
 import type { BackendSettings } from "../backend.ts";
@@ -140,7 +131,7 @@ function refuseChains(settings: BackendSettings, table: Table, { family, sets }:
   const daddr = address(family, "daddr");
   const check = (chain: string): BuiltRule => ({ statements: [ctState("new"), to("jump", chain)] });
   const services = check("check-services");
-  const clusterIPs = check("check-cluster-ips");
+  const addresses = check("check-addresses");
   const invalid = { statements: [ctState("invalid"), verdict("drop")] };
   return [
     { chain: REFUSE, rules: [{ statements: [reject(family)] }] },
@@ -152,9 +143,17 @@ function refuseChains(settings: BackendSettings, table: Table, { family, sets }:
       })),
     },
     {
-      chain: "check-cluster-ips",
+      chain: "check-addresses",
       rules: [
         { statements: [inSet([daddr], sets.clusterIPs.name), reject(family)], comment: "a port that no service has" },
+        {
+          statements: [
+            inSet([daddr, l4proto, dport("th")], sets.externals.name),
+            isDnat({ not: true }),
+            verdict("drop"),
+          ],
+          comment: "on its way when a service changed",
+        },
         ...cidrsOf(family, table.serviceCIDRs).map((cidr) => ({
           statements: [addressIn("daddr", cidr), verdict("drop")],
           comment: "an address that no service has",
@@ -165,9 +164,9 @@ function refuseChains(settings: BackendSettings, table: Table, { family, sets }:
     base("filter-forward", "filter", "forward", FILTER, [
       ...(settings.dropInvalid ? [invalid] : []),
       services,
-      clusterIPs,
+      addresses,
     ]),
-    base("filter-output", "filter", "output", FILTER, [services, clusterIPs]),
+    base("filter-output", "filter", "output", FILTER, [services, addresses]),
   ];
 }
 
@@ -181,9 +180,7 @@ function learnChains({ family, sets }: ChainContext): readonly BaseChain[] {
   ]);
   return [
     { chain: "learn", rules },
-    base("nat-postrouting-learn", "nat", "postrouting", BEFORE_SNAT, [
-      { statements: [ctStatusDnat, to("jump", "learn")] },
-    ]),
+    base("nat-postrouting-learn", "nat", "postrouting", BEFORE_SNAT, [{ statements: [isDnat(), to("jump", "learn")] }]),
   ];
 }
 
@@ -193,7 +190,7 @@ function masqueradeChains({ family, sets, masqueradeMark }: ChainContext): reado
     base("nat-postrouting", "nat", "postrouting", SNAT, [
       { statements: [hasMark(masqueradeMark), flipMark(masqueradeMark), masquerade] },
       {
-        statements: [ctStatusDnat, inSet(pair, sets.hairpin.name), masquerade],
+        statements: [isDnat(), inSet(pair, sets.hairpin.name), masquerade],
         comment: "an endpoint that asks itself",
       },
     ]),

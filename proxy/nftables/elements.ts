@@ -116,6 +116,7 @@ class PortVisit {
       const learn = { chain: learnChain(this.#rules), comment: "" };
       if (this.#sticky) this.#put(nodePort ? sets.nodeportLearners : sets.learners, address, port, learn);
     }
+    if (kind === "externalIP" || kind === "loadBalancer") this.#external(frontend);
     if (sourceRanges !== undefined) this.#ranges(frontend, sourceRanges);
   }
 
@@ -164,6 +165,12 @@ class PortVisit {
       element.targetPort = endpoint.port;
       this.#visitor.element(element);
     });
+  }
+
+  /** An endpoint that is the very address, in a node's own network, is reached without any change of a packet. */
+  #external({ address, port }: Frontend): void {
+    const isIt = (endpoint: Endpoint) => endpoint.address === address && endpoint.port === port;
+    if (!this.#all.some(isIt) && !this.#local.some(isIt)) this.#put(this.#context.sets.externals, address, port);
   }
 
   #hairpins(): void {

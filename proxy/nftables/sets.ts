@@ -34,6 +34,8 @@ export interface ProxySets {
   readonly unserved: ProxySet;
   readonly unservedNodeports: ProxySet;
   readonly clusterIPs: ProxySet;
+  /** External and load-balancer addresses: nothing is forwarded to them as they are. */
+  readonly externals: ProxySet;
   /** Addresses that only some may ask, and who may. */
   readonly ranged: ProxySet;
   readonly ranges: ProxySet;
@@ -93,6 +95,7 @@ export function proxySets(family: Family): ProxySets {
     unserved: verdicts("unserved", frontend, "no endpoints: refused; none on this node where it has to be: dropped"),
     unservedNodeports: verdicts("unserved-nodeports", nodeport, "the same for node ports"),
     clusterIPs: make({ name: "cluster-ips", key: [daddr], roles: ["address"] }),
+    externals: make({ name: "externals", ...frontend, comment: "external and load-balancer addresses" }),
     ranged: make({ name: "ranged", ...frontend, comment: "load balancers that only some sources may ask" }),
     ranges: make({
       name: "ranges",

@@ -133,7 +133,8 @@ describe("what an earlier life left", () => {
       await backend.replace(dozen(4));
     }
     await using backend = BackendAgent.start(host, {});
-    await backend.replace(tableOf([{ name: "a/one", n: 1, here: [1, 2, 3, 4] }], 4));
+    // Affinity is what keeps the table that is there.
+    await backend.replace(tableOf([{ name: "a/one", n: 1, here: [1, 2, 3, 4], affinitySeconds: 60 }], 4));
     expect(await listed()).toContain("learn/shop/session");
     await backend.sweep();
     const left = await listed();
