@@ -39,9 +39,15 @@ export function teller({ cluster: { api }, marker, world, proxy }: Told): Teller
       return;
     }
     const [, ...old] = manifestsOf(before);
-    await Promise.all(slices.map((slice, index) => api.replace(withPortsOf(slice, old[index]))));
+    const wider = slices.map((slice, index) => withPortsOf(slice, old[index]));
+    await Promise.all(wider.map((slice) => api.replace(slice)));
+    // Services and slices come by watches of their own, either first.
+    const renamed = wider.some((slice, index) => portsOf(slice).length > portsOf(slices[index]).length);
+    if (renamed) await settled();
     await api.replace(service);
     await api.replace(service, "status");
+    if (!renamed) return;
+    await settled();
     await Promise.all(slices.map((slice) => api.replace(slice)));
   };
   const take = async (name: string) => {
