@@ -17,7 +17,7 @@ export interface SyncLoopOptions {
   readonly ready: () => boolean;
   readonly take: () => Pending;
   readonly families: readonly FamilySync[];
-  /** Ms between the end of a sync and the start of the next one. */
+  /** Ms between the end of a sync that wrote something and the start of the next one. */
   readonly minSyncPeriod: number;
   readonly clock: Clock;
   /** Called after each sync. */
@@ -98,13 +98,12 @@ export class SyncLoop {
   }
 
   async #run(): Promise<void> {
-    const { families, clock } = this.#options;
+    const { families } = this.#options;
     const waiting = this.#wanted || families.some(({ retryAt }) => retryAt !== undefined);
     if (waiting) await this.#sync();
     if (waiting && this.#wanted && ++this.#syncsSinceSweep < SYNCS_BEFORE_SWEEP) return;
     this.#syncsSinceSweep = 0;
     for (const family of families) if (!this.#stopped) await family.sweep();
-    this.#endedAt = clock.now();
   }
 
   async #sync(): Promise<void> {
@@ -118,7 +117,8 @@ export class SyncLoop {
       const changes = pending.changes.get(family.family) ?? new Map();
       results.push(await family.sync(table, changes, pending.factsChanged));
     }
-    this.#endedAt = clock.now();
+    // What changed no rule, such as a slice whose Service is still to come, holds nothing up.
+    if (results.some(({ kind }) => kind !== "none")) this.#endedAt = clock.now();
     synced(pending, results);
   }
 }

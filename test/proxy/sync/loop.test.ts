@@ -80,6 +80,17 @@ test("minSyncPeriod lies between the end of a sync and the next one, but not bef
   expect(backends[0]?.calls.slice(3)).toEqual(["update d"]);
 });
 
+test("a sync that finds nothing to write does not hold up the next one", async () => {
+  const { clock, backends, add, loop } = opened({ minSyncPeriod: 1000 });
+  add("a");
+  await clock.pass(2000);
+  loop.request();
+  await clock.pass(1);
+  add("b");
+  await clock.pass(0);
+  expect(backends[0]?.calls.slice(2)).toEqual(["update b"]);
+});
+
 test("a storm of changes makes few transactions", async () => {
   const { clock, backends, add } = opened({ minSyncPeriod: 100 });
   for (let i = 0; i < 5000; i++) {
