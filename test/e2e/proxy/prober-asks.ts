@@ -60,7 +60,8 @@ export function ask(loop: Loop, question: Ask, done: Done, keep = false): void {
   // An error about somebody else's packet fails a call, and is over with that.
   const init = sctp(port, question.port, INIT, 0);
   for (let tries = 0; raw && tries < 100 && !sendOn(opened.fd, init); tries++);
-  const reading = (bytes: Uint8Array) => (raw ? cookieFor(bytes, port) : new TextDecoder().decode(bytes));
+  const reading = (bytes: Uint8Array) =>
+    raw ? cookieFor(bytes, port, question.address.includes(":") ? 6 : 4) : new TextDecoder().decode(bytes);
   const ours = raw ? () => refusedPackets(opened.fd).some((packet) => sourcePortOf(packet) === port) : () => true;
   awaitAnswer(loop, opened.fd, { timeoutMs: question.timeoutMs, reading, ours, done, keep });
 }
@@ -89,8 +90,8 @@ function connectTo(question: Ask): { readonly fd: number; readonly failed: strin
 }
 
 /** What an INIT ACK for our port says; undefined for anything else that a raw socket sees. */
-function cookieFor(bytes: Uint8Array, port: number): string | undefined {
-  const packet = parseSctp(bytes);
+function cookieFor(bytes: Uint8Array, port: number, family: 4 | 6): string | undefined {
+  const packet = parseSctp(bytes, family);
   return packet?.type === INIT_ACK && packet.to === port ? packet.text : undefined;
 }
 

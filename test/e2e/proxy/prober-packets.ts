@@ -52,10 +52,9 @@ export interface Sctp {
   readonly text: string;
 }
 
-/** Reads what {@link sctp} made; a raw IPv4 socket hands the IP header out too. */
-export function parseSctp(packet: Uint8Array): Sctp | undefined {
-  const first = packet[0] ?? 0;
-  const body = first >> 4 === 4 && packet[9] === 132 ? packet.subarray((first & 15) * 4) : packet;
+/** Reads what {@link sctp} made, as a raw socket hands it out: of IPv4 with the IP header. */
+export function parseSctp(packet: Uint8Array, family: 4 | 6): Sctp | undefined {
+  const body = family === 4 ? packet.subarray(((packet[0] ?? 0) & 15) * 4) : packet;
   if (body.length < 32) return undefined;
   const view = new DataView(body.buffer, body.byteOffset, body.byteLength);
   const end = 12 + view.getUint16(14);

@@ -69,7 +69,7 @@ export function serveSctp(loop: Loop, name: string, any: string, ports: readonly
   takeMany(fd);
   loop.add(fd, () => {
     for (let got = receiveOn(fd); typeof got !== "string"; got = receiveOn(fd)) {
-      const packet = parseSctp(got.data);
+      const packet = parseSctp(got.data, any === "::" ? 6 : 4);
       if (packet?.type !== INIT || !ports.includes(packet.to)) continue;
       const cookie = greeting(
         name,

@@ -110,7 +110,8 @@ function decodePeer(): Peer {
 /** Opens a socket of the family of `address` in the namespace that the thread is in. */
 export function openSocket(address: string, type: number, protocol = 0): number {
   const fd = check("socket", libc.socket(address.includes(":") ? AF_INET6 : AF_INET, type | SOCK_NONBLOCK, protocol));
-  set(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+  // With it a UDP socket may get a port, and the answers, that another socket has already.
+  if (type === SOCK_STREAM) set(fd, SOL_SOCKET, SO_REUSEADDR, 1);
   return fd;
 }
 
