@@ -53,7 +53,7 @@ export const NFTA_SET_DATA_LEN = 7;
 export const NFTA_SET_DESC = 9;
 export const NFTA_SET_ID = 10;
 export const NFTA_SET_USERDATA = 13;
-/** How many elements there are; kernels before 6.16 do not tell. */
+/** How many elements there are; older kernels do not tell. */
 export const NFTA_SET_COUNT = 20;
 export const NFTA_SET_DESC_SIZE = 1;
 export const NFTA_SET_DESC_CONCAT = 2;

@@ -81,7 +81,7 @@ describe.each([4, 6] as const)("IPv%i", (family) => {
     await using peer = await counting(world, "peer", family, match);
     const questions = [VIP, OUTER].map((address) => ({ protocol: "tcp", address: address[family], port: 80 }) as const);
     const stop = await world.prober.flood(world.netns("local2"), questions);
-    for (let round = 0; round < 300; round++) {
+    for (let round = 0; round < 1500; round++) {
       await backend.update(serving(round % 2 === 0 ? ["remote1"] : [], family));
     }
     expect(await stop()).toBeGreaterThan(100);
