@@ -179,9 +179,12 @@ function learnChains({ family, sets }: ChainContext): readonly BaseChain[] {
     },
     { statements: [protocolIs(protocol), vmap([l4proto, originalPort], sets.nodeportLearners.name)] },
   ]);
+  const learn: BuiltRule = { statements: [isDnat(), to("jump", "learn")] };
   return [
     { chain: "learn", rules },
-    base("nat-postrouting-learn", "nat", "postrouting", BEFORE_SNAT, [{ statements: [isDnat(), to("jump", "learn")] }]),
+    base("nat-postrouting-learn", "nat", "postrouting", BEFORE_SNAT, [learn]),
+    // An endpoint in the node's own network.
+    base("nat-input-learn", "nat", "input", BEFORE_SNAT, [learn]),
   ];
 }
 

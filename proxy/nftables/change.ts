@@ -88,7 +88,8 @@ class Difference {
     const { context, shared, stale } = this.#committed;
     const beforeSets = setsOf(this.#before);
     for (const [name, set] of setsOf(this.#after)) if (!beforeSets.has(name)) addEmpty(batch, set);
-    const fresh = [...this.#shared].filter(([chain, by]) => by > 0 && !shared.has(chain) && !stale.has(chain));
+    const isWhole = (chain: string) => shared.has(chain) || stale.get(chain)?.emptied === false;
+    const fresh = [...this.#shared].filter(([chain, by]) => by > 0 && !isWhole(chain));
     const beforeChains = chainsOf(this.#before);
     const written = [...chainsOf(this.#after).values()].filter(
       ({ chain, text }) => beforeChains.get(chain)?.text !== text,
@@ -116,13 +117,14 @@ class Difference {
     for (const [chain, by] of this.#shared) {
       const had = shared.has(chain);
       if (shared.add(chain, by) > 0) stale.delete(chain);
-      else if (had) stale.set(chain, { kind: "chain", since });
+      else if (had) stale.set(chain, { kind: "chain", since, emptied: false });
     }
     const afterChains = chainsOf(this.#after);
     const afterSets = setsOf(this.#after);
     for (const chain of chainsOf(this.#before).keys())
-      if (!afterChains.has(chain)) stale.set(chain, { kind: "chain", since });
-    for (const set of setsOf(this.#before).keys()) if (!afterSets.has(set)) stale.set(set, { kind: "set", since });
+      if (!afterChains.has(chain)) stale.set(chain, { kind: "chain", since, emptied: false });
+    for (const set of setsOf(this.#before).keys())
+      if (!afterSets.has(set)) stale.set(set, { kind: "set", since, emptied: false });
     for (const name of [...afterChains.keys(), ...afterSets.keys()]) stale.delete(name);
   }
 

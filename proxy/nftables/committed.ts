@@ -27,6 +27,8 @@ export class Committed {
 export interface Stale {
   readonly kind: "chain" | "set";
   readonly since: number;
+  /** It could not be deleted and is without rules now. */
+  readonly emptied: boolean;
 }
 
 /** Names and how often each is used. */

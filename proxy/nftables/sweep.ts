@@ -31,8 +31,10 @@ export function sweepTable(socket: NfSocket, settings: BackendSettings, committe
   const at = tableOf(settings.family);
   const { chains, sets } = namesInUse(settings, committed);
   const stale = new Map<string, Stale>();
-  for (const { chain } of readRules(socket, at)) if (!chains.has(chain)) stale.set(chain, { kind: "chain", since: 0 });
-  for (const { set } of readSets(socket, at)) if (!sets.has(set)) stale.set(set, { kind: "set", since: 0 });
+  for (const { chain } of readRules(socket, at))
+    if (!chains.has(chain)) stale.set(chain, { kind: "chain", since: 0, emptied: false });
+  for (const { set } of readSets(socket, at))
+    if (!sets.has(set)) stale.set(set, { kind: "set", since: 0, emptied: false });
   for (const [name, each] of committed.stale) stale.set(name, each);
   return stale.size > 0 && remove(socket, committed, stale);
 }
@@ -86,8 +88,11 @@ function send(socket: NfSocket, { context, stale: known }: Committed, stale: Rea
   return refused === undefined;
 }
 
-function flush(socket: NfSocket, { context }: Committed, chain: string): void {
+function flush(socket: NfSocket, { context, stale }: Committed, chain: string): void {
   const batch = new NftBatch();
   batch.flushChain({ ...tableOf(context.family), chain });
   batch.send(socket);
+  // Whoever uses it again has to write it.
+  const known = stale.get(chain);
+  if (known !== undefined) stale.set(chain, { ...known, emptied: true });
 }

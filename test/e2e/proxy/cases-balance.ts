@@ -120,6 +120,16 @@ function affinity(stage: () => Stage): void {
     },
   );
 
+  test.each(FAMILIES)("clients stay with an endpoint in the node's own network, IPv%i", async (family) => {
+    const ports = [{ target: 9090, nodePort: 30041 }];
+    await stage().proxy.bring([{ ...sticky, ports, endpoints: [{ pod: "node" }, { pod: "peer" }] }]);
+    const first = await reached(stage(), "clusterIP", family, 50);
+    expect([...new Set(first)].sort()).toEqual(["node", "peer"]);
+    for (const kind of ["nodePort", "externalIP"] as const) {
+      expect(await reached(stage(), kind, family, 50)).toEqual(first);
+    }
+  });
+
   test.each(FAMILIES)("whose endpoint goes gets another and stays there, the rest stay, IPv%i", async (family) => {
     await stage().proxy.bring([sticky]);
     const before = await reached(stage(), "clusterIP", family, 100);

@@ -144,6 +144,20 @@ describe("what an earlier life left", () => {
   });
 });
 
+test("a chain that is held when it would go is whole when it is used again", async () => {
+  const one = (here: readonly number[]) => tableOf([{ name: "a/one", n: 1, here }], 4);
+  await using backend = BackendAgent.start(host, {});
+  await backend.replace(one([1, 2]));
+  // As kernels before 6.2 hold on to it.
+  await nft("add rule ip tsnet-proxy dispatch ip daddr 10.9.9.9 goto pick-2");
+  const rules = () => host.ok(["nft", "-s", "list", "chain", "ip", "tsnet-proxy", "pick-2"]);
+  const whole = await rules();
+  await backend.update(one([1, 2, 3]));
+  await backend.sweep();
+  await backend.update(one([1, 2]));
+  expect(await rules()).toBe(whole);
+});
+
 describe("only our own table is read or written (row 9)", () => {
   const OTHERS = `
     table ip kube-proxy {
