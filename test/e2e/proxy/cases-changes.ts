@@ -11,7 +11,11 @@ import { FAMILIES } from "./proxy.ts";
 import { inFull, reach } from "./reach.ts";
 import { type Family, SERVED } from "./world.ts";
 
-const web: Svc = { name: "web", n: 20, endpoints: ["local1", "remote1"] };
+/**
+ * Each case has addresses of its own: a connection that was tried while nobody served an address is remembered as it
+ * went, and whoever tries again from the same port within two minutes goes the same way.
+ */
+const webAt = (n: number): Svc => ({ name: "web", n, endpoints: ["local1", "remote1"] });
 
 const tcp = (svc: Svc, kind: Kind, family: Family, port = 80): Question => ({
   protocol: "tcp",
@@ -30,6 +34,7 @@ export function changes(stage: () => Stage): void {
 function zero(stage: () => Stage): void {
   test.each(FAMILIES)("scaled to zero a service refuses at once, and back it serves again, IPv%i", async (family) => {
     const { world, proxy } = stage();
+    const web = webAt(20);
     const ports = [
       { name: "tcp", nodePort: 30020 },
       { name: "udp", protocol: "udp", port: 53, nodePort: 30021 },
@@ -68,6 +73,7 @@ function shapes(stage: () => Stage): void {
     "a port that is renamed is served all the time, and its connections live, IPv%i",
     async (family) => {
       const { world, proxy } = stage();
+      const web = webAt(22);
       await proxy.bring([{ ...web, ports: [{ name: "http", nodePort: 30020 }] }]);
       const open = await world.prober.open("local2", tcp(web, "clusterIP", family));
       const asked = [tcp(web, "clusterIP", family), tcp(web, "nodePort", family, 30020)];
@@ -85,6 +91,7 @@ function shapes(stage: () => Stage): void {
 
   test.each(FAMILIES)("ClusterIP, NodePort, LoadBalancer and back, IPv%i", async (family) => {
     const { world, proxy } = stage();
+    const web = webAt(23);
     const port = { ...web, ports: [{ nodePort: 30020 }] };
     const serves = async (kinds: readonly Kind[]) => {
       for (const kind of ["clusterIP", "nodePort", "loadBalancer"] as const) {
@@ -110,6 +117,7 @@ function shapes(stage: () => Stage): void {
 
   test.each(FAMILIES)("a protocol that is swapped, and a target port that changes, IPv%i", async (family) => {
     const { world, proxy } = stage();
+    const web = webAt(24);
     const answers = async (protocol: "tcp" | "udp", expected: string) =>
       reach(world, "local2", { ...tcp(web, "clusterIP", family), protocol }, expected);
     await proxy.bring([web]);
@@ -136,6 +144,7 @@ function others(stage: () => Stage): void {
     "a service's change never touches another's connections, nor its new ones, IPv%i",
     async (family) => {
       const { world, proxy } = stage();
+      const web = webAt(25);
       const steady: Svc = { ...web, name: "steady", n: 21, ports: [{ nodePort: 30022 }], loadBalancer: true };
       await proxy.bring([steady, web]);
       const asked = [
@@ -168,6 +177,7 @@ function others(stage: () => Stage): void {
 function leaving(stage: () => Stage): void {
   test.each(FAMILIES)("an endpoint that leaves keeps its connections and gets no new one, IPv%i", async (family) => {
     const { world, proxy } = stage();
+    const web = webAt(26);
     await proxy.bring([web]);
     const open = await world.prober.open("local2", tcp(web, "clusterIP", family));
     const { server } = { server: "", ...open.answer };
@@ -183,6 +193,7 @@ function leaving(stage: () => Stage): void {
 
   test.each(FAMILIES)("endpoints that are replaced while clients connect cost none of them, IPv%i", async (family) => {
     const { world, proxy } = stage();
+    const web = webAt(27);
     const rest = ["local2", "remote2"] as const;
     await proxy.bring([{ ...web, endpoints: ["local1", ...rest] }]);
     const meanwhile = world.prober.askOften("external", tcp(web, "clusterIP", family), 6000);
@@ -196,6 +207,7 @@ function leaving(stage: () => Stage): void {
 function sctp(stage: () => Stage): void {
   test.each(FAMILIES)("SCTP, by its INIT, IPv%i", async (family) => {
     const { world, proxy } = stage();
+    const web = webAt(28);
     const svc: Svc = { ...web, ports: [{ protocol: "sctp", port: 3868, nodePort: 30024 }], externalIP: true };
     const asks = async (from: "local2" | "node" | "external", kind: Kind, expected: string) => {
       const port = kind === "nodePort" ? 30024 : 3868;

@@ -111,6 +111,12 @@ export function options(mode: Mode, world: () => ProxyWorld): void {
       while (asking) for (const key of tally(await prober.askAll(questions, 25, 10), serverOf).keys()) seen.add(key);
       return [...seen].sort();
     })();
+    await using _ = {
+      [Symbol.asyncDispose]: async () => {
+        asking = false;
+        await asked;
+      },
+    };
     await first.kill();
     for (const next of [mode, other, mode] as const) {
       await using proxy = await NodeProxy.start(world(), next, {
