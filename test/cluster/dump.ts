@@ -12,7 +12,7 @@ import type { World } from "../e2e/proxy/world.ts";
 export async function rulesOf(world: World): Promise<readonly string[]> {
   const text = await world.sh("node", DUMP);
   // Elements of a set come in any order, several on a line.
-  const lines = text.split(/\n|, |elements = \{/).map((line) => line.trim().replace(/,$/, ""));
+  const lines = text.split(/\n|, |elements = \{/).map((line) => line.trim().replace(/,$| \}$/, ""));
   return lines.filter((line) => line !== "" && !KUBELETS.test(line)).sort();
 }
 
@@ -23,7 +23,7 @@ export async function rulesOf(world: World): Promise<readonly string[]> {
 export function inAnyOrder(rules: readonly string[]): readonly string[] {
   return rules
     .flatMap((line) => {
-      const [, key, index, endpoint] = /^(.+ \. \d+) \. (\d+) : (\S+ \. \d+)$/.exec(line) ?? [];
+      const [, key, index, endpoint] = /^(.+) \. (\d+) : (\S+ \. \d+)$/.exec(line) ?? [];
       if (key !== undefined) return [`${key} . ${index}`, `${key} : ${endpoint}`];
       const [, chain, match = "", target] = TAKES.exec(line) ?? [];
       return chain === undefined ? [line] : [`${chain} ${match}`, `${chain} ${target}`];

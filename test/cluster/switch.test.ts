@@ -5,11 +5,11 @@
  * @module
  */
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { TSNET } from "../e2e/host.ts";
+import { PROJECT } from "../e2e/host.ts";
 import { shortly, tally } from "../e2e/proxy/prober.ts";
 import { ADDRESSES, type Pod, type World } from "../e2e/proxy/world.ts";
 import { eventually } from "../e2e/standalone.ts";
-import { type Cluster, startCluster } from "./cluster.ts";
+import { type Cluster, manifestsOf, startCluster } from "./cluster.ts";
 import type { Daemon } from "./daemon.ts";
 import { rulesOf } from "./dump.ts";
 import { Marker } from "./marker.ts";
@@ -56,9 +56,9 @@ test.each(WAYS)("from kube-proxy in $theirs mode to ours in $ours mode, and back
 
   await second.stop("TERM");
   await endpoint("local2");
-  const third = await begin(world, "kube-proxy", theirs, async () => {
-    await world.sh("node", `${TSNET} proxy --cleanup`);
-  });
+  const third = await startProxy(cluster, { program: "kube-proxy", mode: theirs, world });
+  await cleanUp(world);
+  await marker.passed([world], [third]);
   await follows(world, "local2");
   for (const connection of lived) expect(await connection.say("and still")).toBe("and still");
   await nothingIsLeft(world, "kube-proxy", theirs);
@@ -66,17 +66,26 @@ test.each(WAYS)("from kube-proxy in $theirs mode to ours in $ours mode, and back
   await world.prober.stop();
 });
 
-/** Starts a proxy and waits until it has programmed; on the way back what ours left is cleaned up as soon as it has. */
-async function begin(world: World, program: Program, mode: Mode, cleanUp?: () => Promise<void>): Promise<Daemon> {
+async function begin(world: World, program: Program, mode: Mode): Promise<Daemon> {
   const proxy = await startProxy(cluster, { program, mode, world });
-  await proxy.until(async () => {
-    const metrics = await world.sh("node", "busybox wget -q -O - http://127.0.0.1:10249/metrics || true");
-    const synced = metrics.matchAll(/^kubeproxy_sync_proxy_rules_last_timestamp_seconds\{\S*\} (\S+)$/gm);
-    return [...synced].filter(([, time]) => Number(time) > 0).length === FAMILIES.length;
-  });
-  await cleanUp?.();
   await marker.passed([world], [proxy]);
   return proxy;
+}
+
+/** What examples/kubernetes/cleanup.yaml runs on a node: it waits for the real kube-proxy, and takes away what is ours. */
+async function cleanUp(world: World): Promise<void> {
+  const [daemonSet] = await manifestsOf(`${PROJECT}/examples/kubernetes/cleanup.yaml`);
+  const path = `PATH=${PROJECT}/dist:${process.env.PATH ?? ""}`;
+  const entered = ["ip", "netns", "exec", world.netns("node"), "env", path];
+  await cluster.host.ok([...entered, ...commandIn(daemonSet?.spec)]);
+}
+
+/** The first command that stands anywhere in a manifest. */
+function commandIn(value: unknown): readonly string[] {
+  if (typeof value !== "object" || value === null) return [];
+  if ("command" in value && Array.isArray(value.command)) return value.command.map(String);
+  const nested = [...("initContainers" in value ? [value.initContainers] : []), ...Object.values(value)];
+  return nested.map(commandIn).find((command) => command.length > 0) ?? [];
 }
 
 /** Makes one pod all that is behind the Service. */
