@@ -100,34 +100,39 @@ export function* readSets(
 }
 
 /**
- * The elements of a set. `key` writes the key of one that alone is wanted, fields only.
+ * The elements of a set, a message's worth at a time for {@link visitElements}. `key` writes the key of one that alone
+ * is wanted, fields only.
  *
- * @throws TsnetError `not-found` if there is no such set, or not the element; `busy` if it changed meanwhile.
+ * @throws TsnetError `not-found` if there is no such set, or not the element.
  */
 export function* readElements(
   socket: NfSocket,
   { family, table, set }: NftSetName,
   key?: (writer: NfWriter) => void,
-): Generator<NftElementView, void> {
+): Generator<Buffer, void> {
   const request = begin(NFT_MSG_GETSETELEM, key === undefined ? NLM_F_DUMP : 0, family);
   request.attributeText(NFTA_SET_ELEM_LIST_TABLE, table);
   request.attributeText(NFTA_SET_ELEM_LIST_SET, set);
   if (key !== undefined) writeKey(request, key);
+  yield* socket.ask(end(request));
+}
+
+/** Calls `visit` for each element of a message. */
+export function visitElements(message: Buffer, visit: (view: NftElementView) => void): void {
+  const list = find(message, NF_HEADER_BYTES, message.length, NFTA_SET_ELEM_LIST_ELEMENTS);
+  if (list === undefined) return;
   const view = emptyView();
-  for (const message of socket.ask(end(request))) {
-    const list = find(message, NF_HEADER_BYTES, message.length, NFTA_SET_ELEM_LIST_ELEMENTS);
-    if (list === undefined) continue;
-    for (let at = list.at; at + 4 <= list.at + list.length; at += padded(message, at)) {
-      parseElement(view, message, { start: at + 4, length: message.readUInt16LE(at) - 4 });
-      yield view;
-    }
+  const stop = list.at + list.length;
+  for (let at = list.at; at + 4 <= stop; at += padded(message, at)) {
+    parseElement(view, message, at);
+    visit(view);
   }
 }
 
 /** The element that the attribute at `at` of a message is. */
 export function elementAt(message: Buffer, at: number): NftElementView {
   const view = emptyView();
-  parseElement(view, message, { start: at + 4, length: message.readUInt16LE(at) - 4 });
+  parseElement(view, message, at);
   return view;
 }
 
@@ -137,10 +142,11 @@ function emptyView(): View {
 
 const EMPTY = Buffer.alloc(0);
 
-function parseElement(view: View, bytes: Buffer, { start, length }: { start: number; length: number }): void {
+function parseElement(view: View, bytes: Buffer, element: number): void {
+  const stop = element + bytes.readUInt16LE(element);
   view.bytes = bytes;
   view.keyLength = view.keyEndLength = view.valueLength = 0;
-  for (let at = start; at + 4 <= start + length; at += padded(bytes, at)) {
+  for (let at = element + 4; at + 4 <= stop; at += padded(bytes, at)) {
     const type = bytes.readUInt16LE(at + 2) & NLA_TYPE_MASK;
     // Each of the three holds one attribute, of a value or of a verdict.
     if (type === NFTA_SET_ELEM_KEY) {

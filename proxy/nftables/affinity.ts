@@ -9,11 +9,11 @@ import { isTsnetError } from "../../lib/errors.ts";
 import { addressFromBytes, formatAddress } from "../../lib/net/address.ts";
 import { NftElementList } from "../../lib/nft/elementlist.ts";
 import { NftBatch } from "../../lib/nft/nftbatch.ts";
-import { readElements } from "../../lib/nft/reading.ts";
+import { type NftElementView, readElements, visitElements } from "../../lib/nft/reading.ts";
 import type { NfSocket } from "../../lib/sys/nfsocket.ts";
 import type { AffinityMap } from "./sticky.ts";
 
-// A map of clients changes while it is read, with every client that comes.
+// Others change their rules while the map is read.
 const TRIES = 5;
 // As many as a transaction can lose by one that has run out meanwhile, before each goes alone.
 const TOGETHER = 500;
@@ -31,15 +31,16 @@ function strayClients(socket: NfSocket, { map, endpoints }: AffinityMap): readon
   for (let tries = 1; ; tries++) {
     const doomed: Buffer[] = [];
     try {
-      for (const { bytes, key, keyLength, value, valueLength } of readElements(socket, map)) {
+      const check = ({ bytes, key, keyLength, value, valueLength }: NftElementView) => {
         const address = formatAddress(addressFromBytes(bytes.subarray(value, value + valueLength)));
         if (!endpoints.has(address)) doomed.push(Buffer.from(bytes.subarray(key, key + keyLength)));
-      }
-      return doomed;
+      };
+      for (const message of readElements(socket, map)) visitElements(message, check);
     } catch (error) {
       if (isTsnetError(error, "not-found")) return [];
-      if (!isTsnetError(error, "busy") || tries === TRIES) throw error;
+      throw error;
     }
+    if (!socket.interrupted || tries === TRIES) return doomed;
   }
 }
 

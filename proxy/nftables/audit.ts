@@ -6,27 +6,27 @@
  */
 import { isTsnetError, TsnetError } from "../../lib/errors.ts";
 import { elementText } from "../../lib/nft/elementtext.ts";
-import { type NftElementView, readElements } from "../../lib/nft/reading.ts";
+import { type NftElementView, readElements, visitElements } from "../../lib/nft/reading.ts";
 import type { NfSocket } from "../../lib/sys/nfsocket.ts";
 import { NfWriter } from "../../lib/sys/nfwriter.ts";
-import { type Committed, countedElement, countedKey } from "./committed.ts";
-import { type Element, visitService } from "./elements.ts";
+import { type Committed, countedKey, setCounted } from "./committed.ts";
+import { blankElement, type Element, ServiceVisit } from "./elements.ts";
 import { listSets, type ProxySet } from "./sets.ts";
 import { writeKey, writeKeyEnd, writeValue } from "./write.ts";
 
 // Other work of the process waits no longer than this for one stretch.
 const STRETCH_MS = 5;
-const CHECK_EVERY = 256;
+const CHECK_EVERY = 16;
 const TRIES = 3;
 // A report that somebody may read to its end.
 const LINES = 1000;
 
-/** What is missing or too much, a line each. @throws TsnetError `busy` if the table kept changing. */
+/** What is missing or too much, a line each. */
 export async function auditElements(socket: NfSocket, committed: Committed): Promise<readonly string[]> {
   const expected = await expectedSums(committed);
   const lines: string[] = [];
   for (const { set, sum } of expected.values()) {
-    const found = await foundSum(socket, set);
+    const found = await foundSum(socket, set, sum);
     if (found === undefined) lines.push(`${set.name} is missing`);
     else if (!isEqual(found, sum)) lines.push(...(await differences(socket, committed, set)));
     if (lines.length > LINES) break;
@@ -61,16 +61,17 @@ async function expectedSums(committed: Committed) {
   return sums;
 }
 
-async function foundSum(socket: NfSocket, set: ProxySet): Promise<Sum | undefined> {
+/** Read again if somebody changed rules meanwhile, unless it is what is wanted: nearly always they are not ours. */
+async function foundSum(socket: NfSocket, set: ProxySet, wanted: Sum): Promise<Sum | undefined> {
   for (let tries = 1; ; tries++) {
     const sum: Sum = { count: 0, first: 0, second: 0 };
     try {
       await eachFound(socket, set, (view) => addTo(sum, view));
-      return sum;
     } catch (error) {
       if (isTsnetError(error, "not-found")) return undefined;
-      if (!isTsnetError(error, "busy") || tries === TRIES) throw error;
+      throw error;
     }
+    if (!socket.interrupted || isEqual(sum, wanted) || tries === TRIES) return sum;
   }
 }
 
@@ -108,19 +109,23 @@ async function eachElement(
     element(element: Readonly<Element>) {
       if (countedKey(element, context) === undefined) visit(element);
     },
-    shared: () => {},
   };
+  const services = new ServiceVisit(context, visitor);
   for (const ports of table.services.values()) {
-    visitService(ports, context, visitor);
+    services.visit(ports);
     if (breath.due()) await breath.take();
   }
-  for (const key of counted.keys()) visit(countedElement(key, context));
+  const element = blankElement(context.sets.hairpin);
+  for (const key of counted.keys()) {
+    setCounted(element, key, context);
+    visit(element);
+  }
 }
 
 async function eachFound(socket: NfSocket, set: ProxySet, visit: (view: NftElementView) => void): Promise<void> {
   const breath = new Breath();
-  for (const view of readElements(socket, set)) {
-    visit(view);
+  for (const message of readElements(socket, set)) {
+    visitElements(message, visit);
     if (breath.due()) await breath.take();
   }
 }

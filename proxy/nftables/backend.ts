@@ -94,13 +94,7 @@ class NftablesBackend implements Backend {
 
   async intact(): Promise<boolean> {
     if (this.#committed === undefined || this.#glance === undefined) return false;
-    try {
-      return looksSame(this.#door, this.#committed, this.#glance);
-    } catch (error) {
-      // It is being changed while we look: whoever does so is heard of again.
-      if (isTsnetError(error, "busy")) return false;
-      throw error;
-    }
+    return looksSame(this.#door, this.#committed, this.#glance);
   }
 
   async audit(): Promise<readonly string[]> {

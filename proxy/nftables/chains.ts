@@ -49,6 +49,7 @@ export function externalChain(
 
 /** The chains that a shared chain leads to, and that have to be there before it. */
 export function chainsBehind(chain: string): readonly string[] {
+  if (chain.startsWith("pick-")) return [];
   const { kind, nodePort, count, local } = parse(chain);
   if (kind === "external") return [pickChain(count, { nodePort })];
   if (kind !== "external-local") return [];

@@ -7,8 +7,8 @@
 import type { NftBatch } from "../../lib/nft/nftbatch.ts";
 import type { ServiceChange, Table } from "../table/types.ts";
 import { sharedRules } from "./chains.ts";
-import { type Committed, countedElement, countedKey } from "./committed.ts";
-import { type Element, visitService } from "./elements.ts";
+import { type Committed, countedKey, setCounted } from "./committed.ts";
+import { blankElement, type Element, ServiceVisit } from "./elements.ts";
 import { addEmpty, writeChains } from "./full.ts";
 import { type AffinityMap, type Sticky, stickyOf } from "./sticky.ts";
 import { ElementWriter } from "./write.ts";
@@ -63,18 +63,18 @@ class Difference {
 
   visit(): void {
     const { context } = this.#committed;
-    const take = (element: Readonly<Element>, by: 1 | -1) => this.#element(element, by);
     for (const [by, side, stickies] of [
       [-1, "before", this.#before],
       [1, "after", this.#after],
     ] as const) {
+      const services = new ServiceVisit(context, {
+        element: (element) => this.#element(element, by),
+        shared: (chain) => count(this.#shared, chain, by),
+      });
       for (const change of this.#changes.values()) {
         const ports = change[side];
         if (ports === undefined) continue;
-        visitService(ports, context, {
-          element: (element) => take(element, by),
-          shared: (chain) => void count(this.#shared, chain, by),
-        });
+        services.visit(ports);
         for (const rules of ports) {
           const sticky = rules.affinitySeconds === undefined ? undefined : stickyOf(rules, context);
           if (sticky !== undefined) stickies.push(sticky);
@@ -143,10 +143,13 @@ class Difference {
 
   #writeCounted(writer: ElementWriter, verb: "add" | "delete"): void {
     const { context, counted } = this.#committed;
+    const element = blankElement(context.sets.hairpin);
     for (const [key, by] of this.#counted) {
       const had = counted.get(key) > 0;
       const has = counted.get(key) + by > 0;
-      if (had !== has && has === (verb === "add")) writer.write(countedElement(key, context));
+      if (had === has || has !== (verb === "add")) continue;
+      setCounted(element, key, context);
+      writer.write(element);
     }
   }
 

@@ -70,18 +70,11 @@ export function countedKey(
   return set === sets.hairpin ? `${address} ${protocol} ${port}` : undefined;
 }
 
-/** The element that a key stands for. */
-export function countedElement(key: string, { sets }: ChainContext): Element {
-  const [address = "", protocol, port] = key.split(" ");
-  return {
-    set: port === undefined ? sets.clusterIPs : sets.hairpin,
-    address,
-    protocol: protocol === "udp" || protocol === "sctp" ? protocol : "tcp",
-    port: Number(port ?? 0),
-    index: 0,
-    source: "",
-    target: "",
-    targetPort: 0,
-    comment: "",
-  };
+/** Makes `element` the one that a key stands for. */
+export function setCounted(element: Element, key: string, { sets }: ChainContext): void {
+  const [address = "", protocol, port] = key.includes(" ") ? key.split(" ") : [key];
+  element.set = port === undefined ? sets.clusterIPs : sets.hairpin;
+  element.address = address;
+  element.protocol = protocol === "udp" || protocol === "sctp" ? protocol : "tcp";
+  element.port = Number(port ?? 0);
 }

@@ -41,80 +41,74 @@ export interface Element {
 
 export interface Visitor {
   element(element: Readonly<Element>): void;
-  /** A chain of chains.ts that is led to; those behind it come first. */
-  shared(chain: string): void;
+  /** A chain of chains.ts that is led to; those behind it come first. Who does not ask is not told. */
+  shared?(chain: string): void;
 }
 
-/** Tells `visitor` all that the ports of one service are. */
-export function visitService(ports: readonly PortRules[], context: ChainContext, visitor: Visitor): void {
-  let clusterIP = "";
-  for (const rules of ports) {
-    const visit = new PortVisit(rules, context, visitor);
-    visit.port();
-    for (const { kind, address } of rules.frontends) {
-      if (kind !== "clusterIP" || address === clusterIP) continue;
-      clusterIP = address;
-      visit.clusterIP(address);
-    }
-  }
-}
+const NOWHERE: readonly Endpoint[] = [];
 
-class PortVisit {
-  readonly #rules: PortRules;
+/** Tells a visitor of services, one after the other. Nothing is made for one: there are tens of thousands. */
+export class ServiceVisit {
   readonly #context: ChainContext;
   readonly #visitor: Visitor;
   readonly #element: Element;
-  readonly #all: readonly Endpoint[];
-  readonly #local: readonly Endpoint[];
-  readonly #sticky: boolean;
+  /** Names of the commonest chains, by their number of endpoints. */
+  readonly #picks = new Map<number, string>();
+  #rules: PortRules = {
+    name: "",
+    protocol: "tcp",
+    frontends: [],
+    endpoints: [],
+    local: [],
+    served: false,
+    affinitySeconds: undefined,
+  };
+  #all = NOWHERE;
+  #local = NOWHERE;
+  #sticky = false;
 
-  constructor(rules: PortRules, context: ChainContext, visitor: Visitor) {
-    this.#rules = rules;
+  constructor(context: ChainContext, visitor: Visitor) {
     this.#context = context;
     this.#visitor = visitor;
+    this.#element = blankElement(context.sets.services);
+  }
+
+  /** Tells all that the ports of one service are. */
+  visit(ports: readonly PortRules[]): void {
+    let clusterIP = "";
+    for (const rules of ports) {
+      this.#port(rules);
+      for (const { kind, address } of rules.frontends) {
+        if (kind !== "clusterIP" || address === clusterIP) continue;
+        clusterIP = address;
+        this.#put(this.#context.sets.clusterIPs, address, 0);
+      }
+    }
+  }
+
+  #port(rules: PortRules): void {
+    this.#rules = rules;
     this.#all = endpointsOf(rules, "");
     this.#local = endpointsOf(rules, "local-");
     this.#sticky = isSticky(rules);
-    const { protocol } = rules;
-    const set = context.sets.services;
-    this.#element = {
-      set,
-      address: "",
-      protocol,
-      port: 0,
-      index: 0,
-      source: "",
-      target: "",
-      targetPort: 0,
-      comment: "",
-    };
-  }
-
-  port(): void {
-    for (const frontend of this.#rules.frontends) this.#frontend(frontend);
+    this.#element.protocol = rules.protocol;
+    for (const frontend of rules.frontends) this.#frontend(frontend);
     this.#hairpins();
     if (this.#sticky) this.#stickyPort();
   }
 
-  clusterIP(address: string): void {
-    this.#put(this.#context.sets.clusterIPs, address, 0);
-  }
-
   #frontend(frontend: Frontend): void {
     const { sets } = this.#context;
-    const { kind, address, port, policy, sourceRanges } = frontend;
+    const { kind, policy, sourceRanges } = frontend;
     const nodePort = kind === "nodePort";
-    const comment = this.#rules.name;
     const chain = this.#chainOf(frontend);
     if (chain === undefined) {
-      const verdict = { chain: this.#rules.served ? "" : REFUSE, comment };
-      this.#put(nodePort ? sets.unservedNodeports : sets.unserved, address, port, verdict);
+      this.#verdict(nodePort ? sets.unservedNodeports : sets.unserved, frontend, this.#rules.served ? "" : REFUSE);
     } else {
-      this.#put(nodePort ? sets.nodeports : sets.services, address, port, { chain, comment });
+      this.#verdict(nodePort ? sets.nodeports : sets.services, frontend, chain);
       if (kind !== "clusterIP" || policy === "Cluster") this.#endpoints(frontend, this.#all, 0);
       if (policy === "Local") this.#endpoints(frontend, this.#local, LOCAL_INDEX);
-      const learn = { chain: learnChain(this.#rules), comment: "" };
-      if (this.#sticky) this.#put(nodePort ? sets.nodeportLearners : sets.learners, address, port, learn);
+      if (this.#sticky) this.#learner(frontend);
     }
     if (kind === "externalIP" || kind === "loadBalancer") this.#external(frontend);
     if (sourceRanges !== undefined) this.#ranges(frontend, sourceRanges);
@@ -130,14 +124,24 @@ class PortVisit {
       const count = isLocal ? local : all;
       if (count === 0) return undefined;
       if (this.#sticky) return stickyChain(this.#rules, isLocal ? "local-" : "", false);
-      return this.#shared(pickChain(count, { local: isLocal }));
+      return this.#shared(isLocal ? pickChain(count, { local: true }) : this.#pick(count));
     }
     if (all === 0) return undefined;
     if (this.#sticky) return stickyExternalChain(this.#rules, nodePort);
     return this.#shared(externalChain(all, policy === "Local" ? { local, nodePort } : { nodePort }));
   }
 
+  #pick(count: number): string {
+    let name = this.#picks.get(count);
+    if (name === undefined) {
+      name = pickChain(count);
+      this.#picks.set(count, name);
+    }
+    return name;
+  }
+
   #shared(chain: string): string {
+    if (this.#visitor.shared === undefined) return chain;
     for (const behind of chainsBehind(chain)) this.#visitor.shared(behind);
     this.#visitor.shared(chain);
     return chain;
@@ -150,7 +154,7 @@ class PortVisit {
       for (const { address, port } of endpoints) this.#put(set, address, port);
       if (endpoints.length === 0) continue;
       for (const nodePort of sidesOf(this.#rules)) {
-        this.#visitor.shared(pickChain(endpoints.length, { local: scope !== "", nodePort }));
+        this.#visitor.shared?.(pickChain(endpoints.length, { local: scope !== "", nodePort }));
       }
     }
   }
@@ -159,12 +163,14 @@ class PortVisit {
     const { sets } = this.#context;
     const set = (kind === "nodePort" ? sets.nodeportEndpoints : sets.endpoints)[this.#rules.protocol];
     const element = this.#fill(set, address, port);
-    endpoints.forEach((endpoint, index) => {
+    for (let index = 0; index < endpoints.length; index++) {
+      const endpoint = endpoints[index];
+      if (endpoint === undefined) continue;
       element.index = offset + index;
       element.target = endpoint.address;
       element.targetPort = endpoint.port;
       this.#visitor.element(element);
-    });
+    }
   }
 
   /** An endpoint that is the very address, in a node's own network, is reached without any change of a packet. */
@@ -174,11 +180,11 @@ class PortVisit {
   }
 
   #hairpins(): void {
-    const put = ({ address, port }: Endpoint) => this.#put(this.#context.sets.hairpin, address, port);
-    for (const endpoint of this.#all) if (endpoint.local) put(endpoint);
+    const { hairpin } = this.#context.sets;
+    for (const { local, address, port } of this.#all) if (local) this.#put(hairpin, address, port);
     for (const endpoint of this.#local) {
       const isAmongAll = this.#all.some(({ address, port }) => address === endpoint.address && port === endpoint.port);
-      if (!isAmongAll) put(endpoint);
+      if (!isAmongAll) this.#put(hairpin, endpoint.address, endpoint.port);
     }
   }
 
@@ -192,11 +198,22 @@ class PortVisit {
     }
   }
 
-  #put(set: ProxySet, address: string, port: number, verdict: Verdict = NONE): void {
-    const element = this.#fill(set, address, port);
-    element.target = verdict.chain;
-    element.comment = verdict.comment;
+  #learner({ kind, address, port }: Frontend): void {
+    const { learners, nodeportLearners } = this.#context.sets;
+    const element = this.#fill(kind === "nodePort" ? nodeportLearners : learners, address, port);
+    element.target = learnChain(this.#rules);
     this.#visitor.element(element);
+  }
+
+  #verdict(set: ProxySet, { address, port }: Frontend, chain: string): void {
+    const element = this.#fill(set, address, port);
+    element.target = chain;
+    element.comment = this.#rules.name;
+    this.#visitor.element(element);
+  }
+
+  #put(set: ProxySet, address: string, port: number): void {
+    this.#visitor.element(this.#fill(set, address, port));
   }
 
   #fill(set: ProxySet, address: string, port: number): Element {
@@ -213,10 +230,7 @@ class PortVisit {
   }
 }
 
-interface Verdict {
-  /** Empty: `drop`. */
-  readonly chain: string;
-  readonly comment: string;
+/** An element of which all is still to be said. */
+export function blankElement(set: ProxySet): Element {
+  return { set, address: "", protocol: "tcp", port: 0, index: 0, source: "", target: "", targetPort: 0, comment: "" };
 }
-
-const NONE: Verdict = { chain: "", comment: "" };

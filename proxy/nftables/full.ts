@@ -10,7 +10,7 @@ import type { Table } from "../table/types.ts";
 import { type BaseChain, baseChains } from "./base.ts";
 import { type ChainContext, sharedRules } from "./chains.ts";
 import { Committed, countedKey } from "./committed.ts";
-import { type Element, visitService } from "./elements.ts";
+import { type Element, ServiceVisit } from "./elements.ts";
 import { listSets, type ProxySet, tableOf } from "./sets.ts";
 import { type Sticky, stickyOf } from "./sticky.ts";
 import { ElementWriter } from "./write.ts";
@@ -73,8 +73,9 @@ export function addEmpty(batch: NftBatch, set: ProxySet): void {
 function countChains({ context, table, shared }: Committed): readonly Sticky[] {
   const stickies: Sticky[] = [];
   const visitor = { element: () => {}, shared: (chain: string) => void shared.add(chain, 1) };
+  const services = new ServiceVisit(context, visitor);
   for (const ports of table.services.values()) {
-    visitService(ports, context, visitor);
+    services.visit(ports);
     for (const rules of ports) {
       const sticky = rules.affinitySeconds === undefined ? undefined : stickyOf(rules, context);
       if (sticky !== undefined) stickies.push(sticky);
@@ -90,8 +91,8 @@ function writeElements(batch: NftBatch, { context, table, counted }: Committed):
       const key = countedKey(element, context);
       if (key === undefined || counted.add(key, 1) === 1) writer.write(element);
     },
-    shared: () => {},
   };
-  for (const ports of table.services.values()) visitService(ports, context, visitor);
+  const services = new ServiceVisit(context, visitor);
+  for (const ports of table.services.values()) services.visit(ports);
   writer.flush();
 }

@@ -11,7 +11,7 @@ import type { BackendSettings } from "../backend.ts";
 import type { Table } from "../table/types.ts";
 import { type BaseChain, baseChains, chainContext } from "./base.ts";
 import { sharedRules } from "./chains.ts";
-import { type Element, visitService } from "./elements.ts";
+import { type Element, ServiceVisit } from "./elements.ts";
 import { LAYOUT, OTHER_TABLE } from "./full.ts";
 import { listSets, type ProxySet, tableOf } from "./sets.ts";
 import { type Sticky, stickyOf } from "./sticky.ts";
@@ -23,13 +23,12 @@ export function renderTable(settings: BackendSettings, table: Table): string {
   const chains = new Set<string>();
   const stickies: Sticky[] = [];
   const elements = new Map<string, Set<string>>();
+  const services = new ServiceVisit(context, {
+    element: (element) => addTo(elements, element.set.name, textOf(element)),
+    shared: (chain) => void chains.add(chain),
+  });
   for (const ports of table.services.values()) {
-    visitService(ports, context, {
-      element(element) {
-        addTo(elements, element.set.name, textOf(element));
-      },
-      shared: (chain) => void chains.add(chain),
-    });
+    services.visit(ports);
     for (const rules of ports) {
       const sticky = stickyOf(rules, context);
       if (sticky !== undefined) stickies.push(sticky);

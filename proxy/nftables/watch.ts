@@ -5,12 +5,13 @@
  *
  * @module
  */
+import { isDeepStrictEqual } from "node:util";
 import { isTsnetError } from "../../lib/errors.ts";
 import { readElements, readRules, readSets } from "../../lib/nft/reading.ts";
 import type { NfSocket } from "../../lib/sys/nfsocket.ts";
 import type { PortRules } from "../table/types.ts";
 import type { Committed } from "./committed.ts";
-import { type Element, visitService } from "./elements.ts";
+import { type Element, ServiceVisit } from "./elements.ts";
 import { type ProxySet, tableOf } from "./sets.ts";
 import { writeKey } from "./write.ts";
 
@@ -21,23 +22,37 @@ export interface Glance {
   readonly counts: ReadonlyMap<string, number | undefined>;
 }
 
+// Others change their rules while ours are read.
+const TRIES = 5;
 // So many services are asked for where nothing is counted: a flush takes them all.
 const SAMPLES = 4;
 
 /** Looks at the table. `before` saves looking at rules that nobody had a reason to change. */
 export function takeGlance(socket: NfSocket, { context }: Committed, before?: Glance): Glance {
   const at = tableOf(context.family);
-  return { rules: before?.rules ?? rulesOf(socket, context.family), counts: countsOf(socket, at) };
+  return {
+    rules: before?.rules ?? readCalmly(socket, () => rulesOf(socket, context.family)),
+    counts: readCalmly(socket, () => countsOf(socket, at)),
+  };
 }
 
 /** Whether the table still looks so. */
 export function looksSame(socket: NfSocket, committed: Committed, glance: Glance): boolean {
   const { family } = committed.context;
-  if (rulesOf(socket, family) !== glance.rules) return false;
-  const counts = countsOf(socket, tableOf(family));
-  if (counts.size !== glance.counts.size) return false;
-  for (const [set, count] of counts) if (!glance.counts.has(set) || glance.counts.get(set) !== count) return false;
+  const sameRules = (rules: string) => rules === glance.rules;
+  if (!sameRules(readCalmly(socket, () => rulesOf(socket, family), sameRules))) return false;
+  const sameCounts = (counts: Glance["counts"]) => isDeepStrictEqual(counts, glance.counts);
+  const counts = readCalmly(socket, () => countsOf(socket, tableOf(family)), sameCounts);
+  if (!sameCounts(counts)) return false;
   return [...counts.values()].some((count) => count !== undefined) || hasSamples(socket, committed);
+}
+
+/** What `read` finds, again where somebody changed rules meanwhile, unless it is what is wanted. */
+function readCalmly<T>(socket: NfSocket, read: () => T, isWanted: (found: T) => boolean = () => false): T {
+  for (let tries = 1; ; tries++) {
+    const found = read();
+    if (!socket.interrupted || isWanted(found) || tries === TRIES) return found;
+  }
 }
 
 function rulesOf(socket: NfSocket, family: 4 | 6): string {
@@ -69,7 +84,7 @@ function hasSamples(socket: NfSocket, { table, context }: Committed): boolean {
 
 function elementsOf(ports: readonly PortRules[], context: Committed["context"]): readonly Element[] {
   const elements: Element[] = [];
-  visitService(ports, context, { element: (element) => void elements.push({ ...element }), shared: () => {} });
+  new ServiceVisit(context, { element: (element) => void elements.push({ ...element }) }).visit(ports);
   // A range is not found by its first address alone.
   return elements.filter(({ set }) => set.flags === undefined);
 }
