@@ -40,14 +40,18 @@ export interface ChainRules {
 
 /** The names of the chains of a table of iptables-nft; none if it was never used. @throws TsnetError of the kernel's. */
 export function nftChains(family: 4 | 6, table: IptablesTable): readonly string[] {
-  return completely(() => {
+  const seen = new Set<string>();
+  for (let round = 0; round < TRIES; round++) {
     const names: string[] = [];
     const whole = dump(NFT_MSG_GETCHAIN, family, [], (attributes) => {
       const [of, name] = [textOf(attributes, NFTA_CHAIN_TABLE), textOf(attributes, NFTA_CHAIN_NAME)];
       if (of === table && name !== undefined) names.push(name);
     });
-    return whole ? names : undefined;
-  });
+    if (whole) return names;
+    for (const name of names) seen.add(name);
+  }
+  // Somebody changes rules faster than many chains can be read: what one round lacks the others have.
+  return [...seen];
 }
 
 /** Whether a table of iptables-nft has this chain. @throws TsnetError of the kernel's. */

@@ -36,6 +36,7 @@ export class NfSocket {
   #sendBytes = SMALL_BYTES;
   /** Answers may be left in the queue, of a dump that was not read to its end. */
   #asking = false;
+  #interrupted = false;
 
   /** Opens one in `netns`, or in the namespace that the process is in. */
   constructor(netns?: Netns) {
@@ -45,6 +46,14 @@ export class NfSocket {
     // Errors without the message that they are about, but with the place in it.
     setSocketOption(this.#fd, SOL_NETLINK, NETLINK_CAP_ACK, 1);
     setSocketOption(this.#fd, SOL_NETLINK, NETLINK_EXT_ACK, 1);
+  }
+
+  /**
+   * Whether rules of this namespace changed while the last dump was read, so that it may lack what changed. On most
+   * nodes somebody changes some all the time, and seldom those that are looked at.
+   */
+  get interrupted(): boolean {
+    return this.#interrupted;
   }
 
   /**
@@ -68,22 +77,21 @@ export class NfSocket {
 
   /**
    * Asks, and gives the messages that answer one by one; each is overwritten by the next. A dump (`NLM_F_DUMP` in
-   * the request) goes on as it is read: nothing else may be sent meanwhile.
+   * the request) goes on as it is read: nothing else may be sent meanwhile. See {@link interrupted}.
    *
-   * @throws TsnetError with the kernel's errno; `busy` if what is dumped changed meanwhile.
+   * @throws TsnetError with the kernel's errno.
    */
   *ask(written: Uint8Array): Generator<Buffer, void> {
     this.#send(written);
     this.#asking = true;
+    this.#interrupted = false;
     for (;;) {
       const length = this.#receive();
       if (length === undefined) break;
       for (const message of messagesOf(this.#buffer.subarray(0, length))) {
         const type = message.readUInt16LE(4);
         if (type === NLMSG_ERROR && message.readInt32LE(16) !== 0) throw refused(-message.readInt32LE(16));
-        if ((message.readUInt16LE(6) & NLM_F_DUMP_INTR) !== 0) {
-          throw new TsnetError("netfilter changed while it was read: try again", { code: "busy", op: "nfnetlink" });
-        }
+        if ((message.readUInt16LE(6) & NLM_F_DUMP_INTR) !== 0) this.#interrupted = true;
         if (type !== NLMSG_DONE && type !== NLMSG_ERROR) yield message;
       }
     }

@@ -144,6 +144,38 @@ describe("what an earlier life left", () => {
   });
 });
 
+test("somebody who changes other rules all the time is in nobody's way", async () => {
+  await using backend = BackendAgent.start(host, {});
+  // Enough rules that the kernel tells them in several parts, between which they change.
+  const many = (last: readonly number[]) =>
+    tableOf(
+      Array.from({ length: 100 }, (_, i) => ({
+        name: `a/s${i}`,
+        n: i + 1,
+        here: i === 0 ? last : [1],
+        affinitySeconds: 60,
+      })),
+      4,
+    );
+  await backend.replace(many([1]));
+  const busy = host.spawn([
+    "sh",
+    "-c",
+    "nft 'add table ip other; add chain ip other c'; while [ ! -e /run/enough ]; do nft 'add rule ip other c drop; flush chain ip other c'; done",
+  ]);
+  try {
+    for (let round = 0; round < 30; round++) {
+      await backend.update(many(round % 2 === 0 ? [1, 2] : [1]));
+      expect(await backend.intact()).toBe(true);
+    }
+    await backend.replace(many([2]));
+    expect(await backend.audit()).toEqual([]);
+  } finally {
+    await host.sh("touch /run/enough");
+    await busy.exited;
+  }
+});
+
 test("a chain that is held when it would go is whole when it is used again", async () => {
   const one = (here: readonly number[]) => tableOf([{ name: "a/one", n: 1, here }], 4);
   await using backend = BackendAgent.start(host, {});
