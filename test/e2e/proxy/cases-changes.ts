@@ -75,7 +75,7 @@ function shapes(stage: () => Stage): void {
       const { world, proxy } = stage();
       const web = webAt(22);
       await proxy.bring([{ ...web, ports: [{ name: "http", nodePort: 30020 }] }]);
-      const open = await world.prober.open("local2", tcp(web, "clusterIP", family));
+      await using open = await world.prober.open("local2", tcp(web, "clusterIP", family));
       const asked = [tcp(web, "clusterIP", family), tcp(web, "nodePort", family, 30020)];
       const meanwhile = world.prober.askAll(
         asked.map((question) => ({ netns: "local2", ...question })),
@@ -85,7 +85,6 @@ function shapes(stage: () => Stage): void {
       for (const name of ["web", "www", "http2"]) await proxy.change({ ...web, ports: [{ name, nodePort: 30020 }] });
       expect([...tally(await meanwhile, serverOf).keys()].sort()).toEqual(["local1", "remote1"]);
       expect(await open.say("still here")).toBe("still here");
-      await open.shut();
     },
   );
 
@@ -179,7 +178,7 @@ function leaving(stage: () => Stage): void {
     const { world, proxy } = stage();
     const web = webAt(26);
     await proxy.bring([web]);
-    const open = await world.prober.open("local2", tcp(web, "clusterIP", family));
+    await using open = await world.prober.open("local2", tcp(web, "clusterIP", family));
     const { server } = { server: "", ...open.answer };
     const other = server === "local1" ? "remote1" : "local1";
     await proxy.change({ ...web, endpoints: [other] });
@@ -188,7 +187,6 @@ function leaving(stage: () => Stage): void {
     expect([...tally(seen, serverOf)]).toEqual([[other, 100]]);
     await proxy.change({ ...web, endpoints: [] });
     expect(await open.say("still here")).toBe("still here");
-    await open.shut();
   });
 
   test.each(FAMILIES)("endpoints that are replaced while clients connect cost none of them, IPv%i", async (family) => {

@@ -4,7 +4,7 @@
  * @module
  */
 import { expect, test } from "vitest";
-import { strays } from "./cases-node.ts";
+import { strays, unmasqueraded } from "./cases-node.ts";
 import { addressOf, type Svc } from "./manifests.ts";
 import { type Question, serverOf, tally } from "./prober.ts";
 import { FAMILIES, type Mode, NodeProxy } from "./proxy.ts";
@@ -63,14 +63,19 @@ export function options(mode: Mode, world: () => ProxyWorld): void {
   });
 
   test("--drop-invalid drops what is outside of its window, and ends no connection (row 19)", async () => {
-    await using proxy = await NodeProxy.start(world(), mode, { flags: ["--drop-invalid"], services: [web] });
-    for (const family of FAMILIES) {
-      const frontend = { address: addressOf(web, "clusterIP", family), port: 80 };
-      await proxy.bring([{ ...web, endpoints: ["local1"] }]);
-      // As if nothing were liberal: what the option is for.
-      await world().sh("node", "echo 0 >/proc/sys/net/netfilter/nf_conntrack_tcp_be_liberal");
-      await strays({ mode, world: world(), proxy }, frontend, family);
+    const liberal = (value: 0 | 1) =>
+      world().sh("node", `echo ${value} >/proc/sys/net/netfilter/nf_conntrack_tcp_be_liberal`);
+    for (const flags of [[], ["--drop-invalid"]]) {
+      await using _ = await NodeProxy.start(world(), mode, { flags, services: [unmasqueraded] });
+      // As if conntrack were not told to be liberal: what the option is for.
+      await liberal(0);
+      for (const family of FAMILIES) {
+        const seen = await strays(world(), unmasqueraded, family);
+        if (flags.length > 0) expect(seen).toBe(0);
+        else expect(seen).toBeGreaterThan(0);
+      }
     }
+    await liberal(1);
   });
 
   test("--flush-tcp ends connections to endpoints that are gone, and no others (row 4)", async () => {

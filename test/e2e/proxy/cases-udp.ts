@@ -30,10 +30,10 @@ const CLIENTS: readonly (readonly [Place, Kind])[] = [
 ];
 
 /** Everybody who asks, each from one port of his own for as long as he asks. */
-function openAll({ world }: Stage, family: Family): Promise<readonly Connection[]> {
-  return Promise.all(
+async function openAll({ world }: Stage, family: Family): Promise<Clients> {
+  const clients = await Promise.all(
     CLIENTS.map(([from, kind], at) =>
-      world.prober.open(from, {
+      world.prober.open(world.netns(from), {
         protocol: "udp",
         address: addressOf(dns, kind, family),
         port: kind === "nodePort" ? 30053 : 53,
@@ -42,6 +42,12 @@ function openAll({ world }: Stage, family: Family): Promise<readonly Connection[
       }),
     ),
   );
+  const shut = async () => void (await Promise.all(clients.map((client) => client.shut())));
+  return { clients, [Symbol.asyncDispose]: shut };
+}
+
+interface Clients extends AsyncDisposable {
+  readonly clients: readonly Connection[];
 }
 
 /** What all hear when they ask now. */
@@ -58,7 +64,8 @@ export function datagrams(stage: () => Stage): void {
     async (family) => {
       const { proxy } = stage();
       await proxy.bring([dns]);
-      const clients = await openAll(stage(), family);
+      await using all = await openAll(stage(), family);
+      const { clients } = all;
       await expect.poll(() => heard(clients), soon).toEqual(["local1"]);
       await proxy.change({ ...dns, endpoints: ["remote1"] });
       await expect.poll(() => heard(clients), soon).toEqual(["remote1"]);
@@ -66,7 +73,6 @@ export function datagrams(stage: () => Stage): void {
       await expect.poll(() => heard(clients), soon).toEqual(["refused"]);
       await proxy.change({ ...dns, endpoints: ["local1"] });
       await expect.poll(() => heard(clients), soon).toEqual(["local1"]);
-      await Promise.all(clients.map((client) => client.shut()));
     },
   );
 
@@ -75,7 +81,8 @@ export function datagrams(stage: () => Stage): void {
     async (family) => {
       const { proxy } = stage();
       await proxy.bring([dns]);
-      const clients = await openAll(stage(), family);
+      await using all = await openAll(stage(), family);
+      const { clients } = all;
       await expect.poll(() => heard(clients), soon).toEqual(["local1"]);
       await proxy.change({ ...dns, endpoints: ["local1", "local2", "remote1"] });
       for (let round = 0; round < 10; round++) expect(await heard(clients)).toEqual(["local1"]);
@@ -84,7 +91,6 @@ export function datagrams(stage: () => Stage): void {
         endpoints: [{ pod: "local1", ready: false, serving: true, terminating: true }, "remote1"],
       });
       for (let round = 0; round < 10; round++) expect(await heard(clients)).toEqual(["local1"]);
-      await Promise.all(clients.map((client) => client.shut()));
     },
   );
 
@@ -93,10 +99,10 @@ export function datagrams(stage: () => Stage): void {
     async (family) => {
       const { proxy } = stage();
       await proxy.bring([]);
-      const clients = await openAll(stage(), family);
+      await using all = await openAll(stage(), family);
+      const { clients } = all;
       await proxy.change(dns);
       await expect.poll(() => heard(clients), soon).toEqual(["local1"]);
-      await Promise.all(clients.map((client) => client.shut()));
     },
   );
 }

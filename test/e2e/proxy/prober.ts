@@ -45,7 +45,7 @@ export type Answer =
   | { readonly outcome: string };
 
 /** An open connection, or a UDP socket with its fixed port. */
-export interface Connection {
+export interface Connection extends AsyncDisposable {
   readonly answer: Answer;
   /** Sends `text`; what came back: `text` over TCP, else the server's answer, else an outcome. */
   say(text: string, timeoutMs?: number): Promise<string>;
@@ -116,15 +116,17 @@ export class Prober {
 
   async open(netns: string, question: Question): Promise<Connection> {
     const { answer = "", connection } = await this.#request({ op: "open", ask: withTimeout(netns, question) });
+    const shut = async () => {
+      if (connection !== undefined) await this.#request({ op: "shut", connection });
+    };
     return {
       answer: parseAnswer(answer),
       say: async (text, timeoutMs = ANSWER_TIMEOUT_MS) => {
         if (connection === undefined) return answer;
         return (await this.#request({ op: "say", connection, text, timeoutMs })).answer ?? "";
       },
-      shut: async () => {
-        if (connection !== undefined) await this.#request({ op: "shut", connection });
-      },
+      shut,
+      [Symbol.asyncDispose]: shut,
     };
   }
 
