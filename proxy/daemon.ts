@@ -9,7 +9,6 @@
  * @module
  */
 import type { Conntrack } from "../lib/conntrack/conntrack.ts";
-import { nameOfProcess } from "../lib/sys/process.ts";
 import { Aftermath } from "./aftermath.ts";
 import type { Backend, BackendSettings, ProxyMode } from "./backend.ts";
 import { FlowCleaner } from "./conntrack.ts";
@@ -137,7 +136,7 @@ function assemble(options: DaemonOptions) {
     audited: (family, result, found) => metrics.audited(family, result, found.length),
   });
   const watchdog = new Watchdog({
-    ...{ families, clock, log, request, events: options.events, ownName: nameOfProcess(process.pid) },
+    ...{ families, clock, log, request, events: options.events },
     repaired: (family) => metrics.repaired(family),
   });
   return { ...objects, ...reporters, aftermath, loop, auditor, watchdog, families };

@@ -20,8 +20,10 @@ export interface RulesEvent {
   readonly program: string;
 }
 
-/** Changes of nf_tables since the last call, without waiting. */
 export interface RulesEvents {
+  /** As whom our own changes are told of. */
+  readonly own: RulesEvent;
+  /** Changes of nf_tables since the last call, without waiting. */
   poll(): readonly RulesEvent[];
   close(): void;
 }
@@ -30,8 +32,6 @@ export interface WatchdogOptions {
   readonly families: readonly FamilySync[];
   /** Undefined: changes are not told of, so the look is repeated. */
   readonly events: RulesEvents | undefined;
-  /** What the kernel calls this process. */
-  readonly ownName: string;
   readonly clock: Clock;
   readonly log: Log;
   /** Asks for a sync. */
@@ -45,6 +45,8 @@ const QUIET_MS = 200;
 // But flushed rules are back within two seconds, however long somebody goes on.
 const PATIENCE_MS = 800;
 const CANARY_MS = 1000;
+// Another proxy of ours would write its own again after each time: two of them shall not do nothing else.
+const TRUCE_MS = 30_000;
 
 export class Watchdog {
   readonly #options: WatchdogOptions;
@@ -53,7 +55,8 @@ export class Watchdog {
   /** When the first and the last foreign change was heard of since the last look. */
   #first: number | undefined;
   #last = 0;
-  #suspect = "";
+  #suspect: RulesEvent | undefined;
+  readonly #truceEnds = new Map<number, number>();
 
   constructor(options: WatchdogOptions) {
     this.#options = options;
@@ -83,15 +86,12 @@ export class Watchdog {
 
   /** Whether it is time for a look. */
   #heard(): boolean {
-    const { clock, events, ownName } = this.#options;
-    const foreign = (events?.poll() ?? []).filter(({ program }) => program !== ownName);
+    const { clock, events } = this.#options;
+    const foreign = (events?.poll() ?? []).filter(({ pid }) => pid !== events?.own.pid);
     const now = clock.now();
     const last = foreign.at(-1);
-    if (last !== undefined) {
-      this.#first ??= now;
-      this.#last = now;
-      this.#suspect = `${last.program} (pid ${last.pid})`;
-    }
+    if (last !== undefined) this.#suspect = last;
+    if (last !== undefined) this.#expect(now);
     if (this.#first === undefined) return false;
     if (now - this.#last < QUIET_MS && now - this.#first < PATIENCE_MS) return false;
     this.#first = undefined;
@@ -102,14 +102,41 @@ export class Watchdog {
     for (const family of this.#options.families) {
       // While it is being written, or waits to be, nothing can be told; what is written then is whole.
       if (!family.settled || (await this.#intact(family))) continue;
-      this.#options.log.warn("somebody took our rules away: putting them back", {
-        family: family.family,
-        ...(this.#suspect === "" ? {} : { suspect: this.#suspect }),
-      });
+      if (await this.#isTruce(family)) continue;
+      this.#tell(family);
       family.invalidate("taken away");
       this.#options.repaired(family.family);
       this.#options.request();
     }
+  }
+
+  /** A look is due when it is quiet, or after a while. */
+  #expect(now: number): void {
+    this.#first ??= now;
+    this.#last = now;
+  }
+
+  /** Whether another proxy of ours may have its rules for now. Where there are none it may not. */
+  async #isTruce({ family, backend }: FamilySync): Promise<boolean> {
+    const { clock } = this.#options;
+    const now = clock.now();
+    if (!this.#isRival || now >= (this.#truceEnds.get(family) ?? 0) || !(await backend.present())) return false;
+    this.#expect(now);
+    return true;
+  }
+
+  get #isRival(): boolean {
+    return this.#suspect !== undefined && this.#suspect.program === this.#options.events?.own.program;
+  }
+
+  #tell({ family }: FamilySync): void {
+    const { clock, log } = this.#options;
+    const suspect = this.#suspect && `${this.#suspect.program} (pid ${this.#suspect.pid})`;
+    const fields = { family, ...(suspect && { suspect }) };
+    if (this.#isRival) {
+      this.#truceEnds.set(family, clock.now() + TRUCE_MS);
+      log.warn("another proxy of ours changes the same rules: putting them back. One a node is enough", fields);
+    } else log.warn("somebody took our rules away: putting them back", fields);
   }
 
   async #intact(family: FamilySync): Promise<boolean> {

@@ -13,12 +13,14 @@ import {
   NETLINK_NETFILTER,
   openNetlink,
   receive,
+  send,
 } from "../sys/native.ts";
 import { inside, type Netns } from "../sys/netns.ts";
-import { NF_HEADER_BYTES } from "../sys/nfwriter.ts";
+import { NF_HEADER_BYTES, NfWriter } from "../sys/nfwriter.ts";
 import {
   NFNL_SUBSYS_NFTABLES,
   NFNLGRP_NFTABLES,
+  NFT_MSG_GETGEN,
   NFT_MSG_NEWGEN,
   NFTA_GEN_PROC_NAME,
   NFTA_GEN_PROC_PID,
@@ -33,6 +35,8 @@ export interface NftEvent {
 }
 
 export interface NftEvents {
+  /** What our own transactions are told of as. */
+  readonly own: NftEvent;
   /** What happened since the last call, our own transactions among it. Does not wait. */
   poll(): readonly NftEvent[];
   close(): void;
@@ -53,9 +57,12 @@ export function nftEvents(netns?: Netns): NftEvents {
   attachFilter(fd, { offset: 4, value: swap16((NFNL_SUBSYS_NFTABLES << 8) | NFT_MSG_NEWGEN) });
   // A socket without an address of its own is left out: the kernel takes it for the one that made the change.
   bindNetlink(fd, 0);
-  joinGroup(fd, NFNLGRP_NFTABLES);
   const buffer = Buffer.allocUnsafeSlow(4096);
+  send(fd, whoAmI());
+  const own = parseEvent(buffer.subarray(0, receive(fd, buffer, MSG_DONTWAIT)));
+  joinGroup(fd, NFNLGRP_NFTABLES);
   return {
+    own,
     poll() {
       const events: NftEvent[] = [];
       for (;;) {
@@ -71,6 +78,14 @@ export function nftEvents(netns?: Netns): NftEvents {
     },
     close: () => closeFd(fd),
   };
+}
+
+/** The kernel answers who asks for the generation as it tells who made one. */
+function whoAmI(): Uint8Array {
+  const writer = new NfWriter(64);
+  writer.begin({ type: (NFNL_SUBSYS_NFTABLES << 8) | NFT_MSG_GETGEN, flags: 0, sequence: 1, family: 0 });
+  writer.end();
+  return writer.written();
 }
 
 /** A filter loads numbers in network order, and netlink has them in the processor's. */

@@ -1,4 +1,4 @@
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { FamilySync } from "../../proxy/sync/family.ts";
 import { type RulesEvent, Watchdog } from "../../proxy/watchdog.ts";
 import { added, FakeBackend, logged, tableOf } from "./sync/backend.ts";
@@ -22,8 +22,8 @@ async function opened({ canary = false } = {}) {
     return intact();
   };
   const watchdog = new Watchdog({
-    ...{ families: [family], clock, log, request: () => {}, ownName: "tsnet" },
-    events: canary ? undefined : { poll: () => heard.splice(0), close: () => {} },
+    ...{ families: [family], clock, log, request: () => {} },
+    events: canary ? undefined : { own: OURS, poll: () => heard.splice(0), close: () => {} },
     repaired: () => repaired.push(clock.now()),
   });
   watchdog.start();
@@ -63,6 +63,35 @@ test("what we write ourselves is no reason to look", async () => {
   heard.push(OURS);
   await clock.pass(2000);
   expect(looks()).toBe(0);
+});
+
+describe("another proxy of ours", () => {
+  const RIVAL: RulesEvent = { ...OURS, pid: 3 };
+
+  test("that takes the rules away, as `--cleanup` does, is somebody like others", async () => {
+    const { clock, backend, family, heard, repaired } = await opened();
+    backend.isIntact = false;
+    backend.isPresent = false;
+    for (const times of [1, 2, 3]) {
+      heard.push(RIVAL);
+      await clock.pass(1000);
+      expect(repaired).toHaveLength(times);
+      await family.sync(tableOf(["a"]), new Map(), false);
+    }
+  });
+
+  test("that runs beside us is told of, and both do not write all the time", async () => {
+    const { clock, backend, family, heard, repaired, lines } = await opened();
+    backend.isIntact = false;
+    backend.isPresent = true;
+    for (let second = 0; second < 65; second++) {
+      heard.push(RIVAL);
+      await clock.pass(1000);
+      await family.sync(tableOf(["a"]), new Map(), false);
+    }
+    expect(repaired).toHaveLength(3);
+    expect(lines.join("")).toContain("another proxy");
+  });
 });
 
 test("row 15: where nobody tells of changes, the look is repeated each second", async () => {

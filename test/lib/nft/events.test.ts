@@ -51,6 +51,7 @@ test("our own transactions are told of as those of the thread that made them", (
   expect(first).toEqual(second);
   expect(more).toEqual([]);
   expect(existsSync(`/proc/self/task/${first?.pid}`)).toBe(true);
+  expect(first).toEqual(events.own);
 });
 
 test("more than the queue holds becomes `unknown`, and listening goes on", async () => {
