@@ -9,6 +9,7 @@
  * @module
  */
 import type { Conntrack } from "../lib/conntrack/conntrack.ts";
+import { collectGarbage, residentBytes } from "../lib/sys/memory.ts";
 import { Aftermath } from "./aftermath.ts";
 import type { Backend, BackendSettings, ProxyMode } from "./backend.ts";
 import { FlowCleaner } from "./conntrack.ts";
@@ -18,6 +19,7 @@ import { ProxyHealth } from "./health/health.ts";
 import type { Listener } from "./health/listener.ts";
 import { HealthCheckPorts } from "./health/node-ports.ts";
 import { openServers } from "./health/servers.ts";
+import { Housekeeper } from "./housekeeping.ts";
 import type { Log } from "./log.ts";
 import { ProxyMetrics } from "./metrics.ts";
 import { awaitsPodCIDR, localWarnings, podCIDRsOf, withBindAddress } from "./node/local.ts";
@@ -98,9 +100,9 @@ async function brought({ aftermath, loop, cleaner, families }: Core): Promise<bo
 type Core = ReturnType<typeof assemble>;
 
 async function stop({ source, clock }: DaemonOptions, core: Core, servers: Listener): Promise<void> {
-  const { gate, watchdog, auditor, cleaner, ports, loop } = core;
+  const { gate, watchdog, auditor, cleaner, housekeeper, ports, loop } = core;
   for (const part of [gate, servers, ports]) part.close();
-  for (const part of [watchdog, auditor, cleaner]) part.stop();
+  for (const part of [watchdog, auditor, cleaner, housekeeper]) part.stop();
   const stopped = Promise.all([loop.stop(), source.stop()]).then(() => {});
   await Promise.race([stopped, new Promise<void>((resolve) => clock.after(STOP_MS, resolve))]);
 }
@@ -117,11 +119,15 @@ function assemble(options: DaemonOptions) {
   const aftermath = new Aftermath({
     ...{ log, firstSuccess: options.firstSuccess, moreWaits: () => loop.waiting, ...reporters },
   });
+  const housekeeper = new Housekeeper({ clock, resident: residentBytes, collect: collectGarbage });
   const loop: SyncLoop = new SyncLoop({
     ...{ clock, families, minSyncPeriod: settings.minSyncPeriod },
     ready: () => objects.gate.open,
     take: () => objects.state.take(),
-    synced: (pending, results) => aftermath.synced(pending, results),
+    synced(pending, results) {
+      aftermath.synced(pending, results);
+      housekeeper.worked();
+    },
   });
   const request = () => {
     if (!objects.gate.open) return;
@@ -139,7 +145,7 @@ function assemble(options: DaemonOptions) {
     ...{ families, clock, log, request, events: options.events },
     repaired: (family) => metrics.repaired(family),
   });
-  return { ...objects, ...reporters, aftermath, loop, auditor, watchdog, families };
+  return { ...objects, ...reporters, aftermath, housekeeper, loop, auditor, watchdog, families };
 }
 
 /** What is known, and when that is enough to begin with. */
