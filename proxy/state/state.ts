@@ -12,8 +12,8 @@ import type { NodeObject, ServiceCidrObject, ServiceObject, SliceObject } from "
 import type { Kind, ObjectOf, Sink } from "../source/source.ts";
 import { Entry } from "./entry.ts";
 import { Facts } from "./facts.ts";
-import type { FlowProtocol } from "./flows.ts";
 import { FamilyPlanner, type Log, type Round } from "./family.ts";
+import type { FlowProtocol } from "./flows.ts";
 import { healthCheckOf } from "./health.ts";
 import type { HealthCheck, NoLocalEndpoints, Pending } from "./pending.ts";
 import { ServiceKeeper } from "./services.ts";
