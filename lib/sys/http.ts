@@ -16,7 +16,7 @@ export interface HttpOptions {
   readonly host: string;
   /** 0: any that is free. */
   readonly port: number;
-  /** Answers GET and HEAD; the path is without its query. */
+  /** Answers requests of any method, as those of Go do: balancers ask as they please. The path is without its query. */
   readonly answer: (path: string) => Response | Promise<Response>;
 }
 
@@ -26,12 +26,7 @@ export interface HttpOptions {
  * @throws TsnetError `conflict` if somebody has the port, `io` if the address is not this host's.
  */
 export function serveHttp({ host, port, answer }: HttpOptions): HttpServer {
-  const fetch = (request: Request): Response | Promise<Response> => {
-    if (request.method !== "GET" && request.method !== "HEAD") {
-      return new Response("method not allowed\n", { status: 405, headers: { Allow: "GET, HEAD" } });
-    }
-    return answer(new URL(request.url).pathname);
-  };
+  const fetch = (request: Request) => answer(pathOf(request.url));
   // Left to itself the runtime shares the port with another process, which gets every other request.
   const listen = (hostname: string) => Bun.serve({ hostname, port, fetch, reusePort: false, development: false });
   try {
@@ -44,6 +39,12 @@ export function serveHttp({ host, port, answer }: HttpOptions): HttpServer {
       cause: error,
     });
   }
+}
+
+/** Where a request does not name its host, as those of HTTP/1.0 need not, the runtime has its path for the URL. */
+function pathOf(url: string): string {
+  const [, path = ""] = /^(?:[a-z]+:\/\/[^/?#]*)?([^?#]*)/i.exec(url) ?? [];
+  return path === "" ? "/" : path;
 }
 
 function listenOnAll<T>(listen: (hostname: string) => T): T {
