@@ -90,17 +90,3 @@ export function bytes16(value: number): Buffer {
   bytes.writeUInt16BE(value);
   return bytes;
 }
-
-/** 32 bits in network order. */
-export function bytes32(value: number): Buffer {
-  const bytes = Buffer.alloc(4);
-  bytes.writeUInt32BE(value);
-  return bytes;
-}
-
-/** 64 bits in network order. */
-export function bytes64(value: number): Buffer {
-  const bytes = Buffer.alloc(8);
-  bytes.writeBigUInt64BE(BigInt(value));
-  return bytes;
-}

@@ -45,10 +45,11 @@ export interface ProxySets {
   readonly nodeportLearners: ProxySet;
 }
 
-/** Local endpoints stand in the same maps as all, from this index on. */
+/**
+ * Local endpoints stand in the same maps as all, from this index on: so many a service port may have, and what is
+ * beyond gets no connections.
+ */
 export const LOCAL_INDEX = 32768;
-/** So many endpoints a service port may have; what is beyond gets no connections. */
-export const MAX_ENDPOINTS = LOCAL_INDEX;
 const INDEXES = 65536;
 // One client more than that has no affinity: a flood of made-up addresses shall not take all memory.
 const AFFINITY_CLIENTS = 65536;

@@ -22,7 +22,7 @@ import { dportIs, inSet, protocolIs } from "../../lib/nft/matches.ts";
 import { type BuiltRule, type NftStatement, ruleText } from "../../lib/nft/rule.ts";
 import type { Endpoint, PortRules } from "../table/types.ts";
 import { type ChainContext, externalLocalRules, nodeportPrefix, pickChain } from "./chains.ts";
-import { affinityMap, MAX_ENDPOINTS, membersSet, type ProxySet } from "./sets.ts";
+import { affinityMap, LOCAL_INDEX, membersSet, type ProxySet } from "./sets.ts";
 
 /** All that one service port with affinity has. */
 export interface Sticky {
@@ -80,7 +80,7 @@ export function scopesOf({ frontends }: PortRules): readonly Scope[] {
 
 export function endpointsOf(rules: PortRules, scope: Scope): readonly Endpoint[] {
   const endpoints = scope === "" ? rules.endpoints : rules.local;
-  return endpoints.length > MAX_ENDPOINTS ? endpoints.slice(0, MAX_ENDPOINTS) : endpoints;
+  return endpoints.length > LOCAL_INDEX ? endpoints.slice(0, LOCAL_INDEX) : endpoints;
 }
 
 /** What the service port has; undefined if it has none. */
