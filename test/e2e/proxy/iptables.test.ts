@@ -93,7 +93,7 @@ describe.each(VARIANTS)("iptables-%s", (variant) => {
     expect(text.match(/-A PREROUTING .*KUBE-SERVICES/g)).toHaveLength(1);
   });
 
-  test("nothing but what differs is written", async () => {
+  test("nothing but what differs is written (row 5)", async () => {
     await using caller = await Caller.open(host);
     await caller.call({ do: "replace", table: TABLE });
     const same = TABLE.services["shop/three"] ?? [];

@@ -117,7 +117,7 @@ test.each([4, 5, 6, 7])("a change and a fresh build end in the same chains, seed
   expect(entries.length).toBeGreaterThan(32);
 });
 
-test("a change in one corner writes the chains on the way there, and no other", () => {
+test("a change in one corner writes the chains on the way there, and no other (row 5)", () => {
   const next = random(8);
   const entries = sortEntries([...new Set(Array.from({ length: 5000 }, () => at(address(next))))].map(entry));
   const written: string[] = [];

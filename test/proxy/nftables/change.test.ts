@@ -129,12 +129,28 @@ describe.each([4, 6] as const)("IPv%i", (family) => {
   });
 });
 
-test("one endpoint replaced is one element less and one more", async () => {
+test("one endpoint replaced is one element less and one more (row 6)", async () => {
   await using backend = BackendAgent.start(host, {});
   const table = (last: number) => withPorts(dozen(4), [{ name: "a/one", n: 1, there: [1, 2, last] }], 4);
   await backend.replace(table(3));
   expect(await backend.update(table(4))).toEqual({ written: 2, changed: true });
   expect(await backend.update(table(4))).toEqual({ written: 0, changed: false });
+});
+
+test("two hundred services are made of the chains, rules and maps of one (row 6)", async () => {
+  await using backend = BackendAgent.start(host, {});
+  const services = (count: number) =>
+    tableOf(
+      Array.from({ length: count }, (_, i) => ({ name: `a/s${i}`, n: i + 1, nodePort: 30000 + i, there: [1, 2, 3] })),
+      4,
+    );
+  const withoutElements = async () =>
+    (await listed(4)).replace(/\telements = \{[^}]*\}/g, "").replace(/\n\s*\n/g, "\n");
+  await backend.replace(services(1));
+  const one = await withoutElements();
+  expect(one).toContain("chain nodeport-pick-3 {");
+  await backend.update(services(200));
+  expect(await withoutElements()).toBe(one);
 });
 
 test("chains and sets that are not used any more go after a moment, with the next change", async () => {
