@@ -90,8 +90,13 @@ export class Watchdog {
     const foreign = (events?.poll() ?? []).filter(({ pid }) => pid !== events?.own.pid);
     const now = clock.now();
     const last = foreign.at(-1);
-    if (last !== undefined) this.#suspect = last;
-    if (last !== undefined) this.#expect(now);
+    if (last !== undefined) {
+      // Until the next look the other proxy stays the suspect, whoever else changes something.
+      if (this.#first === undefined || !this.#isRival) {
+        this.#suspect = foreign.find(({ program }) => program === events?.own.program) ?? last;
+      }
+      this.#expect(now);
+    }
     if (this.#first === undefined) return false;
     if (now - this.#last < QUIET_MS && now - this.#first < PATIENCE_MS) return false;
     this.#first = undefined;

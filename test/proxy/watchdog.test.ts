@@ -85,7 +85,7 @@ describe("another proxy of ours", () => {
     backend.isIntact = false;
     backend.isPresent = true;
     for (let second = 0; second < 65; second++) {
-      heard.push(RIVAL);
+      heard.push(RIVAL, FOREIGN);
       await clock.pass(1000);
       await family.sync(tableOf(["a"]), new Map(), false);
     }
