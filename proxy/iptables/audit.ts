@@ -27,14 +27,14 @@ export interface Finding {
 export interface AuditOptions {
   readonly layout: Layout;
   readonly table: Table;
-  /** Whether chains of earlier lives count. */
-  readonly leftovers: boolean;
+  /** Given, chains of earlier lives count, but for these. */
+  readonly leftoversBut?: ReadonlySet<string>;
 }
 
 /** What is missing, too much or different. */
 export async function auditRules(
   host: ProxyHost,
-  { layout, table, leftovers }: AuditOptions,
+  { layout, table, leftoversBut }: AuditOptions,
 ): Promise<readonly Finding[]> {
   const found: Finding[] = [];
   for (const name of ["nat", "filter"] as const) {
@@ -42,7 +42,7 @@ export async function auditRules(
     const different = new Map<string, readonly string[]>();
     await readTable(host, name, {
       chain: (chain) => {
-        if (leftovers && name === "nat" && isServiceChain(chain) && !wanted.has(chain)) {
+        if (name === "nat" && leftoversBut?.has(chain) === false && isServiceChain(chain) && !wanted.has(chain)) {
           found.push(finding(name, chain, "is left over"));
         }
       },

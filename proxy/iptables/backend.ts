@@ -56,6 +56,8 @@ class IptablesRules implements IptablesBackend {
   #sizes: string | undefined;
   /** The chains that were written since the last audit began. */
   #touched = new Set<string>();
+  /** Stale chains that others' rules keep. */
+  #held: ReadonlySet<string> = new Set();
   #writing: Promise<unknown> = Promise.resolve();
 
   constructor(host: ProxyHost, settings: BackendSettings, log: Log) {
@@ -143,10 +145,12 @@ class IptablesRules implements IptablesBackend {
     const stale = (await chainNames(this.#host, "nat")).filter((chain) => this.#isStale(chain));
     await this.#alone(async () => {
       if (this.#layout === undefined) return;
-      await removeChains(this.#host, "nat", stale, (chain) => this.#isStale(chain), this.#log);
+      const held = await removeChains(this.#host, "nat", stale, (chain) => this.#isStale(chain), this.#log);
+      this.#held = new Set(held);
       await removeSets(this.#host, this.#layout.sets, this.#log);
       this.#sizes = tableSizes(this.#host);
-      if (stale.length > 0) this.#log.info("stale chains removed", { family: this.family, chains: stale.length });
+      const removed = stale.length - held.length;
+      if (removed > 0) this.#log.info("stale chains removed", { family: this.family, chains: removed });
     });
   }
 
@@ -169,7 +173,7 @@ class IptablesRules implements IptablesBackend {
       // A table of the same size is taken for the same: legacy hands it out only whole.
       const sizes = tableSizes(this.#host);
       if (sizes === this.#sizes) return true;
-      const found = await auditRules(this.#host, { layout, table: this.#table, leftovers: false });
+      const found = await auditRules(this.#host, { layout, table: this.#table });
       if (found.length === 0) this.#sizes = sizes;
       return found.length === 0;
     });
@@ -180,7 +184,7 @@ class IptablesRules implements IptablesBackend {
     if (layout === undefined || table === undefined) return [];
     const touched = new Set<string>();
     this.#touched = touched;
-    const found = await auditRules(this.#host, { layout, table, leftovers: true });
+    const found = await auditRules(this.#host, { layout, table, leftoversBut: this.#held });
     // Written whole meanwhile: the next audit looks again.
     if (this.#layout !== layout) return [];
     return found.filter(({ place }) => !touched.has(place)).map(({ text }) => text);

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { isTsnetError, messageOf } from "../../lib/errors.ts";
+import { isTsnetError } from "../../lib/errors.ts";
 import { IpsetTransaction } from "../../lib/ipset/transaction.ts";
 import type { IptablesVariant } from "../../lib/iptables/iptables.ts";
 import type { IptablesTable } from "../../lib/iptables/transaction.ts";
@@ -33,6 +33,8 @@ const TOP: Readonly<Record<"nat" | "filter" | "mangle", readonly string[]>> = {
 };
 
 const AT_ONCE = 500;
+// The log shall show what kind of chains they are.
+const NAMES = 5;
 const LET_GO_MS = 20;
 
 /**
@@ -48,8 +50,8 @@ export async function removeIptablesRules(family: 4 | 6, variant: IptablesVarian
   for (const table of ["filter", "nat", "mangle"] as const) {
     const chains = (await chainNames(host, table)).filter((chain) => isKubeProxys(table, chain));
     await removeJumps(host, table);
-    await removeChains(host, table, chains, () => true, log);
-    removed += chains.length;
+    const held = await removeChains(host, table, chains, () => true, log);
+    removed += chains.length - held.length;
   }
   return removed;
 }
@@ -73,29 +75,61 @@ async function removeJumps({ iptables, family }: ProxyHost, table: IptablesTable
 /**
  * Empties the chains, then deletes them, some hundred at a time: what jumps to what does not matter. `stillStale` is
  * asked again right before each step.
+ *
+ * @returns those that stay, empty, since a rule of somebody else's jumps there.
  */
 export async function removeChains(
-  { iptables, family, variant }: ProxyHost,
+  host: ProxyHost,
   table: IptablesTable,
   chains: readonly string[],
   stillStale: (chain: string) => boolean,
   log: Log,
-): Promise<void> {
+): Promise<readonly string[]> {
+  const { iptables, family, variant } = host;
   const atOnce = variant === "legacy" ? chains.length : AT_ONCE;
-  const steps = chains.length <= atOnce ? (["both"] as const) : (["empty", "delete"] as const);
-  for (const step of steps) {
-    for (let at = 0; at < chains.length; at += atOnce) {
-      const part = chains.slice(at, at + atOnce).filter(stillStale);
-      const empty = new Map(part.map((chain) => [chain, []]));
-      await iptables
-        .restore(family, tableText(table, step === "empty" ? { write: empty } : { remove: part }))
-        .catch((error: unknown) => {
-          // Somebody else's rule jumps there.
-          if (!isTsnetError(error, "busy")) throw error;
-          log.warn(`chains of table ${table} that are in use stay: ${messageOf(error)}`, { family });
-        });
-    }
+  const parts: (readonly string[])[] = [];
+  for (let at = 0; at < chains.length; at += atOnce) parts.push(chains.slice(at, at + atOnce));
+  // A few chains go in one call.
+  for (const part of parts.length > 1 ? parts : []) {
+    await iptables.restore(family, tableText(table, { write: emptied(part.filter(stillStale)) }));
   }
+  const held: string[] = [];
+  for (const part of parts) held.push(...(await deleteChains(host, table, part, stillStale)));
+  if (held.length > 0) {
+    const chains = held.slice(0, NAMES);
+    log.warn(`chains of table ${table} stay, as somebody else's rules jump there`, {
+      family,
+      held: held.length,
+      chains,
+    });
+  }
+  return held;
+}
+
+/** Those that are held are found by halves, since one of them keeps all of a call. */
+async function deleteChains(
+  host: ProxyHost,
+  table: IptablesTable,
+  chains: readonly string[],
+  stillStale: (chain: string) => boolean,
+): Promise<readonly string[]> {
+  const { iptables, family } = host;
+  const stale = chains.filter(stillStale);
+  try {
+    await iptables.restore(family, tableText(table, { remove: stale }));
+    return [];
+  } catch (error) {
+    if (!isTsnetError(error, "busy")) throw error;
+  }
+  await iptables.restore(family, tableText(table, { write: emptied(stale) }));
+  if (stale.length === 1) return stale;
+  const held: string[] = [];
+  for (const half of halves(stale)) held.push(...(await deleteChains(host, table, half, stillStale)));
+  return held;
+}
+
+function emptied(chains: readonly string[]): ReadonlyMap<string, readonly string[]> {
+  return new Map(chains.map((chain) => [chain, []]));
 }
 
 /** Removes the sets of the family that `keep` does not have. */

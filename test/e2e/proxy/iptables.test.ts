@@ -93,6 +93,24 @@ describe.each(VARIANTS)("iptables-%s", (variant) => {
     expect(text.match(/-A PREROUTING .*KUBE-SERVICES/g)).toHaveLength(1);
   });
 
+  test("a stale chain that somebody else's rule jumps to keeps no other, and is no damage", async () => {
+    const chains = Array.from({ length: 7 }, (_, i) => `KUBE-SVC-STALE${i}`);
+    const made = chains.map((chain) => `:${chain} - [0:0]\n-A ${chain} -j KUBE-MARK-MASQ\n`).join("");
+    const stdin = `*nat\n:KUBE-MARK-MASQ - [0:0]\n:SOMEBODY-ELSES - [0:0]\n${made}-A SOMEBODY-ELSES -j KUBE-SVC-STALE3\n-A SOMEBODY-ELSES -j KUBE-MARK-MASQ\nCOMMIT\n`;
+    await host.ok([`${iptables}-restore`, "--noflush"], { stdin });
+    await using caller = await Caller.open(host);
+    await caller.call({ do: "replace", table: TABLE });
+    await caller.call({ do: "sweep" });
+    expect((await save()).match(/KUBE-SVC-STALE.*/g)).toEqual([
+      expect.stringMatching(/^KUBE-SVC-STALE3 - /),
+      "KUBE-SVC-STALE3",
+    ]);
+    expect(await caller.call({ do: "audit" })).toEqual([]);
+    await caller.call({ do: "removeAll", variant, family: 4 });
+    const left = (await save()).match(/(?<=^:)KUBE-\S+/gm)?.sort();
+    expect(left).toEqual(["KUBE-FIREWALL", "KUBE-IPTABLES-HINT", "KUBE-MARK-MASQ", "KUBE-SVC-STALE3"]);
+  });
+
   test("nothing but what differs is written (row 5)", async () => {
     await using caller = await Caller.open(host);
     await caller.call({ do: "replace", table: TABLE });
