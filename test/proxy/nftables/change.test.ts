@@ -16,7 +16,7 @@ const NFT_FAMILY = { 4: "ip", 6: "ip6" } as const;
 
 /** What nft lists, objects too in one order: what was made later stands behind. */
 async function listed(family: Family): Promise<string> {
-  const text = normalise(await host.ok(["nft", "-s", "list", "table", NFT_FAMILY[family], "tsnet-proxy"]));
+  const text = normalise(await host.ok(["nft", "-s", "-y", "list", "table", NFT_FAMILY[family], "tsnet-proxy"]));
   return text
     .replace(/^table .*\n|^\}\n/gm, "")
     .split(/\n\n|\n(?=\t(?:map|set|chain) )/)
@@ -179,7 +179,7 @@ describe("clients keep their endpoints", () => {
     host.ok(["nft", `add element ip tsnet-proxy affinity/a/one/tcp/${port} { ${client} : ${endpoint} }`]);
   const known = async (port = 8080) =>
     /elements = \{(.*?)\}/s
-      .exec(await host.ok(["nft", "-s", "list", "map", "ip", "tsnet-proxy", `affinity/a/one/tcp/${port}`]))?.[1]
+      .exec(await host.ok(["nft", "-s", "-y", "list", "map", "ip", "tsnet-proxy", `affinity/a/one/tcp/${port}`]))?.[1]
       ?.match(/\d+\.\S+ \S*\s*(?:expires \S+ )?: \S+\d/g)
       ?.map((each) => each.replace(/^(\S+) .*: (\S+)$/, "$1 $2"))
       .sort() ?? [];

@@ -15,7 +15,7 @@ beforeEach(() => host.ok(["nft", "flush", "ruleset"]));
 const NFT_FAMILY = { 4: "ip", 6: "ip6" } as const;
 
 async function listed(family: Family): Promise<string> {
-  return normalise(await host.ok(["nft", "-s", "list", "table", NFT_FAMILY[family], "tsnet-proxy"]));
+  return normalise(await host.ok(["nft", "-s", "-y", "list", "table", NFT_FAMILY[family], "tsnet-proxy"]));
 }
 
 describe.each([4, 6] as const)("IPv%i", (family) => {
