@@ -51,9 +51,10 @@ class NftablesBackend implements Backend {
 
   async replace(table: Table): Promise<Applied> {
     this.#forget();
-    // Only clients' endpoints are worth keeping what is there. To make it anew costs the kernel less than to empty it.
-    const keep = hasAffinity(table) && readTable(this.#door, this.#at) === LAYOUT;
-    if (!keep) return this.#replace(table, true);
+    // What is there is emptied and filled, though to make it anew costs the kernel less: clients keep their endpoints,
+    // and no packet finds the new chains not yet filled and then the old ones gone, as hooks of one priority are run
+    // newest first.
+    if (readTable(this.#door, this.#at) !== LAYOUT) return this.#replace(table, true);
     try {
       return this.#replace(table, false);
     } catch (error) {
@@ -166,11 +167,6 @@ class NftablesBackend implements Backend {
 function setNamed(name: string, committed: Committed | undefined): ProxySet | undefined {
   if (committed === undefined) return undefined;
   return listSets(committed.context.sets).find((set) => set.name === name);
-}
-
-function hasAffinity({ services }: Table): boolean {
-  for (const ports of services.values()) if (ports.some((rules) => rules.affinitySeconds !== undefined)) return true;
-  return false;
 }
 
 // An estimate, so that the buffer need not grow, and be copied, too often.
