@@ -13,15 +13,15 @@ export interface HousekeeperOptions {
   readonly collect: () => void;
 }
 
-/** Ms between two looks. */
-const PERIOD_MS = 2000;
-/** Growth since the last collection that is worth another one: this share, and this much. */
-const GROWTH = 1.04;
-const LEAST_BYTES = 3e6;
+/** Ms from work to the collection of what it left; twice as long after each that was hardly worth it. */
+const SHORTEST_MS = 2000;
+const LONGEST_MS = 60_000;
+/** A collection that gives back so many bytes was worth it. */
+const WORTH_BYTES = 2e6;
 
 export class Housekeeper {
   readonly #options: HousekeeperOptions;
-  #kept = 0;
+  #period = SHORTEST_MS;
   #callOff: (() => void) | undefined;
 
   constructor(options: HousekeeperOptions) {
@@ -30,9 +30,9 @@ export class Housekeeper {
 
   /** Something was done that may have left garbage. */
   worked(): void {
-    this.#callOff ??= this.#options.clock.after(PERIOD_MS, () => {
+    this.#callOff ??= this.#options.clock.after(this.#period, () => {
       this.#callOff = undefined;
-      this.#look();
+      this.#collect();
     });
   }
 
@@ -40,11 +40,11 @@ export class Housekeeper {
     this.#callOff?.();
   }
 
-  #look(): void {
+  #collect(): void {
     const { resident, collect } = this.#options;
-    const now = resident();
-    if (now < this.#kept * GROWTH || now - this.#kept < LEAST_BYTES) return;
+    const before = resident();
     collect();
-    this.#kept = resident();
+    const worth = before - resident() >= WORTH_BYTES;
+    this.#period = worth ? SHORTEST_MS : Math.min(this.#period * 2, LONGEST_MS);
   }
 }

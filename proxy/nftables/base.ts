@@ -27,8 +27,8 @@ export const REFUSE = "refuse";
 
 // As kube-proxy has them: -110 is before DNAT, where an address is still the service's.
 const FILTER = 0;
-// One behind kube-proxy's: where it has come back, what we left on the node decides nothing any more.
-const DNAT = -99;
+// Of hooks of one priority the newest is run first: whichever proxy has come to the node decides, not what another left.
+const DNAT = -100;
 const BEFORE_DNAT = -110;
 const SNAT = 100;
 const BEFORE_SNAT = 90;
