@@ -79,7 +79,13 @@ const ALL_PROTOCOLS: readonly ServicePort[] = [
 ];
 
 const balancer = (more: Readonly<Record<string, unknown>>, ipMode?: string): Kind => ({
-  spec: (number) => ({ type: "LoadBalancer", externalIPs: FAMILIES.map(addressIn(EXTERNAL, number)), ...more }),
+  spec: (number) => ({
+    type: "LoadBalancer",
+    externalIPs: FAMILIES.map(addressIn(EXTERNAL, number)),
+    // Else the API server draws one, which a later Service may ask for as its node port.
+    ...(more.externalTrafficPolicy === "Local" ? { healthCheckNodePort: 32_000 + number } : {}),
+    ...more,
+  }),
   ingress: (number) =>
     FAMILIES.map((family) => ({
       ip: addressIn(BALANCER, number)(family),
