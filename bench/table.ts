@@ -62,7 +62,7 @@ export function formatTable(rows: readonly Row[]): string {
 
 function cellsOf(row: Row): readonly string[] {
   const time = (ms: number | null) => (ms === null ? "-" : `${ms.toFixed(1)} ${row.unit}`);
-  const ratio = (value: number | null) => (value === null ? "-" : value.toFixed(2));
+  const ratio = (value: number | null) => (value === null ? "-" : value.toFixed(value < 0.1 ? 3 : 2));
   const verdict = row.target === null ? "" : passes(row) ? "ok" : "MISSED";
   return [row.name, time(row.ours), time(row.peer), ratio(row.ratio), ratio(row.target), verdict];
 }
