@@ -1,8 +1,8 @@
 /**
  * Who may import whom: downward only. `npm run check` fails on anything else.
  *
- *     cli -> plugins, standalone, proxy, lib        standalone -> lib/runtime, lib/*
- *     plugins/x -> lib, never plugins/y             proxy -> lib        lib: the table below
+ *     cli -> plugins, standalone, proxy, overlay, lib        standalone -> lib/runtime, lib/*
+ *     plugins/x -> lib, never plugins/y             proxy, overlay -> lib        lib: the table below
  *
  * @type {import("dependency-cruiser").IConfiguration}
  */
@@ -20,6 +20,9 @@ const LIB = {
   firewall: ["sys", "net", "cni", "nft", "iptables", "conntrack"],
   runtime: ["sys", "net", "cni"],
   kube: ["sys", "net"],
+  daemon: ["sys"],
+  etcd: ["sys", "net", "daemon"],
+  overlay: ["sys", "net"],
 };
 
 const GROUND = "^lib/(errors|undo|log)\\.ts$";
@@ -32,7 +35,7 @@ const directionsOfLib = Object.entries(LIB).map(([part, below]) => ({
   comment: `lib/${part} stands on ${below.map((name) => `lib/${name}`).join(", ") || "errors, undo and log alone"}`,
   severity: "error",
   from: { path: `^lib/${part}/` },
-  to: { path: "^(lib|plugins|standalone|proxy|cli)/", pathNot: [GROUND, `^lib/(${[part, ...below].join("|")})/`] },
+  to: { path: "^(lib|plugins|standalone|proxy|overlay|cli)/", pathNot: [GROUND, `^lib/(${[part, ...below].join("|")})/`] },
 }));
 
 module.exports = {
@@ -43,7 +46,7 @@ module.exports = {
       comment: "errors, undo and log stand on nothing but each other",
       severity: "error",
       from: { path: GROUND },
-      to: { path: "^(lib|plugins|standalone|proxy|cli)/", pathNot: GROUND },
+      to: { path: "^(lib|plugins|standalone|proxy|overlay|cli)/", pathNot: GROUND },
     },
     {
       name: "lib-is-listed",
@@ -56,7 +59,7 @@ module.exports = {
       name: "plugins-stand-on-lib",
       severity: "error",
       from: { path: "^plugins/" },
-      to: { path: "^(standalone|proxy|cli)/" },
+      to: { path: "^(standalone|proxy|overlay|cli)/" },
     },
     {
       name: "plugins-compose-by-protocol",
@@ -69,13 +72,19 @@ module.exports = {
       name: "standalone-stands-on-lib",
       severity: "error",
       from: { path: "^standalone/" },
-      to: { path: "^(plugins|proxy|cli)/" },
+      to: { path: "^(plugins|proxy|overlay|cli)/" },
     },
     {
       name: "proxy-stands-on-lib",
       severity: "error",
       from: { path: "^proxy/" },
-      to: { path: "^(plugins|standalone|cli)/" },
+      to: { path: "^(plugins|standalone|overlay|cli)/" },
+    },
+    {
+      name: "overlay-stands-on-lib",
+      severity: "error",
+      from: { path: "^overlay/" },
+      to: { path: "^(plugins|standalone|proxy|cli)/" },
     },
     {
       name: "one-door-to-the-system",

@@ -14,6 +14,7 @@ export default defineConfig({
             "test/cli/**/*.test.ts",
             "test/standalone/**/*.test.ts",
             "test/proxy/**/*.test.ts",
+            "test/overlay/**/*.test.ts",
           ],
           ...timeouts,
         },

@@ -4,11 +4,12 @@
  *
  * @module
  */
+
+import type { Log } from "../lib/daemon/log.ts";
 import { messageOf } from "../lib/errors.ts";
 import type { FlowCleaner } from "./conntrack.ts";
 import type { ProxyHealth } from "./health/health.ts";
 import type { HealthCheckPorts } from "./health/node-ports.ts";
-import type { Log } from "./log.ts";
 import type { ProxyMetrics } from "./metrics.ts";
 import type { FlowCleanup, Pending } from "./state/pending.ts";
 import type { FamilyResult } from "./sync/family.ts";

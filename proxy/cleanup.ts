@@ -6,11 +6,12 @@
  *
  * @module
  */
+
+import type { Log } from "../lib/daemon/log.ts";
 import { isTsnetError, messageOf } from "../lib/errors.ts";
 import { type Nft, realNft } from "../lib/nft/nft.ts";
 import { type NftTableName, NftTransaction } from "../lib/nft/transaction.ts";
 import type { ProxyMode } from "./backend.ts";
-import type { Log } from "./log.ts";
 import { tableOf } from "./nftables/sets.ts";
 
 /** Rules of one kind that may be there. */

@@ -10,9 +10,9 @@
  */
 
 import type { Conntrack, Flow } from "../lib/conntrack/conntrack.ts";
+import type { Log } from "../lib/daemon/log.ts";
 import { messageOf } from "../lib/errors.ts";
 import { formatAddress, sameAddress } from "../lib/net/address.ts";
-import type { Log } from "./log.ts";
 import type { FlowCleanup } from "./state/pending.ts";
 
 export interface FlowCleanerOptions {

@@ -9,6 +9,9 @@
  * @module
  */
 import type { Conntrack } from "../lib/conntrack/conntrack.ts";
+import type { Clock } from "../lib/daemon/clock.ts";
+import type { Listener } from "../lib/daemon/listener.ts";
+import type { Log } from "../lib/daemon/log.ts";
 import { collectGarbage, residentBytes } from "../lib/sys/memory.ts";
 import { Aftermath } from "./aftermath.ts";
 import type { Backend, BackendSettings, ProxyMode } from "./backend.ts";
@@ -16,11 +19,9 @@ import { FlowCleaner } from "./conntrack.ts";
 import type { EventRecorder } from "./events.ts";
 import { healthCheckAddresses } from "./health/addresses.ts";
 import { ProxyHealth } from "./health/health.ts";
-import type { Listener } from "./health/listener.ts";
 import { HealthCheckPorts } from "./health/node-ports.ts";
 import { openServers } from "./health/servers.ts";
 import { Housekeeper } from "./housekeeping.ts";
-import type { Log } from "./log.ts";
 import { ProxyMetrics } from "./metrics.ts";
 import { awaitsPodCIDR, localWarnings, podCIDRsOf, withBindAddress } from "./node/local.ts";
 import type { NodeObject } from "./objects/objects.ts";
@@ -28,7 +29,6 @@ import type { ProxySettings } from "./settings.ts";
 import type { Source } from "./source/source.ts";
 import { State } from "./state/state.ts";
 import { Auditor } from "./sync/audit.ts";
-import type { Clock } from "./sync/clock.ts";
 import { Connections } from "./sync/connections.ts";
 import { FamilySync } from "./sync/family.ts";
 import { Gate } from "./sync/gate.ts";

@@ -3,9 +3,10 @@
  *
  * @module
  */
+
+import type { Log } from "../lib/daemon/log.ts";
 import { writeStdout } from "../lib/sys/stdio.ts";
 import type { Backend } from "./backend.ts";
-import type { Log } from "./log.ts";
 import { familyLabel } from "./metrics.ts";
 import { awaitsPodCIDR, podCIDRsOf, withBindAddress } from "./node/local.ts";
 import type { ProxySettings } from "./settings.ts";

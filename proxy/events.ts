@@ -4,9 +4,10 @@
  *
  * @module
  */
+
+import type { Log } from "../lib/daemon/log.ts";
 import { messageOf } from "../lib/errors.ts";
 import type { KubeClient } from "../lib/kube/client.ts";
-import type { Log } from "./log.ts";
 
 export interface ProxyEvent {
   readonly type: "Normal" | "Warning";

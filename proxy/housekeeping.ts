@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { Clock } from "./sync/clock.ts";
+import type { Clock } from "../lib/daemon/clock.ts";
 
 export interface HousekeeperOptions {
   readonly clock: Clock;

@@ -4,11 +4,12 @@
  *
  * @module
  */
+
+import { type Log, openLog } from "../lib/daemon/log.ts";
 import { isTsnetError, messageOf } from "../lib/errors.ts";
 import { writeStderr } from "../lib/sys/stdio.ts";
 import { type ProxyFlags, settingsFrom } from "./config/flags.ts";
 import { watchConfig } from "./config/watch.ts";
-import { type Log, openLog } from "./log.ts";
 import { runProxy } from "./run.ts";
 import type { ProxySettings } from "./settings.ts";
 import { runTask } from "./tasks.ts";

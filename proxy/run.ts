@@ -5,6 +5,8 @@
  */
 import { networkInterfaces } from "node:os";
 import { realConntrack } from "../lib/conntrack/conntrack.ts";
+import { systemClock } from "../lib/daemon/clock.ts";
+import type { Log } from "../lib/daemon/log.ts";
 import { messageOf } from "../lib/errors.ts";
 import { formatAddress, parseAddress } from "../lib/net/address.ts";
 import { nftEvents } from "../lib/nft/events.ts";
@@ -12,13 +14,11 @@ import type { BackendSettings, ProxyMode } from "./backend.ts";
 import { cleanOthers } from "./cleanup.ts";
 import { type DaemonOptions, startDaemon } from "./daemon.ts";
 import { dryRun } from "./dryrun.ts";
-import type { Log } from "./log.ts";
 import { backendSettings } from "./node/backend.ts";
 import { prepareNode } from "./node/prepare.ts";
 import { openLocalhost } from "./node/sysctls.ts";
 import type { ProxySettings } from "./settings.ts";
 import { openSource } from "./source/open.ts";
-import { systemClock } from "./sync/clock.ts";
 
 // What nobody notices by other means is noticed by then; at scale an audit takes seconds of CPU.
 const AUDIT_PERIOD_MS = 5 * 60_000;

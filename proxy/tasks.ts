@@ -3,9 +3,10 @@
  *
  * @module
  */
+
+import type { Log } from "../lib/daemon/log.ts";
 import { cleanup } from "./cleanup.ts";
 import { writeConfig } from "./config/write.ts";
-import type { Log } from "./log.ts";
 import { initialise } from "./node/prepare.ts";
 import type { ProxySettings } from "./settings.ts";
 

@@ -7,9 +7,10 @@
  *
  * @module
  */
+
+import type { Clock } from "../lib/daemon/clock.ts";
+import type { Log } from "../lib/daemon/log.ts";
 import { messageOf } from "../lib/errors.ts";
-import type { Log } from "./log.ts";
-import type { Clock } from "./sync/clock.ts";
 import type { FamilySync } from "./sync/family.ts";
 
 /** Who changed nf_tables. */

@@ -4,9 +4,10 @@
  *
  * @module
  */
+
+import { formatDuration } from "../../lib/daemon/duration.ts";
 import { TsnetError } from "../../lib/errors.ts";
 import { parseAddress } from "../../lib/net/address.ts";
-import { formatDuration } from "./duration.ts";
 import { API_VERSION, KIND, keyOf, type Path, type PathOf, paths } from "./keys.ts";
 import type { Value, ValueOf } from "./kinds.ts";
 

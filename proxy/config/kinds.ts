@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { parseDuration } from "./duration.ts";
+import { parseDuration } from "../../lib/daemon/duration.ts";
 
 /** Durations are in ms. A quantity (`4Ki`) is kept as it is written: nothing here needs its number. */
 export interface ValueOf {

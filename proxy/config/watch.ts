@@ -7,9 +7,10 @@
  *
  * @module
  */
+
+import type { Log } from "../../lib/daemon/log.ts";
 import { messageOf } from "../../lib/errors.ts";
 import { readIfThere } from "../../lib/sys/files.ts";
-import type { Log } from "../log.ts";
 import { type ProxyFlags, settingsFrom } from "./flags.ts";
 
 export interface ConfigWatchOptions {

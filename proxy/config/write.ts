@@ -4,8 +4,8 @@
  * @module
  */
 import { stringify } from "yaml";
+import type { Log } from "../../lib/daemon/log.ts";
 import { replaceFile } from "../../lib/sys/files.ts";
-import type { Log } from "../log.ts";
 import type { ProxySettings } from "../settings.ts";
 import { settingsFrom } from "./flags.ts";
 import { KEYS } from "./keys.ts";

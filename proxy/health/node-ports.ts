@@ -4,10 +4,11 @@
  *
  * @module
  */
+
+import type { Clock } from "../../lib/daemon/clock.ts";
+import type { Log } from "../../lib/daemon/log.ts";
 import { messageOf } from "../../lib/errors.ts";
 import { type HttpServer, serveHttp } from "../../lib/sys/http.ts";
-import type { Log } from "../log.ts";
-import type { Clock } from "../sync/clock.ts";
 
 /** What is wanted, by service, `namespace/name`. */
 export type HealthChecks = ReadonlyMap<string, { readonly port: number; readonly localEndpoints: number }>;

@@ -3,16 +3,17 @@
  *
  * @module
  */
+
+import type { Clock } from "../../lib/daemon/clock.ts";
+import { type Listener, type ListenerOptions, openListener } from "../../lib/daemon/listener.ts";
+import type { Log } from "../../lib/daemon/log.ts";
 import { messageOf } from "../../lib/errors.ts";
 import type { ProxyMode } from "../backend.ts";
 import type { EventRecorder } from "../events.ts";
-import type { Log } from "../log.ts";
 import type { ProxyMetrics } from "../metrics.ts";
 import type { ProxySettings } from "../settings.ts";
-import type { Clock } from "../sync/clock.ts";
 import { healthAnswers, metricsAnswers } from "./answers.ts";
 import type { ProxyHealth } from "./health.ts";
-import { type Listener, type ListenerOptions, openListener } from "./listener.ts";
 
 export interface ProxyServersOptions {
   readonly settings: ProxySettings;

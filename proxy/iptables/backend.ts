@@ -6,10 +6,11 @@
  *
  * @module
  */
+
+import type { Log } from "../../lib/daemon/log.ts";
 import { IpsetTransaction } from "../../lib/ipset/transaction.ts";
 import type { IptablesVariant } from "../../lib/iptables/iptables.ts";
 import type { Applied, Backend, BackendSettings } from "../backend.ts";
-import type { Log } from "../log.ts";
 import type { ServiceChange, Table } from "../table/types.ts";
 import { auditRules } from "./audit.ts";
 import { findCapabilities } from "./capabilities.ts";

@@ -4,9 +4,10 @@
  *
  * @module
  */
+
+import type { Log } from "../../lib/daemon/log.ts";
 import { isTsnetError } from "../../lib/errors.ts";
 import { IpsetTransaction } from "../../lib/ipset/transaction.ts";
-import type { Log } from "../log.ts";
 import { hairpin } from "./base.ts";
 import type { ProxyHost } from "./host.ts";
 import { affinitySet, PROBE } from "./names.ts";

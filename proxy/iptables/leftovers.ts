@@ -4,12 +4,13 @@
  *
  * @module
  */
+
+import type { Log } from "../../lib/daemon/log.ts";
 import { TsnetError } from "../../lib/errors.ts";
 import type { IptablesVariant } from "../../lib/iptables/iptables.ts";
 import type { IptablesTable } from "../../lib/iptables/transaction.ts";
 import { findIptables, legacyTables } from "../../lib/iptables/variant.ts";
 import type { Leftover } from "../cleanup.ts";
-import type { Log } from "../log.ts";
 import { hasChain, type ProxyHost, proxyHost, setNames } from "./host.ts";
 import {
   CANARY,

@@ -3,11 +3,12 @@
  *
  * @module
  */
+
+import type { Log } from "../../lib/daemon/log.ts";
 import { isTsnetError } from "../../lib/errors.ts";
 import { IpsetTransaction } from "../../lib/ipset/transaction.ts";
 import type { IptablesVariant } from "../../lib/iptables/iptables.ts";
 import type { IptablesTable } from "../../lib/iptables/transaction.ts";
-import type { Log } from "../log.ts";
 import { JUMPS } from "./base.ts";
 import { chainNames, type ProxyHost, proxyHost, setNames } from "./host.ts";
 import {

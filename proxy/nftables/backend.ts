@@ -6,13 +6,14 @@
  *
  * @module
  */
+
+import type { Log } from "../../lib/daemon/log.ts";
 import { isTsnetError, messageOf } from "../../lib/errors.ts";
 import { refusalError } from "../../lib/nft/elementtext.ts";
 import { NftBatch } from "../../lib/nft/nftbatch.ts";
 import { readTable } from "../../lib/nft/reading.ts";
 import { NfSocket } from "../../lib/sys/nfsocket.ts";
 import type { Applied, Backend, BackendSettings } from "../backend.ts";
-import type { Log } from "../log.ts";
 import type { ServiceChange, Table } from "../table/types.ts";
 import { purgeAffinity } from "./affinity.ts";
 import { auditElements, nothingCommitted } from "./audit.ts";

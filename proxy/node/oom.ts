@@ -4,9 +4,10 @@
  *
  * @module
  */
+
+import type { Log } from "../../lib/daemon/log.ts";
 import { messageOf } from "../../lib/errors.ts";
 import { overwriteFile, readIfThere } from "../../lib/sys/files.ts";
-import type { Log } from "../log.ts";
 
 const FILE = "/proc/self/oom_score_adj";
 

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Log } from "../log.ts";
+import type { Log } from "../../lib/daemon/log.ts";
 import type { ProxySettings } from "../settings.ts";
 import { backendSettings } from "./backend.ts";
 import { type Ability, chooseMode } from "./mode.ts";

@@ -8,9 +8,10 @@
  *
  * @module
  */
+
+import type { Log } from "../../lib/daemon/log.ts";
 import { messageOf, TsnetError } from "../../lib/errors.ts";
 import { overwriteFile, readIfThere, readSysctl, writeSysctl } from "../../lib/sys/files.ts";
-import type { Log } from "../log.ts";
 import type { ConntrackSettings } from "../settings.ts";
 
 /** Entries that kube-proxy lets a machine of many CPUs have at most by itself, so that the table fits its memory. */

@@ -6,10 +6,11 @@
  *
  * @module
  */
+
+import type { Log } from "../../lib/daemon/log.ts";
 import { messageOf } from "../../lib/errors.ts";
 import { namesIn, readIfThere } from "../../lib/sys/files.ts";
 import { stampOf } from "../../lib/sys/watch.ts";
-import type { Log } from "../log.ts";
 import { type Manifest, readManifests } from "./documents.ts";
 import { Ownership } from "./ownership.ts";
 import { KINDS, type Sink } from "./source.ts";

@@ -5,13 +5,14 @@
  *
  * @module
  */
+
+import type { Log } from "../../lib/daemon/log.ts";
 import { messageOf } from "../../lib/errors.ts";
 import type { KubeClient } from "../../lib/kube/client.ts";
 import type { Receiver, Resource } from "../../lib/kube/feed.ts";
 import { fieldsOf, textOf } from "../../lib/kube/fields.ts";
 import { type ReflectorTimes, reflect } from "../../lib/kube/reflector.ts";
 import { SharedServer } from "../../lib/kube/shared.ts";
-import type { Log } from "../log.ts";
 import { parseNode } from "../objects/node.ts";
 import { parseService } from "../objects/service.ts";
 import { parseServiceCidr } from "../objects/servicecidr.ts";

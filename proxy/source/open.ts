@@ -3,8 +3,9 @@
  *
  * @module
  */
+
+import type { Log } from "../../lib/daemon/log.ts";
 import { type EventRecorder, eventRecorder, noEvents } from "../events.ts";
-import type { Log } from "../log.ts";
 import type { ProxySettings } from "../settings.ts";
 import type { Source } from "./source.ts";
 

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Log } from "../log.ts";
+import type { Log } from "../../lib/daemon/log.ts";
 import type { Kind } from "../source/source.ts";
 
 export class Connections {

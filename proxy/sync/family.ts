@@ -7,11 +7,12 @@
  *
  * @module
  */
+
+import type { Clock } from "../../lib/daemon/clock.ts";
+import type { Log } from "../../lib/daemon/log.ts";
 import { isTsnetError, messageOf } from "../../lib/errors.ts";
 import type { Applied, Backend } from "../backend.ts";
-import type { Log } from "../log.ts";
 import type { ServiceChange, Table } from "../table/types.ts";
-import type { Clock } from "./clock.ts";
 import { Excluded } from "./excluded.ts";
 import { isolate } from "./isolate.ts";
 

@@ -6,10 +6,11 @@
  *
  * @module
  */
+
+import type { Clock } from "../../lib/daemon/clock.ts";
+import type { Log } from "../../lib/daemon/log.ts";
 import { TsnetError } from "../../lib/errors.ts";
-import type { Log } from "../log.ts";
 import type { NodeObject } from "../objects/objects.ts";
-import type { Clock } from "./clock.ts";
 
 export interface GateOptions {
   /** Whether all objects have been delivered. */

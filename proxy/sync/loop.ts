@@ -8,8 +8,8 @@
  * @module
  */
 
+import type { Clock } from "../../lib/daemon/clock.ts";
 import type { Pending } from "../state/pending.ts";
-import type { Clock } from "./clock.ts";
 import type { FamilyResult, FamilySync } from "./family.ts";
 
 export interface SyncLoopOptions {

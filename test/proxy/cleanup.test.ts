@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
+import { openLog } from "../../lib/daemon/log.ts";
 import { type Leftover, removeAll } from "../../proxy/cleanup.ts";
-import { openLog } from "../../proxy/log.ts";
 
 const leftover = (what: string, remove: () => Promise<boolean>): Leftover => ({ what, remove });
 

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { Housekeeper } from "../../proxy/housekeeping.ts";
-import { fakeClock } from "./sync/clock.ts";
+import { fakeClock } from "../lib/daemon/clock.ts";
 
 function opened() {
   const clock = fakeClock();

@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { FamilySync } from "../../proxy/sync/family.ts";
 import { type RulesEvent, Watchdog } from "../../proxy/watchdog.ts";
+import { fakeClock } from "../lib/daemon/clock.ts";
 import { added, FakeBackend, logged, tableOf } from "./sync/backend.ts";
-import { fakeClock } from "./sync/clock.ts";
 
 const FOREIGN: RulesEvent = { pid: 1, program: "nft" };
 const OURS: RulesEvent = { pid: 2, program: "tsnet" };

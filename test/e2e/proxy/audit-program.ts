@@ -1,8 +1,9 @@
 /**
  * `tsnet proxy` that audits as often as a test can wait for: the first argument is the directory of manifests.
  */
+
+import { openLog } from "../../../lib/daemon/log.ts";
 import { settingsFrom } from "../../../proxy/config/flags.ts";
-import { openLog } from "../../../proxy/log.ts";
 import { runProxy } from "../../../proxy/run.ts";
 
 const flags = {

@@ -1,6 +1,6 @@
 import { expect, onTestFinished, test, vi } from "vitest";
+import { openLog } from "../../../lib/daemon/log.ts";
 import { watchConfig } from "../../../proxy/config/watch.ts";
-import { openLog } from "../../../proxy/log.ts";
 
 const HEAD = "apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\n";
 const SAID = {

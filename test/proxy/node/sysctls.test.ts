@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { openLog } from "../../../lib/daemon/log.ts";
 import { inside, type Netns, openNetns } from "../../../lib/sys/netns.ts";
-import { openLog } from "../../../proxy/log.ts";
 import { conntrackSysctls, openLocalhost, setConntrack } from "../../../proxy/node/sysctls.ts";
 import type { ConntrackSettings } from "../../../proxy/settings.ts";
 import { Host } from "../../e2e/host.ts";

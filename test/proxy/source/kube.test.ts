@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, test, vi } from "vitest";
+import type { Log } from "../../../lib/daemon/log.ts";
 import { connectKube } from "../../../lib/kube/client.ts";
 import { REFLECTOR_TIMES } from "../../../lib/kube/reflector.ts";
-import type { Log } from "../../../proxy/log.ts";
 import { kubeSource } from "../../../proxy/source/kube.ts";
 import { type Answer, event, list, openWatch, ScriptedServer, status, text } from "../../lib/kube/scripted.ts";
 import { Recorder } from "./recorder.ts";

@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync 
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, describe, expect, it, vi } from "vitest";
-import type { Log } from "../../../proxy/log.ts";
+import type { Log } from "../../../lib/daemon/log.ts";
 import { type ManifestOptions, manifestSource } from "../../../proxy/source/manifests.ts";
 import type { Source } from "../../../proxy/source/source.ts";
 import { Recorder } from "./recorder.ts";

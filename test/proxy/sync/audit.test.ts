@@ -1,8 +1,8 @@
 import { expect, test } from "vitest";
 import { Auditor, type AuditResult } from "../../../proxy/sync/audit.ts";
 import { FamilySync } from "../../../proxy/sync/family.ts";
+import { fakeClock } from "../../lib/daemon/clock.ts";
 import { added, FakeBackend, logged, tableOf } from "./backend.ts";
-import { fakeClock } from "./clock.ts";
 
 const PERIOD = 300_000;
 

@@ -3,9 +3,10 @@
  *
  * @module
  */
+
+import { type Log, openLog } from "../../../lib/daemon/log.ts";
 import { TsnetError } from "../../../lib/errors.ts";
 import type { Applied, Backend } from "../../../proxy/backend.ts";
-import { type Log, openLog } from "../../../proxy/log.ts";
 import type { Pending } from "../../../proxy/state/pending.ts";
 import type { PortRules, ServiceChange, Table } from "../../../proxy/table/types.ts";
 

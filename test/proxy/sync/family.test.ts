@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { FamilySync } from "../../../proxy/sync/family.ts";
+import { type FakeClock, fakeClock } from "../../lib/daemon/clock.ts";
 import { added, FakeBackend, logged, tableOf } from "./backend.ts";
-import { type FakeClock, fakeClock } from "./clock.ts";
 
 const NONE = new Map();
 

@@ -1,8 +1,8 @@
 import { expect, test } from "vitest";
 import type { NodeObject } from "../../../proxy/objects/objects.ts";
 import { Gate } from "../../../proxy/sync/gate.ts";
+import { fakeClock } from "../../lib/daemon/clock.ts";
 import { logged } from "./backend.ts";
-import { fakeClock } from "./clock.ts";
 
 const NODE: NodeObject = {
   name: "n1",

@@ -2,8 +2,8 @@ import { expect, test } from "vitest";
 import type { Pending } from "../../../proxy/state/pending.ts";
 import { type FamilyResult, FamilySync } from "../../../proxy/sync/family.ts";
 import { SyncLoop } from "../../../proxy/sync/loop.ts";
+import { fakeClock, idle } from "../../lib/daemon/clock.ts";
 import { added, FakeBackend, logged, pendingOf, tableOf } from "./backend.ts";
-import { fakeClock, idle } from "./clock.ts";
 
 function opened({ minSyncPeriod = 0, families = [4] }: { minSyncPeriod?: number; families?: (4 | 6)[] } = {}) {
   const clock = fakeClock();

@@ -3,10 +3,10 @@
  *
  * @module
  */
-import { messageOf, TsnetError } from "../../lib/errors.ts";
-import { type HttpServer, serveHttp } from "../../lib/sys/http.ts";
-import type { Log } from "../log.ts";
-import type { Clock } from "../sync/clock.ts";
+import { messageOf, TsnetError } from "../errors.ts";
+import { type HttpServer, serveHttp } from "../sys/http.ts";
+import type { Clock } from "./clock.ts";
+import type { Log } from "./log.ts";
 
 export interface ListenerOptions {
   /** For the log: `health`, `metrics`. */

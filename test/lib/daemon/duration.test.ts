@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { formatDuration, parseDuration } from "../../../proxy/config/duration.ts";
+import { formatDuration, parseDuration } from "../../../lib/daemon/duration.ts";
 
 describe("durations", () => {
   test.each([

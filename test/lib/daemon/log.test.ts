@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { type LogOptions, openLog } from "../../proxy/log.ts";
+import { type LogOptions, openLog } from "../../../lib/daemon/log.ts";
 
 function logged(options: Pick<LogOptions, "format" | "verbosity">) {
   const lines: string[] = [];

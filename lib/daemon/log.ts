@@ -7,7 +7,7 @@
  * @module
  */
 import pino from "pino";
-import { writeStderr } from "../lib/sys/stdio.ts";
+import { writeStderr } from "../sys/stdio.ts";
 
 /** Values of a line; undefined ones are left out. */
 export type LogFields = Readonly<Record<string, unknown>>;

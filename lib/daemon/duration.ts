@@ -1,5 +1,5 @@
 /**
- * Durations as kube-proxy writes them: `1m30s`, `500ms`, `0s`. Ours are numbers of ms.
+ * Durations as Go writes them: `1m30s`, `500ms`, `0s`. Ours are numbers of ms.
  *
  * @module
  */

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Clock } from "../../../proxy/sync/clock.ts";
+import type { Clock } from "../../../lib/daemon/clock.ts";
 
 export interface FakeClock extends Clock {
   /** Moves time, and lets everything run that is due by then, each at its time. */
