@@ -123,7 +123,7 @@ export class Roster {
       parts[family] = part;
     }
     if (parts[4] === undefined && parts[6] === undefined) {
-      return X;
+      return `${lease.host} has no subnet of ${familiesOf(networks).join(" or ")}`;
     }
     return { ...lease, parts };
   }
@@ -165,6 +165,10 @@ export class Roster {
 /** The parts of a lease, IPv4 first. */
 export function partsOf<T>(lease: { readonly parts: Parts<T> }): readonly T[] {
   return FAMILIES.flatMap((family) => lease.parts[family] ?? []);
+}
+
+function familiesOf(networks: Parts<Cidr>): readonly string[] {
+  return FAMILIES.filter((family) => networks[family] !== undefined).map((family) => `IPv${family}`);
 }
 
 /** What no two hosts may share, of one family: both families of a host may have the same MAC. */

@@ -96,7 +96,7 @@ const offenders: readonly (readonly [string, Lease, string])[] = [
     { ...lease(3), backend: "host-gw", vni: undefined },
     "host-3 uses host-gw, this network vxlan with VNI 1",
   ],
-  ["no family of the network", { ...lease(3), parts: {} }, "host-3 has no subnet of IPv4,IPv6"],
+  ["no family of the network", { ...lease(3), parts: {} }, "host-3 has no subnet of IPv4 or IPv6"],
 ];
 
 test.each(offenders)("%s is refused by name, the others go on", (_, offender, reason) => {
