@@ -1,10 +1,18 @@
 /**
  * What the overlay's agent tells the processes beside it, its CNI plugin and `tsnet overlay status`, in one file.
  *
+ * The file also names the boot, as {@link "./subnetenv.ts"} does: what was true before a reboot counts for nothing.
+ * Whether its process still lives is for its reader to ask: an agent in a container has a number of its own there.
+ *
  * @module
  */
+import { messageOf, TsnetError } from "../errors.ts";
+import { makeDirectory, readIfThere, removeFile, replaceFile } from "../sys/files.ts";
 
-/** Of `/run/tsnet/overlay/agent.json`. */
+/** Where the agent writes it unless told otherwise. */
+export const STATE_FILE = "/run/tsnet/overlay/agent.json";
+
+/** Of {@link STATE_FILE}. */
 export interface AgentState {
   /** The agent's process, and when it started (the kernel's count, /proc/PID/stat field 22), to tell it from another of the same number. */
   readonly pid: number;
@@ -49,4 +57,70 @@ export interface AgentPeer {
   readonly way: string;
   /** The first address of its subnet of each family, which answers pings; empty where none does (host-gw). */
   readonly probes: readonly string[];
+}
+
+/**
+ * The state at `path`; undefined if it is not there, or is of an earlier boot.
+ *
+ * @throws TsnetError `decoding` for what no agent wrote, `io`.
+ */
+export function readAgentState(path = STATE_FILE): AgentState | undefined {
+  const text = readIfThere(path);
+  return text === undefined ? undefined : parseState(text, path);
+}
+
+/** Puts the state at `path`, whole or not at all. */
+export function writeAgentState(path: string, state: AgentState): void {
+  makeDirectory(path.slice(0, Math.max(1, path.lastIndexOf("/"))));
+  replaceFile(path, `${JSON.stringify({ boot: thisBoot(), ...state }, null, 2)}\n`);
+}
+
+/** Removes the file; true if it was there. */
+export function removeAgentState(path: string): boolean {
+  return removeFile(path);
+}
+
+function parseState(text: string, path: string): AgentState | undefined {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (cause) {
+    throw new TsnetError(`${path} is no JSON: ${messageOf(cause)}`, {
+      code: "decoding",
+      op: "read agent's state",
+      cause,
+    });
+  }
+  if (!isState(value)) {
+    throw new TsnetError(`${path} is not what an overlay's agent writes: remove it and start the agent`, {
+      code: "decoding",
+      op: "read agent's state",
+    });
+  }
+  const { boot, ...state } = value;
+  return boot === undefined || boot === thisBoot() ? state : undefined;
+}
+
+/** Written by the agent alone, in one piece: its outline tells it from anything else. */
+function isState(value: unknown): value is AgentState & { readonly boot?: unknown } {
+  if (typeof value !== "object" || value === null) return false;
+  const state: { readonly [key: string]: unknown } = { ...value };
+  const lists = ["networks", "subnets", "devices", "peers", "refused"];
+  return (
+    typeof state.pid === "number" &&
+    typeof state.started === "string" &&
+    typeof state.host === "string" &&
+    lists.every((key) => Array.isArray(state[key])) &&
+    (state.trouble === undefined || isTrouble(state.trouble))
+  );
+}
+
+function isTrouble(value: unknown): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  const trouble: { readonly [key: string]: unknown } = { ...value };
+  return (trouble.code === 50 || trouble.code === 51) && typeof trouble.message === "string";
+}
+
+function thisBoot(): string {
+  return readIfThere("/proc/sys/kernel/random/boot_id")?.trim() ?? "";
 }
