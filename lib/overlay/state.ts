@@ -1,13 +1,14 @@
 /**
  * What the overlay's agent tells the processes beside it, its CNI plugin and `tsnet overlay status`, in one file.
  *
- * The file also names the boot, as {@link "./subnetenv.ts"} does: what was true before a reboot counts for nothing.
+ * The file also names the boot, as subnet.env does: what was true before a reboot counts for nothing.
  * Whether its process still lives is for its reader to ask: an agent in a container has a number of its own there.
  *
  * @module
  */
 import { messageOf, TsnetError } from "../errors.ts";
 import { makeDirectory, readIfThere, removeFile, replaceFile } from "../sys/files.ts";
+import { thisBoot } from "./boot.ts";
 
 /** Where the agent writes it unless told otherwise. */
 export const STATE_FILE = "/run/tsnet/overlay/agent.json";
@@ -119,8 +120,4 @@ function isTrouble(value: unknown): boolean {
   if (typeof value !== "object" || value === null) return false;
   const trouble: { readonly [key: string]: unknown } = { ...value };
   return (trouble.code === 50 || trouble.code === 51) && typeof trouble.message === "string";
-}
-
-function thisBoot(): string {
-  return readIfThere("/proc/sys/kernel/random/boot_id")?.trim() ?? "";
 }

@@ -11,6 +11,7 @@ import { messageOf, TsnetError } from "../errors.ts";
 import type { Family } from "../net/address.ts";
 import { type Cidr, contains, firstOf, formatCidr, networkOf, parseCidr } from "../net/cidr.ts";
 import { makeDirectory, readIfThere, removeFile, replaceFile } from "../sys/files.ts";
+import { thisBoot } from "./boot.ts";
 
 /** Where flannel writes it, and flannel's plugin looks. */
 export const SUBNET_FILE = "/run/flannel/subnet.env";
@@ -156,8 +157,4 @@ function mtuOf(values: ReadonlyMap<string, string>, path: string): number {
 
 function invalid(path: string, what: string): TsnetError {
   return new TsnetError(`${path}${what.startsWith(":") ? "" : " "}${what}`, { code: "invalid", op: "read subnet.env" });
-}
-
-function thisBoot(): string {
-  return readIfThere("/proc/sys/kernel/random/boot_id")?.trim() ?? "";
 }
