@@ -5,8 +5,8 @@
  * @module
  */
 import type { Log } from "../../lib/daemon/log.ts";
-import { SUBNET_FILE } from "../../lib/overlay/subnetenv.ts";
 import { STATE_FILE } from "../../lib/overlay/state.ts";
+import { SUBNET_FILE } from "../../lib/overlay/subnetenv.ts";
 import { makeDirectory, namesIn, readIfThere, removeFile, replaceFile } from "../../lib/sys/files.ts";
 import type { ConflistSettings } from "../settings.ts";
 

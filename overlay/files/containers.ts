@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { diskStore, DEFAULT_DATA_DIR } from "../../lib/ipam/disk.ts";
+import { DEFAULT_DATA_DIR, diskStore } from "../../lib/ipam/disk.ts";
 import { type Cidr, contains } from "../../lib/net/cidr.ts";
 import { addrList } from "../../lib/netlink/addr.ts";
 import { linkList } from "../../lib/netlink/link.ts";
