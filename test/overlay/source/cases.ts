@@ -100,7 +100,11 @@ export function sourceCases(name: string, open: () => Promise<SourceWorld>): voi
     expect(heard.config?.backend).toMatchObject({ type: "vxlan", vni: 1 });
     expect(heard.connections).toEqual(["up"]);
     const b = [...heard.all.values()].find(({ host }) => host === "b");
-    expect(b).toMatchObject({ backend: "vxlan", vni: 1, parts: { 4: { mac: B.mac, address: parseAddress(B.address) } } });
+    expect(b).toMatchObject({
+      backend: "vxlan",
+      vni: 1,
+      parts: { 4: { mac: B.mac, address: parseAddress(B.address) } },
+    });
   });
 
   test(`${name}: a host that comes, changes and goes is told of`, async () => {
@@ -155,7 +159,10 @@ export function sourceCases(name: string, open: () => Promise<SourceWorld>): voi
     await world.assign(A);
     for (const host of [B, C]) await world.setHost(host);
     const { heard } = listen("a");
-    await heard.until("b and c", () => heard.hosts.includes("b 10.244.2.0/24") && heard.hosts.includes("c 10.244.3.0/24"));
+    await heard.until(
+      "b and c",
+      () => heard.hosts.includes("b 10.244.2.0/24") && heard.hosts.includes("c 10.244.3.0/24"),
+    );
     await world.spoilHost("b");
     await heard.until("b malformed", () => heard.bad.size > 0);
     await world.setHost({ ...C, address: "192.0.2.33" });
