@@ -4,27 +4,30 @@
  *
  * @module
  */
-import { type Command, Option } from "commander";
+import type { Command } from "commander";
+import { canonicalArguments } from "../lib/daemon/argv.ts";
 import { version } from "../package.json";
-import { canonicalArguments } from "../proxy/config/argv.ts";
-import { FLAGS, type Flag } from "../proxy/config/names.ts";
+import { FLAGS } from "../proxy/config/names.ts";
+import { addGoFlags } from "./go-flags.ts";
 import { printLine } from "./output.ts";
 
 /** Brings Go's forms of flags into those that commander reads. */
-export const rewrite = canonicalArguments;
+export function rewrite(argv: readonly string[]): readonly string[] {
+  return canonicalArguments(argv, FLAGS);
+}
 
 export function register(program: Command): void {
-  const given = new Map<string, string[]>();
   const command = program
     .command("proxy")
     .description("be the kube-proxy of this node: Services into kernel rules, by iptables or nftables")
     .addHelpText("after", DETAILS);
-  for (const [name, flag] of Object.entries(FLAGS)) command.addOption(optionOf(name, flag, given));
+  const { flags } = addGoFlags(command, FLAGS, "Not in kube-proxy:");
   command.action(async () => {
-    const asked = given.get("version")?.at(-1);
+    const given = flags();
+    const asked = given.version?.at(-1);
     if (asked !== undefined && asked !== "false") return printLine(`tsnet ${version}`);
     const { main } = await import("../proxy/main.ts");
-    process.exitCode = await main(Object.fromEntries(given));
+    process.exitCode = await main(given);
   });
 }
 
@@ -35,12 +38,3 @@ ipvs, Windows and its own logger, and change nothing.
 Examples:
   tsnet proxy --kubeconfig /var/lib/kube-proxy/kubeconfig.conf --proxy-mode nftables
   tsnet proxy --manifests ./services --hostname-override node1 --dry-run`;
-
-/** Each text that is given is collected: what it means is for the proxy to say, and for a file to replace. */
-function optionOf(name: string, flag: Flag, given: Map<string, string[]>): Option {
-  const value = flag.kind === "bool" || flag.bare !== undefined ? "[value]" : `<${flag.kind}>`;
-  const option = new Option(`${name === "v" ? "-v, " : ""}--${name} ${value}`, flag.help)
-    .argParser((text: string) => given.set(name, [...(given.get(name) ?? []), text]))
-    .helpGroup(flag.ours === true ? "Not in kube-proxy:" : "Options:");
-  return flag.help === "accepted" ? option.hideHelp() : option;
-}

@@ -6,10 +6,10 @@
  */
 
 import { formatDuration } from "../../lib/daemon/duration.ts";
+import type { Value, ValueOf } from "../../lib/daemon/kinds.ts";
 import { TsnetError } from "../../lib/errors.ts";
 import { parseAddress } from "../../lib/net/address.ts";
 import { API_VERSION, KIND, keyOf, type Path, type PathOf, paths } from "./keys.ts";
-import type { Value, ValueOf } from "./kinds.ts";
 
 export class Configuration {
   readonly #values: ReadonlyMap<Path, Value>;

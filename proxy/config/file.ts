@@ -5,9 +5,9 @@
  * @module
  */
 import { parseDocument } from "yaml";
+import { FORMS, type Value, valueOfData } from "../../lib/daemon/kinds.ts";
 import { suggest } from "../../lib/suggest.ts";
 import { API_VERSION, isPath, KIND, keyOf, type Path, paths } from "./keys.ts";
-import { FORMS, type Value, valueOfData } from "./kinds.ts";
 
 /** What a reader found. */
 export interface Findings {

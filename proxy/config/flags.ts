@@ -7,19 +7,23 @@
  *
  * @module
  */
+import { type Flags, type Given, numberOf, readFlags, textOf } from "../../lib/daemon/flags.ts";
+import type { Value } from "../../lib/daemon/kinds.ts";
 import { TsnetError } from "../../lib/errors.ts";
 import { readIfThere, readSysctl } from "../../lib/sys/files.ts";
 import type { ProxySettings } from "../settings.ts";
 import { Configuration, withPort } from "./configuration.ts";
 import { readConfiguration } from "./file.ts";
 import { gateWarnings } from "./gates.ts";
-import { type Given, numberOf, type ProxyFlags, readFlags, textOf } from "./given.ts";
 import { keyOf, type Path, paths } from "./keys.ts";
-import type { Value } from "./kinds.ts";
+import { FLAGS, type Flag } from "./names.ts";
 import { settle } from "./settle.ts";
 import { problemsOf } from "./validate.ts";
 
-export type { ProxyFlags } from "./given.ts";
+/** The flags of FLAGS that were given. */
+export type ProxyFlags = Flags;
+
+type GivenFlags = ReadonlyMap<string, Given<Flag>>;
 
 /** What settings are read from beside the flags. */
 export interface Surroundings {
@@ -41,7 +45,7 @@ export function settingsFrom(
   warn: (text: string) => void = () => {},
   { readFile, hostname }: Surroundings = host,
 ): ProxySettings {
-  const given = readFlags(flags);
+  const given = readFlags(flags, FLAGS);
   const file = textOf(given, "config") ?? "";
   const values = file === "" ? fromFlags(given, warn) : fromFile(file, given, readFile, warn);
   const config = new Configuration(values);
@@ -54,7 +58,7 @@ export function settingsFrom(
 /** With --config: what the file sets, and over it the flags that count beside one. */
 function fromFile(
   path: string,
-  given: ReadonlyMap<string, Given>,
+  given: GivenFlags,
   readFile: Surroundings["readFile"],
   warn: (text: string) => void,
 ): ReadonlyMap<Path, Value> {
@@ -76,7 +80,7 @@ function fromFile(
 }
 
 /** Without --config. The flags that are older than the keys mean several of them. */
-function fromFlags(given: ReadonlyMap<string, Given>, warn: (text: string) => void): ReadonlyMap<Path, Value> {
+function fromFlags(given: GivenFlags, warn: (text: string) => void): ReadonlyMap<Path, Value> {
   const values = new Map<Path, Value>();
   for (const { name, flag, value } of given.values()) {
     if (flag.path !== undefined) values.set(flag.path, value);
@@ -110,7 +114,7 @@ function servedAt(address: Value | undefined, path: "healthzBindAddress" | "metr
 }
 
 /** What is set and changes nothing, by the name that it was set by. */
-function idleKeys(config: Configuration, given: ReadonlyMap<string, Given>): readonly string[] {
+function idleKeys(config: Configuration, given: GivenFlags): readonly string[] {
   return paths.flatMap((path) => {
     const { idle, initial } = keyOf(path);
     if (idle === undefined || Bun.deepEquals(config.get(path), initial)) return [];

@@ -7,7 +7,7 @@
  *
  * @module
  */
-import type { Kind, Value } from "./kinds.ts";
+import type { Kind, Value } from "../../lib/daemon/kinds.ts";
 
 export const API_VERSION = "kubeproxy.config.k8s.io/v1alpha1";
 export const KIND = "KubeProxyConfiguration";

@@ -5,22 +5,16 @@
  * @module
  */
 
+import type { GoFlag } from "../../lib/daemon/flags.ts";
 import type { Path } from "./keys.ts";
-import type { Kind } from "./kinds.ts";
 
-export interface Flag {
-  readonly kind: Kind;
-  readonly help: string;
+export interface Flag extends GoFlag {
   /** The key of the configuration that it sets. */
   readonly path?: Path;
   /** Why giving it changes nothing. */
   readonly idle?: string;
   /** It counts beside `--config` too. Others are replaced by what the file says, as kube-proxy does. */
   readonly beside?: true;
-  /** Not one of kube-proxy's. */
-  readonly ours?: true;
-  /** What it means without a value, where it may go without; all of kind bool mean true. */
-  readonly bare?: string;
 }
 
 const KLOG = "it tunes kube-proxy's own logger";
@@ -225,8 +219,3 @@ export const FLAGS: Readonly<Record<string, Flag>> = {
   },
   "flush-tcp": { kind: "bool", help: "end TCP connections to endpoints that are gone", beside: true, ours: true },
 };
-
-/** Go's name for a flag: underscores stand for dashes. */
-export function flagNamed(name: string): string {
-  return name.replaceAll("_", "-");
-}

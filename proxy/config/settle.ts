@@ -3,11 +3,11 @@
  *
  * @module
  */
+import { type Given, isOn, textOf } from "../../lib/daemon/flags.ts";
 import { TsnetError } from "../../lib/errors.ts";
 import { nodeName } from "../node/name.ts";
 import type { DetectLocalMode, ProxySettings } from "../settings.ts";
 import type { Configuration } from "./configuration.ts";
-import { type Given, isOn, textOf } from "./given.ts";
 import { clusterCIDRs, DETECT_LOCAL_MODES, MODES } from "./validate.ts";
 
 /**

@@ -1,10 +1,10 @@
 /**
- * The kinds of values that kube-proxy's flags and configuration have, and how each is read: from a flag's text as
- * Go's pflag does, and from a file as its decoder does.
+ * The kinds of values that flags and configurations of daemons in Go have, and how each is read: from a flag's text
+ * as Go's flag and pflag do, and from a file as its decoder does.
  *
  * @module
  */
-import { parseDuration } from "../../lib/daemon/duration.ts";
+import { parseDuration } from "./duration.ts";
 
 /** Durations are in ms. A quantity (`4Ki`) is kept as it is written: nothing here needs its number. */
 export interface ValueOf {
@@ -13,7 +13,10 @@ export interface ValueOf {
   readonly int: number;
   readonly float: number;
   readonly duration: number;
+  /** Apart at commas, and added up where the flag is given again. */
   readonly list: readonly string[];
+  /** As each was given. */
+  readonly each: readonly string[];
   /** Feature gates: name to on or off. */
   readonly gates: Readonly<Record<string, boolean>>;
   readonly quantity: string;
@@ -33,6 +36,7 @@ export const FORMS: Readonly<Record<Kind, string>> = {
   float: "a number",
   duration: "a duration such as 30s, 1m30s or 2h",
   list: "a list of texts",
+  each: "a text",
   gates: "feature gates, such as SomeFeature=true",
   quantity: "a quantity such as 0 or 4Ki",
   patterns: "a list of file patterns and verbosities",
@@ -60,6 +64,8 @@ export function valueOfTexts(kind: Kind, texts: readonly string[]): Value | unde
       return parseDuration(text);
     case "list":
       return texts.flatMap((one) => (one === "" ? [] : one.split(",")));
+    case "each":
+      return texts;
     case "gates":
       return parseGates(texts);
     case "quantity":
@@ -84,6 +90,7 @@ export function valueOfData(kind: Kind, data: unknown): Value | undefined {
       // A bare number is of ns; Go takes it in logging.flushFrequency alone, where kubeadm writes 0.
       return typeof data === "number" ? data / 1e6 : typeof data === "string" ? parseDuration(data) : undefined;
     case "list":
+    case "each":
       return isTexts(data) ? data : undefined;
     case "gates":
       return isGates(data) ? data : undefined;

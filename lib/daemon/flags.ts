@@ -1,31 +1,43 @@
 /**
- * What the command line gave: texts by flag, read by kind.
+ * What a command line gave in Go's flags: texts by flag, read by kind. A daemon's table says which flags there are.
  *
  * @module
  */
-import { TsnetError } from "../../lib/errors.ts";
-import { FORMS, type Value, valueOfTexts } from "./kinds.ts";
-import { FLAGS, type Flag } from "./names.ts";
+import { TsnetError } from "../errors.ts";
+import { FORMS, type Kind, type Value, valueOfTexts } from "./kinds.ts";
+
+/** A flag of a daemon's table, where it stands under its name without dashes. */
+export interface GoFlag {
+  readonly kind: Kind;
+  readonly help: string;
+  /** None of the daemon's whose place this one takes. */
+  readonly ours?: true;
+  /** What it means without a value, where it may go without; all of kind bool mean true. */
+  readonly bare?: string;
+}
 
 /**
- * The flags that were given, by name without dashes (proxy/config/names.ts), with the texts of each in the order
- * given. Plain data: it crosses from the command's file to the proxy's.
+ * The flags that were given, by name without dashes, with the texts of each in the order given. Plain data: it crosses
+ * from the command's file to the daemon's.
  */
-export type ProxyFlags = Readonly<Record<string, readonly string[]>>;
+export type Flags = Readonly<Record<string, readonly string[]>>;
 
 /** One flag that was given. */
-export interface Given {
+export interface Given<F extends GoFlag = GoFlag> {
   readonly name: string;
-  readonly flag: Flag;
+  readonly flag: F;
   readonly value: Value;
 }
 
 /** Reads every flag. @throws TsnetError `usage` with a line for each that makes no sense. */
-export function readFlags(flags: ProxyFlags): ReadonlyMap<string, Given> {
-  const given = new Map<string, Given>();
+export function readFlags<F extends GoFlag>(
+  flags: Flags,
+  table: Readonly<Record<string, F>>,
+): ReadonlyMap<string, Given<F>> {
+  const given = new Map<string, Given<F>>();
   const wrong: string[] = [];
   for (const [name, texts] of Object.entries(flags)) {
-    const flag = FLAGS[name];
+    const flag = table[name];
     const value = flag === undefined ? undefined : valueOfTexts(flag.kind, texts);
     if (flag === undefined) wrong.push(`no such flag: --${name}`);
     else if (value === undefined) wrong.push(`--${name}=${texts.at(-1)}: wanted is ${FORMS[flag.kind]}`);

@@ -1,5 +1,7 @@
 import { describe, expect, test } from "vitest";
-import { canonicalArguments } from "../../../proxy/config/argv.ts";
+import { canonicalArguments as canonical } from "../../../lib/daemon/argv.ts";
+import { FLAGS as OVERLAY_FLAGS } from "../../../overlay/config/names.ts";
+import { FLAGS } from "../../../proxy/config/names.ts";
 
 describe("arguments in Go's forms", () => {
   test.each([
@@ -19,8 +21,8 @@ describe("arguments in Go's forms", () => {
     [["--v=2"], ["--v=2"]],
     [["--version"], ["--version=true"]],
     [["--version=raw"], ["--version=raw"]],
-  ])("%j is %j", (given, canonical) => {
-    expect(canonicalArguments(given)).toEqual(canonical);
+  ])("%j is %j", (given, wanted) => {
+    expect(canonicalArguments(given)).toEqual(wanted);
   });
 
   test("a bool takes no word after it", () => {
@@ -45,3 +47,32 @@ describe("arguments in Go's forms", () => {
     expect(canonicalArguments(["--constructor", "x", "--toString"])).toEqual(["--constructor", "x", "--toString"]);
   });
 });
+
+describe("arguments of a daemon that takes one dash too", () => {
+  const oneDash = (argv: readonly string[]) => canonical(argv, OVERLAY_FLAGS, { oneDash: true });
+
+  test.each([
+    [["-iface", "eth0"], ["--iface=eth0"]],
+    [["-iface=eth0"], ["--iface=eth0"]],
+    [["--iface", "eth0"], ["--iface=eth0"]],
+    [
+      ["-ip-masq", "-kube-subnet-mgr"],
+      ["--ip-masq=true", "--kube-subnet-mgr=true"],
+    ],
+    [["-ip-masq=false"], ["--ip-masq=false"]],
+    [["-version"], ["--version=true"]],
+    [["-vmodule", "x=1"], ["--vmodule=x=1"]],
+    [["-v", "2"], ["--v=2"]],
+    [["-v=2"], ["--v=2"]],
+    [["-v2"], ["--v=2"]],
+    [["-h"], ["-h"]],
+    [["-iface-regx=a"], ["--iface-regx"]],
+    [["-"], ["-"]],
+  ])("%j is %j", (given, wanted) => {
+    expect(oneDash(given)).toEqual(wanted);
+  });
+});
+
+function canonicalArguments(argv: readonly string[]): readonly string[] {
+  return canonical(argv, FLAGS);
+}
