@@ -4,6 +4,7 @@
  */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { MTU, overlayByHand } from "./by-hand.ts";
+import { EtcdPeers } from "./etcd-peers.ts";
 import { refusesMore, seenOutside, unreachedByHosts, unreachedByPing, unreachedByTcp } from "./reach.ts";
 import { FAMILIES, overlayWorld, PLACES, type World } from "./world.ts";
 
@@ -19,6 +20,22 @@ describe("the world", () => {
     for (const host of world.hosts) await host.sh(pings.flat().join("\n"));
     expect(await world.host("a").sh(`ip route get ${PLACES.b[4]}`)).not.toContain("via");
     expect(await world.host("a").sh(`ip route get ${PLACES.d[4]}`)).toContain("via 192.0.2.254");
+  });
+
+  it("has an etcd beyond the router, which asks for certificates", async () => {
+    await using peers = await EtcdPeers.start(world);
+    await peers.put("/x", "y");
+    expect(await peers.get("/x")).toBe("y");
+    const [url = ""] = peers
+      .flags()
+      .map((flag) => /=(https:.*)/.exec(flag)?.[1])
+      .filter((found) => found !== undefined);
+    const pki = "/etc/tsnet/pki";
+    const certificates = `--cert ${pki}/admin.crt --key ${pki}/admin.key`;
+    const health = (more: string) =>
+      world.host("d").sh(`curl -s --cacert ${pki}/ca.crt ${more} ${url}/health || echo no`);
+    expect(await health(certificates)).toContain('"health":"true"');
+    expect(await health("")).toBe("no\n");
   });
 
   it("carries an overlay made by hand: containers reach each other in full size, by TCP and as themselves", async () => {
