@@ -19,6 +19,8 @@ async function loadPlugin(name: PluginName) {
       return (await import("../plugins/host-local/main.ts")).plugin;
     case "loopback":
       return (await import("../plugins/loopback/main.ts")).plugin;
+    case "overlay":
+      return (await import("../plugins/overlay/main.ts")).plugin;
     case "portmap":
       return (await import("../plugins/portmap/main.ts")).plugin;
   }

@@ -38,13 +38,15 @@ export function isThisExecutable(path: string): boolean {
  * Runs the plugin `type` with `verb` on the call's own input and returns its standard output; its standard error
  * is ours.
  *
+ * @param inheritFd a descriptor that it keeps open, such as a lock that has to last for as long as it runs.
  * @throws PluginError the error that it answered with; TsnetError `not-found`, `invalid` as {@link findPlugin}.
  */
-export async function delegate(verb: CniCommand, type: string, call: PluginCall): Promise<string> {
+export async function delegate(verb: CniCommand, type: string, call: PluginCall, inheritFd?: number): Promise<string> {
   const result = await run(findPlugin(type, call.path), [], {
     env: environmentOf(verb, call),
     stdin: call.stdin,
     light: true,
+    ...(inheritFd === undefined ? {} : { inheritFd }),
   });
   if (result.stderr !== "") writeStderr(result.stderr);
   if (result.exitCode !== 0) throw failureOf(type, result);

@@ -1,0 +1,52 @@
+/**
+ * DEL and GC: with no agent, no subnet.env and no container left they find all that an ADD made, flannel's plugin's too.
+ *
+ * @module
+ */
+import { delegate } from "../../lib/cni/delegate.ts";
+import type { Attachment, PluginCall } from "../../lib/cni/types.ts";
+import { joinErrors } from "../../lib/errors.ts";
+import { typeOf, withConf } from "./attach.ts";
+import { parseConfig } from "./config.ts";
+import { readFlannelConf, removeFlannelConf, removeFlannelConfs } from "./flannel.ts";
+import { delegateConf, passedOn } from "./plan.ts";
+import { envIfThere } from "./ready.ts";
+import { forgetOthers, withRecord } from "./record.ts";
+
+/** Takes the container away by the config that it was attached with; where there is none on record, by the network's. */
+export async function del(call: PluginCall): Promise<void> {
+  const config = parseConfig(call);
+  await withRecord(call.attachment, async (record) => {
+    const ours = record.read();
+    const flannels = ours === undefined ? readFlannelConf(config.flannelDir, call.containerId) : undefined;
+    const found = ours ?? flannels ?? delegateConf(call, config, { env: envIfThere(config), taken: [] });
+    const conf = { ...found, ...passedOn(call) };
+    await delegate("DEL", typeOf(conf, config), withConf(call, conf), record.fd);
+    if (flannels !== undefined) removeFlannelConf(config.flannelDir, call.containerId);
+    record.remove();
+  });
+}
+
+/** Takes away what is of this network and of no attachment in the list. */
+export async function gc(call: PluginCall): Promise<void> {
+  const config = parseConfig(call);
+  const { name: network, validAttachments: valid } = call.conf;
+  if (valid === undefined) return;
+  const keep: Attachment[] = valid.map(({ containerID, ifname }) => ({ network, containerId: containerID, ifname }));
+  const conf = delegateConf(call, config, { env: envIfThere(config), taken: [] });
+  const errors: unknown[] = [];
+  const attempt = async (work: () => Promise<unknown> | unknown) => {
+    try {
+      await work();
+    } catch (error) {
+      errors.push(error);
+    }
+  };
+  // First: what a killed ADD's orphan is still making would be missed.
+  await attempt(() => forgetOthers(network, keep));
+  await attempt(() => delegate("GC", config.type, withConf(call, conf)));
+  await attempt(() =>
+    removeFlannelConfs(config.flannelDir, network, new Set(keep.map(({ containerId }) => containerId))),
+  );
+  if (errors.length > 0) throw joinErrors("GC overlay", errors);
+}
