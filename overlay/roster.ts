@@ -8,6 +8,7 @@
  */
 import { type Address, type Family, formatAddress } from "../lib/net/address.ts";
 import { type Cidr, contains, formatCidr, overlaps } from "../lib/net/cidr.ts";
+import { FAMILIES, valuesOf } from "./parts.ts";
 import { SubnetTable } from "./subnets.ts";
 import type { Backend, Lease, LeasePart, Parts } from "./types.ts";
 
@@ -23,8 +24,6 @@ export interface RosterChange {
   /** Keys. */
   readonly removed: readonly string[];
 }
-
-export const FAMILIES: readonly Family[] = [4, 6];
 
 export class Roster {
   readonly #options: RosterOptions;
@@ -87,7 +86,7 @@ export class Roster {
     }
     this.#refused.delete(lease.key);
     this.#peers.set(lease.key, used);
-    for (const part of partsOf(used)) {
+    for (const part of valuesOf(used.parts)) {
       this.#subnets.add(part.subnet, lease.key);
       for (const name of namesOf(part)) this.#taken.set(name, lease.key);
     }
@@ -100,7 +99,7 @@ export class Roster {
     const lease = this.#peers.get(key);
     if (lease === undefined) return false;
     this.#peers.delete(key);
-    for (const part of partsOf(lease)) {
+    for (const part of valuesOf(lease.parts)) {
       this.#subnets.delete(part.subnet);
       for (const name of namesOf(part)) if (this.#taken.get(name) === key) this.#taken.delete(name);
     }
@@ -130,7 +129,7 @@ export class Roster {
 
   /** Why it cannot be used beside us and those who are in. */
   #objection(lease: Lease): string | undefined {
-    for (const part of partsOf(lease)) {
+    for (const part of valuesOf(lease.parts)) {
       const unusable = unusableAddress(part.address);
       if (unusable !== undefined) return `the address ${formatAddress(part.address)} of ${lease.host} is ${unusable}`;
       if (this.#options.backend.type === "vxlan" && part.mac === undefined) return `${lease.host} tells no VTEP MAC`;
@@ -160,11 +159,6 @@ export class Roster {
   #hostOf(key: string): string {
     return this.#peers.get(key)?.host ?? key;
   }
-}
-
-/** The parts of a lease, IPv4 first. */
-export function partsOf<T>(lease: { readonly parts: Parts<T> }): readonly T[] {
-  return FAMILIES.flatMap((family) => lease.parts[family] ?? []);
 }
 
 function familiesOf(networks: Parts<Cidr>): readonly string[] {

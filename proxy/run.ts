@@ -7,6 +7,7 @@ import { networkInterfaces } from "node:os";
 import { realConntrack } from "../lib/conntrack/conntrack.ts";
 import { systemClock } from "../lib/daemon/clock.ts";
 import type { Log } from "../lib/daemon/log.ts";
+import { signalled } from "../lib/daemon/signals.ts";
 import { messageOf } from "../lib/errors.ts";
 import { formatAddress, parseAddress } from "../lib/net/address.ts";
 import { nftEvents } from "../lib/nft/events.ts";
@@ -70,13 +71,6 @@ export async function runProxy(
   } finally {
     await daemon.stop();
   }
-}
-
-/** Resolves when we are told to end. */
-function signalled(): Promise<NodeJS.Signals> {
-  return new Promise((resolve) => {
-    for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, resolve);
-  });
 }
 
 /** The back ends of the one mode, whose code alone is loaded, and how changes of rules by others are heard of. */

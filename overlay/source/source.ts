@@ -31,7 +31,7 @@ export interface Source {
 export interface SourceEvents {
   /** What the network is; at first, and whenever that changed. */
   network(config: NetworkConfig): void;
-  /** All leases, ours among them. Replaces whatever was told before. */
+  /** All leases, ours among them. Replaces whatever was told before; what cannot be read is told again after it. */
   leases(all: readonly Lease[]): void;
   /** One is new or has changed. */
   changed(lease: Lease): void;

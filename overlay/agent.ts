@@ -1,0 +1,341 @@
+/**
+ * The agent's story: from what the source tells to what the kernel holds and other programs read.
+ *
+ *     Source → Agent → Roster (who is in) → Fabric (devices, routes, neighbours, FDB)
+ *                    → Protection (the host's packet filter) → Publisher (subnet.env, conflist, state)
+ *     Lookout (kernel events, comparisons) → Fabric, Protection, and Agent where the underlay has changed
+ *
+ * Nothing is taken back because something is not known: a source that is away, an underlay that is down, a lease that
+ * somebody else has. The kernel's state outlives the agent, and the next one adopts it.
+ *
+ * @module
+ */
+
+import type { Clock } from "../lib/daemon/clock.ts";
+import type { Log } from "../lib/daemon/log.ts";
+import { messageOf } from "../lib/errors.ts";
+import type { Family } from "../lib/net/address.ts";
+import { type Cidr, formatCidr } from "../lib/net/cidr.ts";
+import type { AgentTrouble } from "../lib/overlay/state.ts";
+import type { Fabric, FabricReport } from "./kernel/fabric.ts";
+import type { OverlayMetrics } from "./metrics.ts";
+import { FAMILIES, valuesOf } from "./parts.ts";
+import { Roster } from "./roster.ts";
+import type { OwnLease, Source, SourceEvents } from "./source/source.ts";
+import type { Claim, Lease, NetworkConfig, Parts, Underlay } from "./types.ts";
+
+/** What the world is told of. */
+export interface AgentView {
+  readonly connected: boolean;
+  readonly network: NetworkConfig | undefined;
+  readonly underlay: Underlay | undefined;
+  readonly own: Lease | undefined;
+  readonly peers: readonly Lease[];
+  /** Records and leases that are not used, and what of a peer the kernel refused: by key, with the reason. */
+  readonly refused: ReadonlyMap<string, string>;
+  readonly trouble: AgentTrouble | undefined;
+}
+
+export interface AgentOptions {
+  readonly log: Log;
+  readonly clock: Clock;
+  readonly source: Source;
+  readonly fabric: Fabric;
+  readonly metrics: OverlayMetrics;
+  readonly blackholeRoute: boolean;
+  /** @throws TsnetError `not-found` if no interface will do. */
+  readonly chooseUnderlay: (families: readonly Family[]) => Underlay;
+  /** What this host offers by that underlay. */
+  readonly claimOf: (network: NetworkConfig, underlay: Underlay, own: Lease | undefined) => Claim;
+  /** Lets the packet filter follow; resolves when it did, or with false if it could not. */
+  readonly protect: (network: NetworkConfig, own: Lease) => Promise<boolean>;
+  /** Writes what containers are attached by. */
+  readonly publish: (network: NetworkConfig, own: Lease, mtu: number) => void;
+  /** Something of {@link Agent.view} has changed. */
+  readonly tell: (urgent: boolean) => void;
+}
+
+const UNDERLAY_RETRY_MS = 1000;
+const RETRY_MS = 5000;
+
+export class Agent implements SourceEvents {
+  readonly #options: AgentOptions;
+  readonly #ended = Promise.withResolvers<number>();
+  #stopped = false;
+  #network: NetworkConfig | undefined;
+  #underlay: Underlay | undefined;
+  /** All that the source told, ours too; undefined until it did. */
+  #leases: Map<string, Lease> | undefined;
+  readonly #malformed = new Map<string, string>();
+  #own: Lease | undefined;
+  #roster: Roster | undefined;
+  #failures: ReadonlyMap<string, string> = new Map();
+  #connected = false;
+  #trouble: AgentTrouble | undefined = { code: 50, message: "the overlay's agent is starting: try again" };
+  /** What was last logged of a kind, so that it is said once. */
+  readonly #said = new Map<string, string>();
+  #protecting = Promise.resolve();
+
+  constructor(options: AgentOptions) {
+    this.#options = options;
+  }
+
+  /** Resolves with the exit code if the agent cannot go on as it is. */
+  get ended(): Promise<number> {
+    return this.#ended.promise;
+  }
+
+  get view(): AgentView {
+    return {
+      connected: this.#connected,
+      network: this.#network,
+      underlay: this.#underlay,
+      own: this.#own,
+      peers: this.#roster?.peers ?? [],
+      refused: new Map([...this.#malformed, ...this.#failures, ...(this.#roster?.refused ?? [])]),
+      trouble: this.#trouble,
+    };
+  }
+
+  stop(): void {
+    this.#stopped = true;
+  }
+
+  // What the source tells.
+
+  network(network: NetworkConfig): void {
+    if (this.#network === undefined) {
+      this.#network = network;
+      this.stand();
+    } else if (!Bun.deepEquals(network, this.#network)) {
+      this.#options.log.info("the network's configuration has changed: ending, to be started anew with it");
+      this.#ended.resolve(1);
+    }
+  }
+
+  leases(all: readonly Lease[]): void {
+    this.#leases = new Map(all.map((lease) => [lease.key, lease]));
+    this.#malformed.clear();
+    if (this.#roster === undefined) {
+      this.#bring();
+      return;
+    }
+    this.#roster.replace(all);
+    this.#report(this.#options.fabric.replace(this.#roster.peers));
+    this.#peersChanged();
+  }
+
+  changed(lease: Lease): void {
+    this.#leases?.set(lease.key, lease);
+    this.#malformed.delete(lease.key);
+    this.#follow(this.#roster?.upsert(lease));
+  }
+
+  gone(key: string): void {
+    this.#leases?.delete(key);
+    this.#malformed.delete(key);
+    this.#follow(this.#roster?.remove(key));
+  }
+
+  malformed(key: string, reason: string): void {
+    this.#malformed.set(key, reason);
+    this.#options.log.warn("a record that cannot be read: what it held before stays", { key, reason });
+    if (this.#network === undefined) this.#wait(reason);
+    this.#peersChanged();
+  }
+
+  own(answer: OwnLease): void {
+    switch (answer.kind) {
+      case "held":
+        this.#held(answer.lease, answer.expires);
+        break;
+      case "taken":
+        this.#lost({ code: 51, message: takenText(answer.subnets, answer.holder) });
+        break;
+      case "refused":
+        this.#lost({ code: this.#roster === undefined ? 50 : 51, message: answer.reason });
+    }
+  }
+
+  connection(up: boolean, reason = ""): void {
+    const { log, source, metrics } = this.#options;
+    this.#connected = up;
+    metrics.connected(up);
+    if (up) this.#sayOnce("connection", "", () => log.info("hearing of changes", { source: source.name }));
+    else {
+      const fields = { source: source.name, reason };
+      this.#sayOnce("connection", reason, () => log.warn("no changes are heard of: everything stays as it is", fields));
+      if (this.#network === undefined) this.#wait(`the overlay's agent waits for ${source.name}: ${reason}`);
+    }
+    this.#options.tell(false);
+  }
+
+  // What follows.
+
+  /** Finds the interface that we stand on, at first and whenever links, addresses or routes have changed. */
+  stand(): void {
+    if (this.#network === undefined || this.#stopped) return;
+    const underlay = this.#findUnderlay(FAMILIES.filter((family) => this.#network?.networks[family] !== undefined));
+    if (underlay === undefined || Bun.deepEquals(underlay, this.#underlay)) return;
+    this.#options.log.info("underlay", { interface: underlay.name, mtu: underlay.mtu });
+    this.#underlay = underlay;
+    this.#options.source.claim(this.#options.claimOf(this.#network, underlay, this.#own));
+    this.#bring();
+  }
+
+  #findUnderlay(families: readonly Family[]): Underlay | undefined {
+    const { clock, log } = this.#options;
+    try {
+      const found = this.#options.chooseUnderlay(families);
+      this.#said.delete("underlay");
+      return found;
+    } catch (error) {
+      const reason = messageOf(error);
+      this.#sayOnce("underlay", reason, () => log.warn("no interface leads to the other hosts yet", { reason }));
+      if (this.#underlay === undefined) this.#wait(reason);
+      clock.after(UNDERLAY_RETRY_MS, () => this.stand());
+      return undefined;
+    }
+  }
+
+  #held(lease: Lease, expires: number | undefined): void {
+    const { log, metrics } = this.#options;
+    metrics.leaseExpires(expires);
+    const again = Bun.deepEquals(lease, this.#own);
+    if (again && this.#trouble === undefined) return;
+    if (!again)
+      log.info("our subnets", {
+        subnets: valuesOf(lease.parts)
+          .map(({ subnet }) => formatCidr(subnet))
+          .join(","),
+      });
+    this.#own = lease;
+    if (!again) this.#roster = undefined;
+    this.#bring();
+  }
+
+  /** No subnet is ours for now. What the kernel has stays: containers that are there go on as well as they can. */
+  #lost(trouble: AgentTrouble): void {
+    this.#options.metrics.leaseExpires(undefined);
+    this.#options.source.ready(false);
+    this.#troubled(trouble);
+  }
+
+  /** As soon as all is known that it takes: makes the kernel so, then the packet filter, then tells others. */
+  #bring(): void {
+    const [network, underlay, own, leases] = [this.#network, this.#underlay, this.#own, this.#leases];
+    if (network === undefined || underlay === undefined || own === undefined || leases === undefined) return;
+    const { fabric, log, clock, blackholeRoute } = this.#options;
+    try {
+      this.#report(fabric.configure({ backend: network.backend, underlay, own: own.parts, blackholeRoute }));
+      this.#roster ??= new Roster({ networks: network.networks, backend: network.backend, own });
+      this.#roster.replace([...leases.values()]);
+      this.#report(fabric.replace(this.#roster.peers));
+    } catch (error) {
+      const reason = messageOf(error);
+      this.#sayOnce("bring", reason, () => log.error("the kernel does not take the network", { reason }));
+      this.#wait(reason);
+      clock.after(RETRY_MS, () => this.#bringIfStill(own));
+      return;
+    }
+    this.#said.delete("bring");
+    this.#peersChanged();
+    this.#protecting = this.#protecting.then(() => this.#open(network, own));
+  }
+
+  #bringIfStill(own: Lease): void {
+    if (!this.#stopped && this.#own === own) this.#bring();
+  }
+
+  /** Containers may come, once the packet filter lets them through. */
+  async #open(network: NetworkConfig, own: Lease): Promise<void> {
+    const { protect, publish, source, fabric, log, clock } = this.#options;
+    const done = await protect(network, own);
+    if (this.#stopped || this.#own !== own) return;
+    if (!done && this.#trouble !== undefined) {
+      this.#wait("the host's packet filter does not take the overlay's rules: see the agent's log");
+      clock.after(RETRY_MS, () => this.#bringIfStill(own));
+      return;
+    }
+    try {
+      publish(network, own, fabric.mtu);
+    } catch (error) {
+      log.error("cannot tell others of the network", { reason: messageOf(error) });
+      this.#wait(messageOf(error));
+      clock.after(RETRY_MS, () => this.#bringIfStill(own));
+      return;
+    }
+    if (this.#trouble !== undefined) log.info("ready", { mtu: fabric.mtu, peers: this.#roster?.peers.length ?? 0 });
+    this.#trouble = undefined;
+    this.#options.metrics.ready(true);
+    source.ready(true);
+    this.#options.tell(true);
+  }
+
+  #follow(change: ReturnType<Roster["remove"]> | undefined): void {
+    if (change === undefined) return;
+    const { fabric } = this.#options;
+    for (const key of change.removed) this.#report(fabric.remove(key), key);
+    for (const lease of change.upserted) this.#report(fabric.upsert(lease), lease.key);
+    this.#peersChanged();
+  }
+
+  /** What the kernel refused of one peer, or of all. */
+  #report({ failures, repairs }: FabricReport, key?: string): void {
+    const before = key === undefined ? [] : [...this.#failures].filter(([other]) => other !== key);
+    this.#failures = new Map([...before, ...failures]);
+    for (const [peer, reason] of failures)
+      this.#options.log.error("the kernel refuses a peer's entries", { peer, reason });
+    // What was found at a start is no damage: somebody left or came while nobody looked.
+    for (const { kind, object, found } of repairs) this.#options.log.debug(2, "brought", { kind, object, found });
+  }
+
+  /** A comparison with the kernel, or its events, led to that. */
+  repaired({ failures, repairs }: FabricReport): void {
+    const { log, metrics } = this.#options;
+    for (const { kind, object, found } of repairs) {
+      log.warn("repaired", { kind, object, found });
+      metrics.repaired(kind, 1);
+    }
+    if (Bun.deepEquals(failures, this.#failures)) return;
+    this.#failures = failures;
+    this.#peersChanged();
+  }
+
+  #peersChanged(): void {
+    const { metrics, log, tell } = this.#options;
+    const { peers, refused } = this.view;
+    metrics.peers(peers.length);
+    metrics.refused(refused.size);
+    for (const [key, reason] of this.#roster?.refused ?? []) {
+      this.#sayOnce(`lease ${key}`, reason, () => log.warn("a lease is left out", { key, reason }));
+    }
+    tell(false);
+  }
+
+  #wait(message: string): void {
+    this.#troubled({ code: this.#roster === undefined ? 50 : 51, message });
+  }
+
+  #troubled(trouble: AgentTrouble): void {
+    const { log, tell, metrics } = this.#options;
+    this.#sayOnce("trouble", trouble.message, () => log.error("not ready", { reason: trouble.message }));
+    this.#trouble = trouble;
+    metrics.ready(false);
+    tell(true);
+  }
+
+  #sayOnce(kind: string, text: string, say: () => void): void {
+    if (this.#said.get(kind) === text) return;
+    this.#said.set(kind, text);
+    say();
+  }
+}
+
+function takenText(subnets: Parts<Cidr>, holder: string): string {
+  return (
+    `${valuesOf(subnets).map(formatCidr).join(" and ")}, which containers of this host have addresses of, is now ` +
+    `${holder}'s, and packets to them go there. It is taken back when it is free; else move the containers away and ` +
+    "start the agent again"
+  );
+}

@@ -1,0 +1,30 @@
+/**
+ * Going through what there is of each family.
+ *
+ * @module
+ */
+import type { Family } from "../lib/net/address.ts";
+import type { Cidr } from "../lib/net/cidr.ts";
+import type { Lease, Parts } from "./types.ts";
+
+export const FAMILIES: readonly Family[] = [4, 6];
+
+/** What there is, IPv4 first. */
+export function valuesOf<T>(parts: Parts<T>): readonly T[] {
+  return FAMILIES.flatMap((family) => parts[family] ?? []);
+}
+
+/** The same families with something else. */
+export function mapParts<T, U>(parts: Parts<T>, map: (value: T) => U): Parts<U> {
+  return Object.fromEntries(
+    FAMILIES.flatMap((family) => {
+      const value = parts[family];
+      return value === undefined ? [] : [[family, map(value)]];
+    }),
+  );
+}
+
+/** The subnets of a lease. */
+export function subnetsOf({ parts }: Lease): Parts<Cidr> {
+  return mapParts(parts, ({ subnet }) => subnet);
+}

@@ -1,0 +1,113 @@
+/**
+ * The agent from its settings to its end.
+ *
+ * @module
+ */
+import { systemClock } from "../lib/daemon/clock.ts";
+import type { Log } from "../lib/daemon/log.ts";
+import { signalled } from "../lib/daemon/signals.ts";
+import { RtSocket } from "../lib/netlink/socket.ts";
+import { collectGarbage } from "../lib/sys/memory.ts";
+import { Agent } from "./agent.ts";
+import { claimOf } from "./claim.ts";
+import { prepareHost } from "./host/prepare.ts";
+import { openFabric } from "./kernel/open.ts";
+import { lockHost } from "./lock.ts";
+import { Lookout } from "./lookout.ts";
+import { OverlayMetrics } from "./metrics.ts";
+import { FAMILIES } from "./parts.ts";
+import { Protection } from "./protection.ts";
+import { Publisher } from "./publisher.ts";
+import type { OverlaySettings } from "./settings.ts";
+import { openSource } from "./source/open.ts";
+import { chooseUnderlay } from "./underlay/choose.ts";
+
+/**
+ * Connects this host until it is told to end, by SIGTERM or SIGINT, and leaves everything in place. Returns the exit
+ * code: 1 where it wants to be started anew.
+ *
+ * @throws TsnetError `busy` if another agent runs on this host; for what keeps it from beginning.
+ */
+export async function runOverlay(settings: OverlaySettings, log: Log): Promise<number> {
+  const lock = lockHost(settings);
+  try {
+    return await runAlone(settings, log);
+  } finally {
+    lock.release();
+  }
+}
+
+async function runAlone(settings: OverlaySettings, log: Log): Promise<number> {
+  const told = signalled();
+  const parts = await assemble(settings, log);
+  const { agent, lookout, source } = parts;
+  try {
+    source.start(agent);
+    lookout.start();
+    const ended = await Promise.race([told, agent.ended]);
+    if (typeof ended === "number") return ended;
+    log.info("stopping: the network stays in place", { signal: ended });
+    return 0;
+  } finally {
+    await stop(parts);
+  }
+}
+
+type Assembled = Awaited<ReturnType<typeof assemble>>;
+
+async function assemble(settings: OverlaySettings, log: Log) {
+  const clock = systemClock;
+  const source = await openSource(settings, { log, clock });
+  const socket = RtSocket.open();
+  const fabric = openFabric({ log, clock });
+  const protection = new Protection(settings, log);
+  const metrics = new OverlayMetrics();
+  const publisher: Publisher = new Publisher({
+    ...{ settings, source: source.name, fabric, clock, log },
+    view: () => agent.view,
+  });
+  const agent: Agent = new Agent({
+    ...{ log, clock, source, fabric, metrics, blackholeRoute: settings.blackholeRoute },
+    chooseUnderlay: (families) => chooseUnderlay(settings.underlay, families, socket),
+    claimOf: (network, underlay, own) =>
+      claimOf({ settings, log, adoptable: fabric.adoptable }, network, underlay, own),
+    async protect(network, own) {
+      prepareHost(
+        FAMILIES.filter((family) => network.networks[family] !== undefined),
+        log,
+      );
+      return protection.apply(network, own);
+    },
+    publish: (network, own, mtu) => {
+      publisher.publish(network, own, mtu);
+      // What the start took is not needed again.
+      clock.after(SETTLED_MS, collectGarbage);
+    },
+    tell: (urgent) => publisher.tell(urgent),
+  });
+  const lookout = new Lookout({
+    ...{ fabric, protection, clock, log, comparePeriod: settings.comparePeriod },
+    repaired: (report) => agent.repaired(report),
+    rulesRepaired() {
+      log.warn("repaired", { kind: "rules" });
+      metrics.repaired("rules", 1);
+    },
+    underlayChanged: () => agent.stand(),
+    compared: (ms) => metrics.synced(ms),
+  });
+  return { source, socket, fabric, protection, publisher, agent, lookout, metrics };
+}
+
+const SETTLED_MS = 2000;
+// A source that hangs shall not keep the process.
+const STOP_MS = 3000;
+
+async function stop({ source, socket, fabric, protection, publisher, agent, lookout }: Assembled): Promise<void> {
+  agent.stop();
+  lookout.stop();
+  publisher.stop();
+  protection.close();
+  fabric.close();
+  socket.close();
+  await Promise.race([source.stop(), new Promise<void>((resolve) => systemClock.after(STOP_MS, resolve))]);
+}

@@ -1,0 +1,229 @@
+import { expect, test } from "vitest";
+import { parseAddress } from "../../lib/net/address.ts";
+import { parseCidr } from "../../lib/net/cidr.ts";
+import { Agent, type AgentOptions } from "../../overlay/agent.ts";
+import type { Fabric, FabricReport } from "../../overlay/kernel/fabric.ts";
+import { OverlayMetrics } from "../../overlay/metrics.ts";
+import type { Claim, Lease, NetworkConfig, Underlay } from "../../overlay/types.ts";
+import { type FakeClock, fakeClock } from "../lib/daemon/clock.ts";
+
+const NETWORK: NetworkConfig = {
+  networks: { 4: parseCidr("10.244.0.0/16") },
+  pools: {},
+  backend: { type: "host-gw", mtu: undefined },
+  nftables: undefined,
+};
+const UNDERLAY: Underlay = {
+  ...{ index: 2, name: "eth0", mtu: 1500 },
+  ...{ addresses: { 4: parseAddress("192.0.2.1") }, publicAddresses: { 4: parseAddress("192.0.2.1") } },
+};
+
+function lease(n: number, subnet = `10.244.${n}.0/24`): Lease {
+  const part = { subnet: parseCidr(subnet), address: parseAddress(`192.0.2.${n}`), mac: undefined };
+  return { key: `h${n}`, host: `host-${n}`, backend: "host-gw", vni: undefined, parts: { 4: part } };
+}
+
+interface Stage {
+  readonly agent: Agent;
+  readonly clock: FakeClock;
+  /** What was asked of the kernel, the packet filter, the source and the files, in order. */
+  readonly asked: string[];
+  readonly logged: string[];
+  underlay: Underlay | undefined;
+  protects: boolean;
+  /** Thrown by the kernel. */
+  refusal: Error | undefined;
+}
+
+function stage(): Stage {
+  const clock = fakeClock();
+  const asked: string[] = [];
+  const logged: string[] = [];
+  const nothing: FabricReport = { repairs: [], failures: new Map() };
+  const ask = (text: string): FabricReport => {
+    asked.push(text);
+    return nothing;
+  };
+  const fabric: Fabric = {
+    configure({ own }) {
+      if (stage.refusal !== undefined) throw stage.refusal;
+      return ask(`configure ${own[4]?.subnet.address.value === lease(1).parts[4]?.subnet.address.value ? 1 : "other"}`);
+    },
+    replace: (peers) => ask(`replace ${peers.map(({ key }) => key).join()}`),
+    upsert: ({ key }) => ask(`upsert ${key}`),
+    remove: (key) => ask(`remove ${key}`),
+    poll: () => ({ ...nothing, underlayChanged: false }),
+    compare: () => nothing,
+    way: () => ({}),
+    ...{ devices: {}, mtu: 1500, close() {} },
+  };
+  const say = (message: string, fields?: object) => void logged.push(`${message} ${JSON.stringify(fields ?? {})}`);
+  const options: AgentOptions = {
+    log: { info() {}, debug() {}, warn: say, error: say },
+    clock,
+    source: {
+      name: "the file",
+      ...{ start() {}, stop: async () => {}, release: async () => {} },
+      claim: () => void asked.push("claim"),
+      ready: (ready) => void asked.push(`ready ${ready}`),
+    },
+    fabric,
+    metrics: new OverlayMetrics(),
+    blackholeRoute: false,
+    chooseUnderlay() {
+      if (stage.underlay === undefined) throw new Error("no default route");
+      return stage.underlay;
+    },
+    claimOf: (): Claim => ({
+      ...{ host: "host-1", backend: "host-gw", vni: undefined, parts: {}, previous: {}, pinned: false },
+    }),
+    protect: async () => {
+      asked.push("protect");
+      return stage.protects;
+    },
+    publish: () => void asked.push("publish"),
+    tell() {},
+  };
+  const stage: Stage = {
+    ...{ agent: new Agent(options), clock, asked, logged },
+    ...{ underlay: UNDERLAY, protects: true, refusal: undefined },
+  };
+  return stage;
+}
+
+/** With its lease, and hosts 2 and 3. */
+async function running(): Promise<Stage> {
+  const made = stage();
+  made.agent.network(NETWORK);
+  made.agent.leases([lease(1), lease(2), lease(3)]);
+  made.agent.own({ kind: "held", lease: lease(1) });
+  await made.clock.pass(0);
+  return made;
+}
+
+test("the kernel first, then the packet filter, then the files, then others are told", async () => {
+  const { asked, agent } = await running();
+  expect(asked).toEqual(["claim", "configure 1", "replace h2,h3", "protect", "publish", "ready true"]);
+  expect(agent.view.trouble).toBeUndefined();
+});
+
+test("in whatever order the source tells, the kernel is touched once all is known", async () => {
+  const { agent, asked, clock } = stage();
+  agent.own({ kind: "held", lease: lease(1) });
+  agent.network(NETWORK);
+  expect(asked).toEqual(["claim"]);
+  agent.leases([lease(1), lease(2)]);
+  await clock.pass(0);
+  expect(asked).toEqual(["claim", "configure 1", "replace h2", "protect", "publish", "ready true"]);
+});
+
+test("a change costs itself alone", async () => {
+  const { agent, asked } = await running();
+  asked.length = 0;
+  agent.changed(lease(4));
+  agent.gone("h2");
+  agent.changed({ ...lease(3), parts: { 4: { ...lease(3).parts[4], address: parseAddress("192.0.2.33") } } } as Lease);
+  expect(asked).toEqual(["upsert h4", "remove h2", "upsert h3"]);
+});
+
+test("a lease that is taken by somebody: the kernel stays as it is, STATUS 51 names the holder, and it is taken back", async () => {
+  const { agent, asked, clock } = await running();
+  asked.length = 0;
+  agent.own({ kind: "taken", subnets: { 4: parseCidr("10.244.1.0/24") }, holder: "host-9" });
+  expect(asked).toEqual(["ready false"]);
+  expect(agent.view.trouble).toMatchObject({ code: 51, message: expect.stringContaining("10.244.1.0/24") });
+  expect(agent.view.trouble?.message).toContain("host-9");
+  agent.own({ kind: "held", lease: lease(1) });
+  await clock.pass(0);
+  expect(agent.view.trouble).toBeUndefined();
+  expect(asked.slice(1)).toEqual(["configure 1", "replace h2,h3", "protect", "publish", "ready true"]);
+});
+
+test("refused at the start: STATUS 50 with the reason, and the kernel is not touched", () => {
+  const { agent, asked } = stage();
+  agent.network(NETWORK);
+  agent.leases([]);
+  agent.own({ kind: "refused", reason: "192.0.2.1 is host-2's" });
+  expect(asked).toEqual(["claim", "ready false"]);
+  expect(agent.view.trouble).toEqual({ code: 50, message: "192.0.2.1 is host-2's" });
+});
+
+test("an underlay that is not there yet is waited for, and said once", async () => {
+  const made = stage();
+  made.underlay = undefined;
+  made.agent.network(NETWORK);
+  await made.clock.pass(5000);
+  expect(made.logged.filter((line) => line.includes("no interface"))).toHaveLength(1);
+  expect(made.agent.view.trouble).toMatchObject({ code: 50, message: "no default route" });
+  made.underlay = UNDERLAY;
+  await made.clock.pass(1000);
+  expect(made.asked).toEqual(["claim"]);
+});
+
+test("an underlay with another address is offered, and what peers need is computed anew", async () => {
+  const made = await running();
+  made.asked.length = 0;
+  made.agent.stand();
+  expect(made.asked).toEqual([]);
+  made.underlay = { ...UNDERLAY, addresses: { 4: parseAddress("192.0.2.77") } };
+  made.agent.stand();
+  expect(made.asked).toEqual(["claim", "configure 1", "replace h2,h3"]);
+});
+
+test("an underlay that goes away takes nothing with it", async () => {
+  const made = await running();
+  made.asked.length = 0;
+  made.underlay = undefined;
+  made.agent.stand();
+  await made.clock.pass(3000);
+  expect(made.asked).toEqual([]);
+  expect(made.agent.view.trouble).toBeUndefined();
+});
+
+test("a kernel that refuses is asked again, and containers wait meanwhile", async () => {
+  const made = stage();
+  made.refusal = new Error("the VNI is taken");
+  made.agent.network(NETWORK);
+  made.agent.leases([lease(1)]);
+  made.agent.own({ kind: "held", lease: lease(1) });
+  expect(made.agent.view.trouble).toEqual({ code: 50, message: "the VNI is taken" });
+  made.refusal = undefined;
+  await made.clock.pass(5000);
+  expect(made.asked).toEqual(["claim", "configure 1", "replace ", "protect", "publish", "ready true"]);
+});
+
+test("a packet filter that takes no rules keeps containers away until it does", async () => {
+  const made = stage();
+  made.protects = false;
+  made.agent.network(NETWORK);
+  made.agent.leases([lease(1)]);
+  made.agent.own({ kind: "held", lease: lease(1) });
+  await made.clock.pass(0);
+  expect(made.asked).not.toContain("publish");
+  expect(made.agent.view.trouble?.message).toContain("packet filter");
+  made.protects = true;
+  await made.clock.pass(5000);
+  expect(made.asked.slice(-2)).toEqual(["publish", "ready true"]);
+});
+
+test("a network whose configuration changes ends the agent, to be started anew", async () => {
+  const { agent, asked } = await running();
+  asked.length = 0;
+  agent.network({ ...NETWORK });
+  agent.network({ ...NETWORK, backend: { type: "host-gw", mtu: 1400 } });
+  expect(await agent.ended).toBe(1);
+  expect(asked).toEqual([]);
+});
+
+test("records that cannot be read and leases that cannot be used are listed with the reason, until they are mended", async () => {
+  const { agent } = await running();
+  agent.malformed("h5", "PublicIP is no address");
+  agent.changed(lease(6, "10.244.2.0/24"));
+  expect([...agent.view.refused]).toEqual([
+    ["h5", "PublicIP is no address"],
+    ["h6", "10.244.2.0/24 of host-6 overlaps 10.244.2.0/24 of host-2"],
+  ]);
+  agent.changed(lease(5));
+  agent.gone("h6");
+  expect([...agent.view.refused]).toEqual([]);
+});
