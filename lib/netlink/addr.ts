@@ -68,7 +68,9 @@ export function addrList(
   filter: { readonly index?: number; readonly family?: Family } = {},
 ): readonly Addr[] {
   const family = familyNumber(filter.family);
-  const all = socket.dump({ type: RTM_GETADDR, body: formatAddress({ family }), what: "list addresses" }).map(parse);
+  const all = socket
+    .dump({ type: RTM_GETADDR, body: formatAddress({ family }), what: "list addresses" })
+    .map(parseAddr);
   return filter.index === undefined ? all : all.filter((addr) => addr.index === filter.index);
 }
 
@@ -87,7 +89,8 @@ function bodyOf(spec: AddrSpec): StreamData {
   };
 }
 
-function parse(payload: Buffer): Addr {
+/** Reads a message about an address, an answer or an event. */
+export function parseAddr(payload: Buffer): Addr {
   const all = attributeMap(payload.subarray(8));
   const wide = all.get(IFA_FLAGS);
   const flags = parseAddressFlags(wide === undefined ? payload.readUInt8(2) : getU32(wide));

@@ -39,12 +39,42 @@ export const RTM_DELNEIGH = 29;
 export const RTM_GETNEIGH = 30;
 export const RT_TABLE_MAIN = 254;
 export const RTPROT_BOOT = 3;
+/** The overlay's own: routes beside its devices carry it. No number below 192 that rt_protos names. */
+export const RTPROT_TSNET = 116;
 export const RT_SCOPE_UNIVERSE = 0;
 export const RT_SCOPE_LINK = 253;
+export const RT_SCOPE_NOWHERE = 255;
 export const RTN_UNICAST = 1;
+export const RTN_BLACKHOLE = 6;
 export const RTNH_F_ONLINK = 4;
 export const RTEXT_FILTER_BRVLAN_COMPRESSED = 4;
 export const RTEXT_FILTER_SKIP_STATS = 8;
+export const RTNLGRP_LINK = 1;
+export const RTNLGRP_NEIGH = 3;
+export const RTNLGRP_IPV4_IFADDR = 5;
+export const RTNLGRP_IPV4_ROUTE = 7;
+export const RTNLGRP_IPV6_IFADDR = 9;
+export const RTNLGRP_IPV6_ROUTE = 11;
+export const RTA_DST = 1;
+export const RTA_OIF = 4;
+export const RTA_GATEWAY = 5;
+export const RTA_PRIORITY = 6;
+export const RTA_PREFSRC = 7;
+export const RTA_METRICS = 8;
+export const RTA_TABLE = 15;
+export const RTA_VIA = 18;
+export const RTAX_MTU = 2;
+export const RTAX_ADVMSS = 8;
+
+// linux/neighbour.h
+export const NDA_DST = 1;
+export const NDA_LLADDR = 2;
+export const NDA_PORT = 6;
+export const NDA_VNI = 7;
+export const NDA_IFINDEX = 8;
+export const NTF_SELF = 0x02;
+export const NUD_NOARP = 0x40;
+export const NUD_PERMANENT = 0x80;
 
 // linux/if.h
 export const IFF_UP = 0x1;
@@ -67,6 +97,13 @@ export const IFLA_EXT_MASK = 29;
 export const IFLA_INFO_KIND = 1;
 export const IFLA_INFO_DATA = 2;
 export const IFLA_INFO_SLAVE_DATA = 5;
+export const IFLA_VXLAN_ID = 1;
+export const IFLA_VXLAN_LINK = 3;
+export const IFLA_VXLAN_LOCAL = 4;
+export const IFLA_VXLAN_LEARNING = 7;
+export const IFLA_VXLAN_PORT = 15;
+export const IFLA_VXLAN_LOCAL6 = 17;
+export const IFLA_VXLAN_GBP = 23;
 export const IFLA_BR_VLAN_FILTERING = 7;
 export const IFLA_BR_VLAN_DEFAULT_PVID = 39;
 export const IFLA_BRPORT_MODE = 4;

@@ -1,20 +1,27 @@
 /**
- * Neighbours: `ip neighbour` and `bridge fdb`.
+ * Neighbours: `ip neighbour`. What a bridge or VXLAN device knows of MACs is in fdb.ts.
  *
  * @module
  */
 import { formatNeighbor, formatNeighborAttrs } from "netlink/dist/rt/gen_structs";
-import type { StreamData } from "netlink/dist/structs";
+import { putU32, type StreamData } from "netlink/dist/structs";
 import { type Address, addressBytes, addressFromBytes, formatAddress } from "../net/address.ts";
 import { formatMac, parseMac } from "../net/mac.ts";
 import { attributeMap } from "./bytes.ts";
-import { AF_UNSPEC, NLM_F_CREATE, NLM_F_REPLACE, RTM_DELNEIGH, RTM_GETNEIGH, RTM_NEWNEIGH } from "./constants.ts";
+import {
+  AF_UNSPEC,
+  NDA_DST,
+  NDA_IFINDEX,
+  NDA_LLADDR,
+  NLM_F_CREATE,
+  NLM_F_REPLACE,
+  NUD_PERMANENT,
+  RTM_DELNEIGH,
+  RTM_GETNEIGH,
+  RTM_NEWNEIGH,
+} from "./constants.ts";
 import { familyNumber, isAboutIp } from "./family.ts";
 import type { RtSocket } from "./socket.ts";
-
-const NDA_DST = 1;
-const NDA_LLADDR = 2;
-const NUD_PERMANENT = 0x80;
 
 /** An entry of the ARP or neighbour discovery table. */
 export interface Neigh {
@@ -52,27 +59,27 @@ export function neighDel(socket: RtSocket, index: number, address: Address): boo
   return socket.change({ type: RTM_DELNEIGH, body, what }, "ENOENT", "ENODEV");
 }
 
-/** `ip neighbour show`: IPv4 and IPv6, all links. */
-export function neighList(socket: RtSocket): readonly Neigh[] {
-  const answers = socket.dump({
-    type: RTM_GETNEIGH,
-    body: formatNeighbor({ family: AF_UNSPEC }),
-    what: "list neighbours",
-  });
-  return answers.filter(isAboutIp).flatMap(parse);
+/** `ip neighbour show [dev INDEX]`: IPv4 and IPv6. */
+export function neighList(socket: RtSocket, filter: { readonly index?: number } = {}): readonly Neigh[] {
+  const { index } = filter;
+  const body: StreamData = (out) => {
+    out.emit(formatNeighbor({ family: AF_UNSPEC }));
+    if (index !== undefined) out.push(NDA_IFINDEX, putU32(index));
+  };
+  const answers = socket.dump({ type: RTM_GETNEIGH, body, what: "list neighbours" });
+  return answers.filter(isAboutIp).flatMap((payload) => parseNeigh(payload) ?? []);
 }
 
-function parse(payload: Buffer): readonly Neigh[] {
+/** Reads a message about a neighbour, an answer or an event; undefined without an address. */
+export function parseNeigh(payload: Buffer): Neigh | undefined {
   const all = attributeMap(payload.subarray(12));
   const dst = all.get(NDA_DST);
   const lladdr = all.get(NDA_LLADDR);
-  if (dst === undefined) return [];
-  return [
-    {
-      index: payload.readInt32LE(4),
-      address: addressFromBytes(dst),
-      mac: lladdr === undefined ? undefined : formatMac(lladdr),
-      permanent: (payload.readUInt16LE(8) & NUD_PERMANENT) !== 0,
-    },
-  ];
+  if (dst === undefined) return undefined;
+  return {
+    index: payload.readInt32LE(4),
+    address: addressFromBytes(dst),
+    mac: lladdr === undefined ? undefined : formatMac(lladdr),
+    permanent: (payload.readUInt16LE(8) & NUD_PERMANENT) !== 0,
+  };
 }

@@ -5,7 +5,7 @@
  */
 import { formatRoute, formatRouteAttrs, type RouteAttrs } from "netlink/dist/rt/gen_structs";
 import { getU32, putU32, type StreamData } from "netlink/dist/structs";
-import { type Address, addressBytes, addressFromBytes, type Family, formatAddress } from "../net/address.ts";
+import { type Address, addressBytes, addressFromBytes, bitsOf, type Family, formatAddress } from "../net/address.ts";
 import { type Cidr, formatCidr, networkOf } from "../net/cidr.ts";
 import { attributeMap } from "./bytes.ts";
 import {
@@ -14,8 +14,19 @@ import {
   NLM_F_EXCL,
   NLM_F_REPLACE,
   RT_SCOPE_LINK,
+  RT_SCOPE_NOWHERE,
   RT_SCOPE_UNIVERSE,
   RT_TABLE_MAIN,
+  RTA_DST,
+  RTA_GATEWAY,
+  RTA_METRICS,
+  RTA_OIF,
+  RTA_PREFSRC,
+  RTA_PRIORITY,
+  RTA_TABLE,
+  RTA_VIA,
+  RTAX_ADVMSS,
+  RTAX_MTU,
   RTM_DELROUTE,
   RTM_GETROUTE,
   RTM_NEWROUTE,
@@ -25,16 +36,6 @@ import {
 } from "./constants.ts";
 import { familyNumber, isAboutIp } from "./family.ts";
 import type { RtSocket } from "./socket.ts";
-
-const RTA_DST = 1;
-const RTA_OIF = 4;
-const RTA_GATEWAY = 5;
-const RTA_PRIORITY = 6;
-const RTA_PREFSRC = 7;
-const RTA_METRICS = 8;
-const RTA_TABLE = 15;
-const RTAX_MTU = 2;
-const RTAX_ADVMSS = 8;
 
 /** A route to set. */
 export interface RouteSpec {
@@ -57,15 +58,29 @@ export interface RouteSpec {
   readonly src?: Address;
   /** `RTPROT_*`, 3 (boot) unless given: who set it. */
   readonly protocol?: number;
+  /** `RTN_*`, 1 (unicast) unless given; 6 is a blackhole, which has neither gateway nor dev. */
+  readonly type?: number;
 }
 
-/** A unicast route as the kernel shows it. A route over several next hops has neither gateway nor dev. */
+/** A route as the kernel shows it. A route over several next hops has neither gateway nor dev. */
 export interface Route extends RouteSpec {
   readonly family: Family;
   readonly table: number;
   readonly protocol: number;
   readonly scope: number;
-  /** `RTN_*`: 1 unicast, 2 local, 3 broadcast, 7 unreachable. */
+  /** `RTN_*`: 1 unicast, 2 local, 3 broadcast, 6 blackhole, 7 unreachable. */
+  readonly type: number;
+}
+
+/** Where packets to an address go. */
+export interface NextHop {
+  /** Index of the link. */
+  readonly dev: number;
+  /** Undefined: straight to the address. */
+  readonly gateway?: Address;
+  /** What they have as their source unless told otherwise. */
+  readonly src?: Address;
+  /** `RTN_*`: 1 unicast, 2 local: an address of this host. */
   readonly type: number;
 }
 
@@ -95,7 +110,22 @@ export function routeDel(socket: RtSocket, route: RouteSpec): boolean {
 export function routeList(socket: RtSocket, filter: { readonly family?: Family } = {}): readonly Route[] {
   const family = familyNumber(filter.family);
   const answers = socket.dump({ type: RTM_GETROUTE, body: formatRoute({ family }), what: "list routes" });
-  return answers.filter(isAboutIp).map(parse);
+  return answers.filter(isAboutIp).map(parseRoute);
+}
+
+/** `ip route get DST`; undefined if nothing leads there, or a route that says so: unreachable, prohibit, blackhole. */
+export function routeGet(socket: RtSocket, dst: Address): NextHop | undefined {
+  const body: StreamData = (out) => {
+    out.emit(formatRoute({ family: familyNumber(dst.family), dstLen: bitsOf(dst.family) }));
+    out.emit(formatRouteAttrs({ dst: bytes(dst) }));
+  };
+  const what = `get route to ${formatAddress(dst)}`;
+  // A blackhole answers EINVAL, prohibit EACCES.
+  const refusals = ["ENETUNREACH", "EHOSTUNREACH", "EINVAL", "EACCES"];
+  const answer = socket.get({ type: RTM_GETROUTE, body, what }, ...refusals);
+  if (answer === undefined) return undefined;
+  const { dev, gateway, src, type } = parseRoute(answer);
+  return dev === undefined ? undefined : definedOnly({ dev, gateway, src, type });
 }
 
 /** `10.0.0.0/8 via 10.1.0.1`, for messages. */
@@ -119,8 +149,6 @@ function bodyOf(route: RouteSpec, deleting = false): StreamData {
       ...(route.advmss === undefined ? {} : { advmss: putU32(route.advmss) }),
     };
   }
-  // Asking to delete with a scope finds only routes of that scope: leave it open unless the caller names one.
-  const scope = route.scope ?? (deleting ? 255 : route.gateway === undefined ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE);
   return (out) => {
     out.emit(
       formatRoute({
@@ -128,8 +156,8 @@ function bodyOf(route: RouteSpec, deleting = false): StreamData {
         dstLen: prefix,
         table: table < 256 ? table : 0,
         protocol: route.protocol ?? (deleting ? 0 : RTPROT_BOOT),
-        scope: address.family === 4 ? scope : RT_SCOPE_UNIVERSE,
-        type: deleting ? 0 : RTN_UNICAST,
+        scope: scopeOf(route, deleting),
+        type: route.type ?? (deleting ? 0 : RTN_UNICAST),
         ...(route.onlink === true ? { flags: { __unknown: RTNH_F_ONLINK } } : {}),
       }),
     );
@@ -137,7 +165,17 @@ function bodyOf(route: RouteSpec, deleting = false): StreamData {
   };
 }
 
-function parse(payload: Buffer): Route {
+/** The scope that a message has. Asking to delete with one finds only routes of that scope: it is left open then. */
+export function scopeOf(route: RouteSpec, deleting: boolean): number {
+  if (route.dst.address.family === 6) return RT_SCOPE_UNIVERSE;
+  if (route.scope !== undefined) return route.scope;
+  if (deleting) return RT_SCOPE_NOWHERE;
+  const toLink = route.gateway === undefined && (route.type ?? RTN_UNICAST) === RTN_UNICAST;
+  return toLink ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE;
+}
+
+/** Reads a message about a route, an answer or an event. */
+export function parseRoute(payload: Buffer): Route {
   const family: Family = payload.readUInt8(0) === AF_INET ? 4 : 6;
   const all = attributeMap(payload.subarray(12));
   const metrics = attributeMap(all.get(RTA_METRICS));
@@ -153,7 +191,8 @@ function parse(payload: Buffer): Route {
     protocol: payload.readUInt8(5),
     scope: payload.readUInt8(6),
     type: payload.readUInt8(7),
-    gateway: address(all.get(RTA_GATEWAY)),
+    // A next hop of the other family, RTA_VIA, has its family before it: struct rtvia.
+    gateway: address(all.get(RTA_GATEWAY) ?? all.get(RTA_VIA)?.subarray(2)),
     dev: number(all.get(RTA_OIF)),
     priority: number(all.get(RTA_PRIORITY)),
     src: address(all.get(RTA_PREFSRC)),

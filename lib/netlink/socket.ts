@@ -48,6 +48,15 @@ export interface Request {
   readonly what: string;
 }
 
+/** That the kernel refused one of several messages. */
+export interface Refusal {
+  /** Which, counted from 0. */
+  readonly number: number;
+  readonly errno: string;
+  /** Why, in words. */
+  readonly reason: string;
+}
+
 // A dump comes in datagrams of at most 32 KiB (netlink_dump in net/netlink/af_netlink.c).
 const RECEIVE_BYTES = 64 * 1024;
 // A dump that keeps changing while it is read: more than this many times is not bad luck.
@@ -106,6 +115,41 @@ export class RtSocket {
       answer = payload;
     });
     return answer;
+  }
+
+  /**
+   * Makes the changes that `messages` asks for, one message behind the other, in one datagram, and waits for the end
+   * of it all. Each is made or refused for itself. The numbers of the messages are written over.
+   *
+   * An answer comes to the last, and to what is refused: so many messages at a time that their refusals fit the
+   * receive buffer.
+   */
+  changeAll(messages: Buffer): readonly Refusal[] {
+    const first = this.#sequence + 1;
+    for (let at = 0; at < messages.length; ) {
+      const size = messages.readUInt32LE(at);
+      messages.writeUInt32LE(++this.#sequence, at + 8);
+      if (at + size >= messages.length) messages.writeUInt16LE(messages.readUInt16LE(at + 6) | NLM_F_ACK, at + 6);
+      at += size;
+    }
+    if (this.#sequence < first) return [];
+    send(this.#fd, messages);
+    const refusals: Refusal[] = [];
+    const buffer = this.#buffer;
+    for (;;) {
+      const length = receive(this.#fd, buffer);
+      for (let at = 0; at + HEADER_LENGTH <= length; at += (buffer.readUInt32LE(at) + 3) & ~3) {
+        const sequence = buffer.readUInt32LE(at + 8);
+        if (sequence < first || buffer.readUInt16LE(at + 4) !== NLMSG_ERROR) continue;
+        const payload = buffer.subarray(at + HEADER_LENGTH, at + buffer.readUInt32LE(at));
+        const errno = errnoOf(payload);
+        if (errno !== undefined) {
+          const reason = reasonOf(errno, buffer.readUInt16LE(at + 6), payload);
+          refusals.push({ number: sequence - first, errno, reason });
+        }
+        if (sequence === this.#sequence) return refusals;
+      }
+    }
   }
 
   /** Asks for all objects of a kind. A dump that the kernel says was interrupted by a change is asked for again. */
@@ -181,12 +225,13 @@ function errnoOf(payload: Buffer): string | undefined {
 }
 
 function refusal(what: string, errno: string, flags: number, payload: Buffer): TsnetError {
+  return new TsnetError(`${what}: ${reasonOf(errno, flags, payload)}`, { code: codeOf(errno), op: what, errno });
+}
+
+/** The kernel's own words where it has some, and the errno's name. */
+function reasonOf(errno: string, flags: number, payload: Buffer): string {
   const hint = (flags & NLM_F_ACK_TLVS) === 0 ? undefined : extendedAck(flags, payload);
-  return new TsnetError(`${what}: ${hint ?? EXPLANATION[errno] ?? "refused by the kernel"} (${errno})`, {
-    code: codeOf(errno),
-    op: what,
-    errno,
-  });
+  return `${hint ?? EXPLANATION[errno] ?? "refused by the kernel"} (${errno})`;
 }
 
 // What the errno means for links, addresses and routes, where the kernel adds no message of its own.

@@ -36,6 +36,7 @@ const BPF_LD_H_ABS = 0x28;
 const BPF_JEQ = 0x15;
 const BPF_RET = 0x06;
 const SOCK_RAW = 3;
+const MSG_DONTWAIT = 0x40;
 const O_CLOEXEC = 0o2000000;
 const SOCK_CLOEXEC = 0o2000000;
 
@@ -97,6 +98,17 @@ export function receive(fd: number, buffer: Uint8Array, flags = 0): number {
     const got = Number(libc().recv(fd, buffer, buffer.byteLength, flags));
     if (got >= 0) return got;
     if (errno() !== EINTR) throw failure("recv");
+  }
+}
+
+/** {@link receive} that does not wait: undefined if nothing is there, which costs no error object. */
+export function tryReceive(fd: number, buffer: Uint8Array): number | undefined {
+  for (;;) {
+    const got = Number(libc().recv(fd, buffer, buffer.byteLength, MSG_DONTWAIT));
+    if (got >= 0) return got;
+    const number = errno();
+    if (number === EAGAIN) return undefined;
+    if (number !== EINTR) throw failure("recv");
   }
 }
 
