@@ -267,7 +267,6 @@ export class Agent implements SourceEvents {
     }
     if (this.#trouble !== undefined) log.info("ready", { mtu: fabric.mtu, peers: this.#roster?.peers.length ?? 0 });
     this.#trouble = undefined;
-    this.#options.metrics.ready(true);
     source.ready(true);
     this.#options.tell(true);
   }
@@ -318,10 +317,9 @@ export class Agent implements SourceEvents {
   }
 
   #troubled(trouble: AgentTrouble): void {
-    const { log, tell, metrics } = this.#options;
+    const { log, tell } = this.#options;
     this.#sayOnce("trouble", trouble.message, () => log.error("not ready", { reason: trouble.message }));
     this.#trouble = trouble;
-    metrics.ready(false);
     tell(true);
   }
 

@@ -14,8 +14,8 @@ import type { Fabric, FabricReport } from "./kernel/fabric.ts";
 import type { Protection } from "./protection.ts";
 
 export interface LookoutOptions {
-  readonly fabric: Fabric;
-  readonly protection: Protection;
+  readonly fabric: Pick<Fabric, "poll" | "compare">;
+  readonly protection: Pick<Protection, "disturbed" | "repair">;
   readonly clock: Clock;
   readonly log: Log;
   /** Ms between two comparisons. */

@@ -10,6 +10,7 @@ import { RtSocket } from "../lib/netlink/socket.ts";
 import { collectGarbage } from "../lib/sys/memory.ts";
 import { Agent } from "./agent.ts";
 import { claimOf } from "./claim.ts";
+import { Health, openServers } from "./health.ts";
 import { prepareHost } from "./host/prepare.ts";
 import { openFabric } from "./kernel/open.ts";
 import { lockHost } from "./lock.ts";
@@ -93,21 +94,22 @@ async function assemble(settings: OverlaySettings, log: Log) {
       metrics.repaired("rules", 1);
     },
     underlayChanged: () => agent.stand(),
-    compared: (ms) => metrics.synced(ms),
+    compared(ms) {
+      metrics.synced(ms);
+      health.synced();
+    },
   });
-  return { source, socket, fabric, protection, publisher, agent, lookout, metrics };
+  const health = new Health({ clock, comparePeriod: settings.comparePeriod, trouble: () => agent.view.trouble });
+  const servers = openServers({ settings, health, metrics, log, clock });
+  return { servers, source, socket, fabric, protection, publisher, agent, lookout };
 }
 
 const SETTLED_MS = 2000;
 // A source that hangs shall not keep the process.
 const STOP_MS = 3000;
 
-async function stop({ source, socket, fabric, protection, publisher, agent, lookout }: Assembled): Promise<void> {
-  agent.stop();
-  lookout.stop();
-  publisher.stop();
-  protection.close();
-  fabric.close();
-  socket.close();
+async function stop({ source, agent, lookout, publisher, ...parts }: Assembled): Promise<void> {
+  for (const part of [agent, lookout, publisher]) part.stop();
+  for (const part of [parts.servers, parts.protection, parts.fabric, parts.socket]) part.close();
   await Promise.race([source.stop(), new Promise<void>((resolve) => systemClock.after(STOP_MS, resolve))]);
 }
