@@ -2,15 +2,13 @@
  * What a monitoring system reads: kube-proxy's own metrics under their names, types and buckets, as people have
  * alerts on them, and a few of ours, `tsnet_proxy_*`.
  *
- * prom-client's single files are imported: its front page loads a cluster module and an HTTP client that double what
- * it takes in memory.
- *
  * @module
  */
 import Counter from "prom-client/lib/counter.js";
 import Gauge from "prom-client/lib/gauge.js";
 import Histogram from "prom-client/lib/histogram.js";
 import Registry from "prom-client/lib/registry.js";
+import { addProcessMetrics } from "../lib/daemon/process-metrics.ts";
 import type { ProxyMode } from "./backend.ts";
 import type { AuditResult } from "./sync/audit.ts";
 import type { FamilyResult } from "./sync/family.ts";
@@ -126,7 +124,8 @@ export class ProxyMetrics {
     }
     this.#addWaiting(waiting);
     this.#addConnected(waiting);
-    this.#addProcess(mode);
+    addProcessMetrics(this.#registry);
+    this.#gauge("info", "Always 1; the label tells the mode", ["mode"], OWN).set({ mode }, 1);
   }
 
   /** The text that Prometheus scrapes, and its content type. */
@@ -244,36 +243,6 @@ export class ProxyMetrics {
     gauge(name("service"), "Service changes that are not synced yet", () => waiting().services);
     gauge(name("endpoint"), "EndpointSlice changes that are not synced yet", () => waiting().endpoints);
     gauge(`${OWN}malformed_objects`, "Objects left out because they cannot be read", () => waiting().malformed);
-  }
-
-  /** What every Prometheus client tells of its process, and which mode this one is in. */
-  #addProcess(mode: ProxyMode): void {
-    const registers = [this.#registry];
-    const usedCpu = () => {
-      const { user, system } = process.cpuUsage();
-      return (user + system) / 1e6;
-    };
-    let counted = 0;
-    new Counter({
-      name: "process_cpu_seconds_total",
-      help: "User and system CPU time spent in seconds",
-      registers,
-      collect() {
-        const now = usedCpu();
-        this.inc(now - counted);
-        counted = now;
-      },
-    });
-    new Gauge({
-      name: "process_resident_memory_bytes",
-      help: "Resident memory size in bytes",
-      registers,
-      collect() {
-        this.set(process.memoryUsage.rss());
-      },
-    });
-    this.#gauge("process_start_time_seconds", "Start time since 1970 in seconds", [], "").set(this.#startedAt / 1000);
-    this.#gauge("info", "Always 1; the label tells the mode", ["mode"], OWN).set({ mode }, 1);
   }
 }
 
