@@ -26,6 +26,9 @@ const NFTA_CHAIN_TABLE = 1;
 const NFTA_CHAIN_NAME = 3;
 const NFTA_RULE_TABLE = 1;
 const NFTA_RULE_CHAIN = 2;
+const NFTA_RULE_HANDLE = 3;
+const NFTA_CHAIN_POLICY = 5;
+const NF_DROP = 0;
 const NFPROTO = { 4: 2, 6: 10 } as const;
 const RECEIVE_BYTES = 64 * 1024;
 const MSG_DONTWAIT = 0x40;
@@ -34,6 +37,8 @@ const TRIES = 5;
 /** The rules of a chain, as far as they can be told without iptables. */
 export interface ChainRules {
   readonly count: number;
+  /** The numbers that the kernel gave them, each of which it gives once. */
+  readonly handles: readonly bigint[];
   /** Whether a rule jumps, or goes, to `chain`. */
   readonly jumpsTo: (chain: string) => boolean;
 }
@@ -85,8 +90,21 @@ export function nftRules(family: 4 | 6, table: IptablesTable, chain: string): Ch
     // A chain's name with its closing zero: the verdict of an immediate expression, in which a rule's own chain
     // cannot stand.
     const jumpsTo = (target: string) => rules.some((rule) => rule.includes(zeroTerminated(target)));
-    return { count: rules.length, jumpsTo };
+    return { count: rules.length, handles: rules.map(handleOf), jumpsTo };
   });
+}
+
+/** What becomes of packets that pass a built-in chain's rules; undefined if there is no such chain. @throws TsnetError of the kernel's. */
+export function nftPolicy(family: 4 | 6, table: IptablesTable, chain: string): "ACCEPT" | "DROP" | undefined {
+  return completely(() => {
+    let policy: "ACCEPT" | "DROP" | undefined;
+    const whole = dump(NFT_MSG_GETCHAIN, family, [], (attributes) => {
+      if (textOf(attributes, NFTA_CHAIN_TABLE) !== table || textOf(attributes, NFTA_CHAIN_NAME) !== chain) return;
+      const verdict = find(attributes, NFTA_CHAIN_POLICY);
+      if (verdict !== undefined) policy = attributes.readUInt32BE(verdict.at) === NF_DROP ? "DROP" : "ACCEPT";
+    });
+    return whole ? { policy } : undefined;
+  }).policy;
 }
 
 /** A dump that a change interrupts is begun again. */
@@ -136,10 +154,20 @@ function request(message: number, family: 4 | 6, attributes: readonly Buffer[]):
 }
 
 function textOf(attributes: Buffer, wanted: number): string | undefined {
+  const found = find(attributes, wanted);
+  // Less the closing zero.
+  return found === undefined ? undefined : attributes.toString("latin1", found.at, found.at + found.length - 1);
+}
+
+function handleOf(rule: Buffer): bigint {
+  const found = find(rule, NFTA_RULE_HANDLE);
+  return found === undefined ? 0n : rule.readBigUInt64BE(found.at);
+}
+
+function find(attributes: Buffer, wanted: number): { readonly at: number; readonly length: number } | undefined {
   for (let at = 0; at + 4 <= attributes.length; at += Math.max((attributes.readUInt16LE(at) + 3) & ~3, 4)) {
     if ((attributes.readUInt16LE(at + 2) & NLA_TYPE_MASK) !== wanted) continue;
-    // Less the closing zero.
-    return attributes.toString("latin1", at + 4, at + attributes.readUInt16LE(at) - 1);
+    return { at: at + 4, length: attributes.readUInt16LE(at) - 4 };
   }
   return undefined;
 }

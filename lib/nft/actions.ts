@@ -103,6 +103,12 @@ export const masquerade: NftStatement = {
   write: (writer) => expression(writer, "masq", () => writer.attributeU32(1, NF_NAT_RANGE_PROTO_RANDOM_FULLY)),
 };
 
+/** `masquerade`: from the port that the sender chose, where it is free. */
+export const masqueradeSamePort: NftStatement = {
+  text: "masquerade",
+  write: (writer) => expression(writer, "masq", () => {}),
+};
+
 /** `reject`: an ICMP error, port unreachable. */
 export function reject(family: Family): NftStatement {
   return {
