@@ -7,7 +7,7 @@ import { makeCertificates } from "../../cluster/certificates.ts";
 import { Daemon } from "../../cluster/daemon.ts";
 import type { Host } from "../host.ts";
 import type { OverlayHost } from "./overlay-host.ts";
-import type { PeerSource } from "./peer-source.ts";
+import type { FlannelSource } from "./peer-source.ts";
 import { STORE, type World } from "./world.ts";
 
 const FILES = "/run/etcd";
@@ -17,7 +17,7 @@ const PKI = "/etc/tsnet/pki";
 export const PREFIX = "/coreos.com/network";
 
 /** The agents' flags beside those of the connection: how long leases last, for instance. */
-export class EtcdPeers implements PeerSource {
+export class EtcdPeers implements FlannelSource {
   readonly kind = "etcd";
   readonly #hub: Host;
   readonly #flags: readonly string[];
@@ -60,6 +60,23 @@ export class EtcdPeers implements PeerSource {
       `--etcd-keyfile=${PKI}/admin.key`,
     ];
     return [`--etcd-endpoints=${URL}`, ...files, ...this.#flags];
+  }
+
+  async lease(host: OverlayHost, subnets: readonly [string, string], mac: string): Promise<void> {
+    const value = {
+      PublicIP: host.place[4],
+      PublicIPv6: host.place[6],
+      BackendType: "vxlan",
+      BackendData: { VNI: 1, VtepMAC: mac },
+      BackendV6Data: { VNI: 1, VtepMAC: mac },
+    };
+    const lease = /lease (\w+) granted/.exec(await this.ctl("lease", "grant", "86400"))?.[1] ?? "";
+    const key = subnets.map((subnet) => subnet.replace("/", "-")).join("&");
+    await this.put(`${PREFIX}/subnets/${key}`, JSON.stringify(value), `--lease=${lease}`);
+  }
+
+  async leases(): Promise<string> {
+    return await this.ctl("get", "--prefix", `${PREFIX}/subnets/`);
   }
 
   /** Starts etcd, on the data that it had. */

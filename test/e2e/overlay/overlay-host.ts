@@ -15,13 +15,15 @@ import type { HostName, Place } from "./world.ts";
 const COMMAND = process.env.TSNET_UNDER_TEST?.split(" ") ?? [TSNET];
 /** Where containers are added by, unless told otherwise. */
 export const CONFLIST = "/etc/cni/net.d/10-tsnet.conflist";
+const NETWORK = "tsnet";
 const STATE = "/run/tsnet/overlay/agent.json";
 const CNI_ENV = { NETCONFPATH: "/etc/cni/net.d", CNI_PATH: PLUGINS };
 const READY_MS = 20_000;
 
 export class OverlayHost {
   readonly name: HostName;
-  readonly place: Place;
+  /** Where it is now. */
+  place: Place;
   readonly host: Host;
   readonly containers: Container[] = [];
   #agent: Daemon | undefined;
@@ -101,17 +103,17 @@ export class OverlayHost {
   }
 
   /** Attaches a new container by the list that the agent has written. */
-  async attach(name: string): Promise<Container> {
+  async attach(name: string, network = NETWORK): Promise<Container> {
     await this.host.addNetns(name);
-    const output = await this.cni("add", name);
+    const output = await this.cni("add", name, network);
     if (output.exitCode !== 0) throw new Error(`ADD on ${this.name}: ${output.stderr}${output.stdout}`);
     const container = new Container(this, name, addressesOf(output.stdout));
     this.containers.push(container);
     return container;
   }
 
-  async detach(name: string): Promise<void> {
-    const output = await this.cni("del", name);
+  async detach(name: string, network = NETWORK): Promise<void> {
+    const output = await this.cni("del", name, network);
     if (output.exitCode !== 0) throw new Error(`DEL on ${this.name}: ${output.stderr}${output.stdout}`);
     await this.host.ok(["ip", "netns", "del", name]);
     const index = this.containers.findIndex((container) => container.name === name);
@@ -119,10 +121,10 @@ export class OverlayHost {
   }
 
   /** A verb of the runtime on the agent's list. */
-  cni(verb: "add" | "del" | "check" | "status", container?: string): Promise<Output> {
+  cni(verb: "add" | "del" | "check" | "status", container?: string, network = NETWORK): Promise<Output> {
     const names = container === undefined ? [] : [container];
     const json = verb === "add" || verb === "status" ? ["-o", "json"] : [];
-    return this.host.run([TSNET, "cni", verb, "tsnet", ...names, ...json], { env: CNI_ENV });
+    return this.host.run([TSNET, "cni", verb, network, ...names, ...json], { env: CNI_ENV });
   }
 
   /** Ends the agent and takes away what it made. */

@@ -20,6 +20,14 @@ export interface PeerSource extends AsyncDisposable {
   flags(host: OverlayHost): readonly string[];
 }
 
+/** A source that can hold what flannel itself wrote. */
+export interface FlannelSource extends PeerSource {
+  /** The lease of a host, as flannel writes it. */
+  lease(host: OverlayHost, subnets: readonly [string, string], mac: string): Promise<void>;
+  /** All leases, one a line, without what changes by itself. */
+  leases(): Promise<string>;
+}
+
 /** The network of both families that most cases use; with etcd, hosts' subnets are of 24 and 64 bits. */
 export function networkOf(backend: object = { Type: "vxlan", VNI: 1 }): object {
   return {
