@@ -19,7 +19,7 @@ const LIB = {
   ipam: ["sys", "net", "cni"],
   firewall: ["sys", "net", "cni", "nft", "iptables", "conntrack"],
   runtime: ["sys", "net", "cni"],
-  kube: ["sys", "net"],
+  kube: ["sys", "net", "daemon"],
   daemon: ["sys"],
   etcd: ["sys", "net", "daemon"],
   overlay: ["sys", "net"],
@@ -35,7 +35,10 @@ const directionsOfLib = Object.entries(LIB).map(([part, below]) => ({
   comment: `lib/${part} stands on ${below.map((name) => `lib/${name}`).join(", ") || "errors, undo and log alone"}`,
   severity: "error",
   from: { path: `^lib/${part}/` },
-  to: { path: "^(lib|plugins|standalone|proxy|overlay|cli)/", pathNot: [GROUND, `^lib/(${[part, ...below].join("|")})/`] },
+  to: {
+    path: "^(lib|plugins|standalone|proxy|overlay|cli)/",
+    pathNot: [GROUND, `^lib/(${[part, ...below].join("|")})/`],
+  },
 }));
 
 module.exports = {

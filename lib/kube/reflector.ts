@@ -7,8 +7,9 @@
  *
  * @module
  */
+
+import { Backoff, type BackoffLimits, pause } from "../daemon/backoff.ts";
 import { isTsnetError, messageOf, TsnetError } from "../errors.ts";
-import { Backoff, type BackoffLimits, pause } from "./backoff.ts";
 import type { KubeClient } from "./client.ts";
 import { type ApiError, isApiError } from "./error.ts";
 import { EndUntold, Feed, type FeedTimes, type Receiver, type Resource } from "./feed.ts";

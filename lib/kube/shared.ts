@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { pause } from "./backoff.ts";
+import { pause } from "../daemon/backoff.ts";
 
 /** One a server, for all its reflectors. */
 export class SharedServer {

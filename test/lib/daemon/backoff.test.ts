@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { Backoff, pause } from "../../../lib/kube/backoff.ts";
+import { Backoff, pause } from "../../../lib/daemon/backoff.ts";
 
 const LIMITS = { firstMs: 200, maxMs: 30_000 };
 
