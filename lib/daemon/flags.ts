@@ -63,3 +63,9 @@ export function numberOf(given: ReadonlyMap<string, Given>, name: string): numbe
   const value = given.get(name)?.value;
   return typeof value === "number" ? value : undefined;
 }
+
+/** The values of a flag that takes several texts; none if it was not given. */
+export function listOf(given: ReadonlyMap<string, Given>, name: string): readonly string[] {
+  const value = given.get(name)?.value;
+  return Array.isArray(value) ? value.map(String) : [];
+}
