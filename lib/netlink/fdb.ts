@@ -48,7 +48,10 @@ export function fdbReplace(socket: RtSocket, entry: FdbEntry): void {
   socket.change({ type: RTM_NEWNEIGH, flags: NLM_F_CREATE | NLM_F_REPLACE, body: bodyOf(entry, true), what });
 }
 
-/** `bridge fdb del MAC dev INDEX dst ADDRESS self`; false if it was not there. */
+/**
+ * `bridge fdb del MAC dev INDEX dst ADDRESS self`; false if it was not there. An entry that leads elsewhere stays, and
+ * the kernel says that all went well.
+ */
 export function fdbDel(socket: RtSocket, entry: FdbEntry): boolean {
   const what = `delete fdb entry ${entry.mac}`;
   return socket.change({ type: RTM_DELNEIGH, body: bodyOf(entry, false), what }, "ENOENT", "ENODEV");

@@ -47,7 +47,9 @@ const SYMBOLS = {
   __errno_location: { args: [], returns: FFIType.ptr },
 } as const;
 
-type Libc = ReturnType<typeof dlopen<typeof SYMBOLS>>["symbols"];
+type Symbols = Parameters<typeof dlopen>[1];
+type Functions<S extends Symbols> = ReturnType<typeof dlopen<S>>["symbols"];
+type Libc = Functions<typeof SYMBOLS>;
 
 /** The name of an errno number: `ENOENT` for 2. */
 export function errnoName(number: number): string {
@@ -104,15 +106,16 @@ let opened: Libc | undefined;
 
 /** The C library of the build's target, opened on first use. */
 export function libc(): Libc {
-  opened ??= open();
+  opened ??= openLibc(SYMBOLS);
   return opened;
 }
 
-function open(): Libc {
+/** Other functions of the C library, for a file that few callers load: each function costs at the opening. */
+export function openLibc<const S extends Symbols>(symbols: S): Functions<S> {
   let last: unknown;
   for (const name of LIBC_NAMES) {
     try {
-      return dlopen(name, SYMBOLS).symbols;
+      return dlopen(name, symbols).symbols;
     } catch (error) {
       last = error;
     }
