@@ -29,6 +29,10 @@ export interface Addr {
   /** IPv6 only: duplicate address detection is not over, or found a duplicate. */
   readonly tentative: boolean;
   readonly dadFailed: boolean;
+  /** No connection shall begin from it any more. */
+  readonly deprecated: boolean;
+  /** IPv4: one more of the same network; IPv6: temporary, for privacy. */
+  readonly secondary: boolean;
 }
 
 /** An address to put on a link. */
@@ -103,5 +107,7 @@ export function parseAddr(payload: Buffer): Addr {
     scope: payload.readUInt8(3),
     tentative: flags.tentative === true,
     dadFailed: flags.dadfailed === true,
+    deprecated: flags.deprecated === true,
+    secondary: flags.secondary === true,
   };
 }
