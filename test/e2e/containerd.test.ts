@@ -1,6 +1,8 @@
 import { readdirSync, rmdirSync } from "node:fs";
 import { afterEach, expect, it } from "vitest";
+import { renderConflist } from "../../overlay/files/conflist.ts";
 import { type Host, PLUGINS } from "./host.ts";
+import { putEnv } from "./overlay-world.ts";
 import { bridgeConf, world } from "./world.ts";
 
 const ROOT = "/run/root";
@@ -23,19 +25,20 @@ function removeGroup(path: string): void {
   }
 }
 
-async function startContainerd(): Promise<void> {
-  const conflist = {
-    cniVersion: "1.0.0",
-    name: "net1",
-    plugins: [bridgeConf({ ipMasq: true }), { type: "portmap", capabilities: { portMappings: true } }],
-  };
+const BRIDGE_LIST = JSON.stringify({
+  cniVersion: "1.0.0",
+  name: "net1",
+  plugins: [bridgeConf({ ipMasq: true }), { type: "portmap", capabilities: { portMappings: true } }],
+});
+
+async function startContainerd(conflist: string): Promise<void> {
   await host.sh(`
     mkdir -p /etc/cni/net.d /opt/cni/bin ${ROOT}/bin ${ROOT}/etc ${ROOT}/proc ${ROOT}/sys ${ROOT}/dev ${ROOT}/www
     cp "$(command -v busybox)" ${ROOT}/bin/busybox
     for applet in sh wget httpd sleep; do ln -s busybox ${ROOT}/bin/$applet; done
     for plugin in ${PLUGINS}/*; do ln -s $plugin /opt/cni/bin/; done
   `);
-  await host.ok(["sh", "-c", "cat > /etc/cni/net.d/10-net1.conflist"], { stdin: JSON.stringify(conflist) });
+  await host.ok(["sh", "-c", "cat > /etc/cni/net.d/10-net1.conflist"], { stdin: conflist });
   await host.ok(["sh", "-c", "cat > /run/containerd.toml"], {
     stdin: `version = 2\nroot = "/run/ctrd/root"\nstate = "/run/ctrd/state"\ndisabled_plugins = ["io.containerd.grpc.v1.cri"]\n[grpc]\naddress = "${SOCKET}"\n`,
   });
@@ -48,7 +51,7 @@ const run = (name: string, ...command: string[]) => ctr("run", "--rm", "--cni", 
 
 it("containerd runs containers that fetch from each other, and their removal leaves the host as before", async () => {
   host = await world();
-  await startContainerd();
+  await startContainerd(BRIDGE_LIST);
   await host.sh(`echo page of this run ${NAMESPACE} > ${ROOT}/www/index.html`);
   await host.ok(run("first", "/bin/busybox", "true"));
   const before = await host.snapshot();
@@ -72,5 +75,32 @@ it("containerd runs containers that fetch from each other, and their removal lea
   }
   for (const name of ["web", "peer"]) await host.ok(ctr("tasks", "kill", "--signal", "SIGKILL", name));
   await Promise.all(servers.map((server) => server.exited));
+  expect(await host.snapshot()).toBe(before);
+});
+
+it("containerd runs containers on the overlay once the agent has a subnet, and none before", async () => {
+  host = await world();
+  const places = { subnetFile: "/run/flannel/subnet.env", stateFile: "/run/tsnet/overlay/agent.json" };
+  await startContainerd(renderConflist({ path: "", name: "net1", bridge: "cni0" }, places));
+  const early = await host.run(run("early", "/bin/busybox", "true"));
+  expect(early.exitCode).not.toBe(0);
+  expect(early.stderr).toMatch(/this host has no subnet in \/run\/flannel\/subnet\.env yet/);
+
+  await putEnv(host);
+  await host.ok(run("first", "/bin/busybox", "true"));
+  const before = await host.snapshot();
+  await host.sh(`echo page of this run ${NAMESPACE} > ${ROOT}/www/index.html`);
+  const server = host.spawn(run("web", "/bin/httpd", "-f", "-p", "80", "-h", "/www"));
+  await host.sh(
+    "for i in $(seq 200); do ls /var/lib/cni/networks/net1 | grep -q '^10' && exit 0; sleep 0.05; done; exit 1",
+  );
+  const address = (await host.sh("ls /var/lib/cni/networks/net1 | grep '^10'")).trim();
+  expect(address).toMatch(/^10\.244\.1\./);
+  const fetch = `for i in 1 2 3 4 5; do wget -qO- http://${address}/ && exit; sleep 0.2; done; exit 1`;
+  expect(await host.ok(run("ask", "/bin/sh", "-c", fetch))).toBe(`page of this run ${NAMESPACE}\n`);
+  // The agent's files go, and so does the container.
+  await host.sh("rm -r /run/flannel");
+  await host.ok(ctr("tasks", "kill", "--signal", "SIGKILL", "web"));
+  await server.exited;
   expect(await host.snapshot()).toBe(before);
 });
