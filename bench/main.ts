@@ -3,9 +3,10 @@
  *
  *     npm run bench -- cni [--rounds N] [--only TEXT] [--json]
  *     npm run bench -- proxy [--quick] [--json]
+ *     npm run bench -- overlay [--rounds N] [--json]
  *
  * Everything runs in network, mount and pid namespaces of its own. For the plugins this file fetches what the bench
- * compares with and starts itself again inside of them; the proxies run on a test host. It ends with 1 if a target is missed or a row does not count.
+ * compares with and starts itself again inside of them; the proxies and the overlay run on test hosts. It ends with 1 if a target is missed or a row does not count.
  *
  * @module
  */
@@ -19,6 +20,13 @@ import { formatTable, passes } from "./table.ts";
 interface BenchOptions {
   readonly rounds: number;
   readonly only: string;
+  readonly ours: string;
+  readonly json: boolean;
+}
+
+interface OverlayOptions {
+  readonly rounds: number;
+  readonly sizes: readonly number[];
   readonly ours: string;
   readonly json: boolean;
 }
@@ -60,6 +68,14 @@ program
   .option("--ours <file>", "our executable", resolve(import.meta.dirname, "../dist/kube-proxy"))
   .option("--json", "print the rows as JSON", false)
   .action(proxy);
+program
+  .command("overlay")
+  .description("our overlay, one made by hand with ip, and flannel's figures")
+  .option("--rounds <n>", "measured rounds of a kind for each side", count, 10)
+  .option("--sizes <n,n>", "numbers of peers at which a change is measured", counts, [10, 100, 1000])
+  .option("--ours <file>", "our executable", resolve(import.meta.dirname, "../dist/tsnet"))
+  .option("--json", "print the rows as JSON", false)
+  .action(overlay);
 
 try {
   await program.parseAsync();
@@ -83,6 +99,15 @@ async function proxy({ sizes, alone, quick, json, ...options }: ProxyOptions): P
   const few = (numbers: readonly number[]) => numbers.filter((number) => !quick || number <= 1000);
   const { benchProxy } = await import("./proxy/proxy.ts");
   const rows = await benchProxy({ ...options, sizes: few(sizes), alone: few(alone) });
+  console.log(json ? JSON.stringify(rows, null, 2) : formatTable(rows));
+  process.exit(rows.every(passes) ? 0 : 1);
+}
+
+async function overlay({ rounds, sizes, ours, json }: OverlayOptions): Promise<void> {
+  // The tests' hosts, which the bench shares, take it from there.
+  process.env.TSNET_UNDER_TEST = ours;
+  const { benchOverlay } = await import("./overlay/overlay.ts");
+  const rows = await benchOverlay({ rounds, sizes });
   console.log(json ? JSON.stringify(rows, null, 2) : formatTable(rows));
   process.exit(rows.every(passes) ? 0 : 1);
 }

@@ -10,7 +10,8 @@ import type { OverlayHost } from "./overlay-host.ts";
 import type { FlannelSource } from "./peer-source.ts";
 import { STORE, type World } from "./world.ts";
 
-const FILES = "/run/etcd";
+/** Its data and certificates, on the hub: ca.crt, admin.crt, admin.key among them. */
+export const FILES = "/run/etcd";
 const URL = `https://${STORE[4]}:2379`;
 /** Where hosts have their certificates. */
 const PKI = "/etc/tsnet/pki";
@@ -116,6 +117,12 @@ export class EtcdPeers implements FlannelSource {
     await this.ctl("put", ...more, key, value);
   }
 
+  /** Sends a transaction, in etcdctl's words. @throws Error if it fails. */
+  async transaction(text: string): Promise<void> {
+    const { exitCode, stderr } = await this.#run(["txn"], text);
+    if (exitCode !== 0) throw new Error(`etcdctl txn: ${stderr}`);
+  }
+
   /** Runs etcdctl. @throws Error if it fails. */
   async ctl(...args: readonly string[]): Promise<string> {
     const { exitCode, stdout, stderr } = await this.#run(args);
@@ -127,10 +134,10 @@ export class EtcdPeers implements FlannelSource {
     await this.down();
   }
 
-  #run(args: readonly string[]) {
+  #run(args: readonly string[], stdin?: string) {
     const tls = [`--cacert=${FILES}/ca.crt`, `--cert=${FILES}/admin.crt`, `--key=${FILES}/admin.key`];
     const argv = ["etcdctl", `--endpoints=https://127.0.0.1:2379`, ...tls, ...args];
-    return this.#hub.inNetns("store", ["env", "ETCDCTL_API=3", ...argv]);
+    return this.#hub.inNetns("store", ["env", "ETCDCTL_API=3", ...argv], stdin === undefined ? {} : { stdin });
   }
 }
 

@@ -38,9 +38,9 @@ export class OverlayHost {
     return this.host.sh(script);
   }
 
-  /** Starts the agent with these flags. Not waited for: see {@link ready}. */
-  async start(flags: readonly string[]): Promise<Daemon> {
-    const argv = [...COMMAND, "overlay", "--node-name", this.name, ...flags];
+  /** Starts the agent with these flags, by way of a program that ends in it. Not waited for: see {@link ready}. */
+  async start(flags: readonly string[], by: readonly string[] = []): Promise<Daemon> {
+    const argv = [...by, ...COMMAND, "overlay", "--node-name", this.name, ...flags];
     const options = { name: `agent of ${this.name}`, netns: "", log: "/run/overlay.log", argv };
     this.#agent = new Daemon(this.host, { ...options, env: { PATH: process.env.PATH ?? "" } });
     await this.#agent.start();
@@ -55,7 +55,7 @@ export class OverlayHost {
   /** Waits until containers can be attached and the agent knows of `peers` other hosts. */
   async ready(peers: number): Promise<void> {
     await this.agent.until(async () => {
-      const state = this.state();
+      const state = this.#told();
       return state?.trouble === undefined && state?.peers.length === peers && this.has(CONFLIST);
     }, READY_MS);
   }
@@ -79,7 +79,13 @@ export class OverlayHost {
     return state;
   }
 
-  /** What the agent tells those beside it; undefined while it has told nothing. */
+  /** What this agent tells, not the one before it, whose words stand until it knows better. */
+  #told(): AgentState | undefined {
+    const state = this.state();
+    return state?.pid === this.agent.pid ? state : undefined;
+  }
+
+  /** What agents have told those beside them last; undefined before the first. */
   state(): AgentState | undefined {
     const text = this.read(STATE);
     return text === undefined ? undefined : (JSON.parse(text) as AgentState);
