@@ -17,12 +17,12 @@ const KLOG = "it tunes flannel's own logger";
 
 /** By name, without the dashes. */
 export const FLAGS: Readonly<Record<string, Flag>> = {
+  "kube-subnet-mgr": { kind: "bool", help: "hosts are the Nodes of Kubernetes" },
   hosts: {
     kind: "text",
     help: "file of the network and its hosts, watched for changes (default /etc/tsnet/overlay.yaml)",
     ours: true,
   },
-  "kube-subnet-mgr": { kind: "bool", help: "hosts are the Nodes of Kubernetes" },
   "etcd-endpoints": {
     kind: "list",
     help: "hosts have leases in etcd, at these URLs (default with other etcd flags: http://127.0.0.1:2379)",

@@ -49,7 +49,7 @@ test("each server answers its own paths; one address serves all", async () => {
   expect(await scraped.text()).toContain("\ntsnet_overlay_peers 3\n");
 });
 
-test("without an address nothing listens", () => {
+test("without an address nothing listens", async () => {
   const served: string[] = [];
   serve("", "", (line) => served.push(line));
   expect(served).toEqual([]);
