@@ -22,11 +22,13 @@ export type PartRules = Readonly<Record<Part, readonly OverlayRule[]>>;
 
 const NO_RULES: PartRules = { accept: [], masquerade: [] };
 const JUMP_COMMENT = "tsnet overlay";
+const TRIES = 4;
 
 export class OverlayChains {
   readonly variant: IptablesVariant;
   readonly family: Family;
   readonly #iptables: Iptables;
+  #randomFully = true;
   /** How each chain looked after it was written. */
   #states: ReadonlyMap<Part, string> = new Map();
 
@@ -43,7 +45,7 @@ export class OverlayChains {
    * @throws TsnetError as {@link Iptables.run} does.
    */
   async write(rules: PartRules): Promise<boolean> {
-    const whole = await this.#run(rules);
+    const whole = await this.#runAsRandom(rules);
     const states = PARTS.filter((part) => rules[part].length > 0).map(
       async (part) => [part, await chainState(this, PLACES[part])] as const,
     );
@@ -72,14 +74,34 @@ export class OverlayChains {
     return true;
   }
 
+  /** MASQUERADE of iptables before 1.6.2 knows no --random-fully. */
+  async #runAsRandom(rules: PartRules): Promise<boolean> {
+    const isRandom = rules.masquerade.some(({ randomFully }) => randomFully);
+    if (isRandom && this.#randomFully) {
+      try {
+        return await this.#run(rules);
+      } catch (error) {
+        if (!isTsnetError(error, "kernel-lacks", "program")) throw error;
+        this.#randomFully = false;
+      }
+    }
+    const plain = rules.masquerade.map((rule) => ({ ...rule, randomFully: false }));
+    return this.#run({ ...rules, masquerade: plain });
+  }
+
   async #run(rules: PartRules): Promise<boolean> {
-    try {
-      await this.#iptables.run(this.family, await this.#plan(rules, true));
-      return true;
-    } catch (error) {
-      if (!isTsnetError(error, "busy") || !(await this.#hasFlannels())) throw error;
-      await this.#iptables.run(this.family, await this.#plan(rules, false));
-      return false;
+    let deleteFlannels = true;
+    for (let triesLeft = TRIES - 1; ; triesLeft--) {
+      try {
+        await this.#iptables.run(this.family, await this.#plan(rules, deleteFlannels));
+        return deleteFlannels;
+      } catch (error) {
+        // Others, who heed no lock of ours, may change rules between our look and our change.
+        const isSurprise = isTsnetError(error, "not-found");
+        const isHeld = isTsnetError(error, "busy") && deleteFlannels && (await this.#hasFlannels());
+        if (triesLeft === 0 || (!isSurprise && !isHeld)) throw error;
+        if (isHeld) deleteFlannels = false;
+      }
     }
   }
 
@@ -87,43 +109,46 @@ export class OverlayChains {
     const tx = new IptablesTransaction();
     for (const part of PARTS) {
       const place = PLACES[part];
-      await (rules[part].length > 0 ? this.#planChain(tx, place, rules[part]) : this.#planRemoval(tx, place));
-      await this.#planFlannels(tx, place, deleteFlannels);
+      const { table, from, flannel } = place;
+      const led = await builtInRules(this, table, from);
+      if (rules[part].length > 0) planChain(tx, place, rules[part], led);
+      else if (await hasChain(this, table, place.chain)) planRemoval(tx, place, led);
+      const hasFlannels = await hasChain(this, table, flannel);
+      planFlannels(tx, place, led, { empty: hasFlannels, remove: hasFlannels && deleteFlannels });
     }
     return tx;
-  }
-
-  async #planChain(tx: IptablesTransaction, { table, from, chain }: Place, rules: readonly OverlayRule[]) {
-    tx.resetChain(table, chain);
-    for (const rule of rules) tx.append(table, chain, ruleText(rule), rule.why);
-    const jumps = (await builtInRules(this, table, from)).filter((rule) => leadsTo(rule, chain));
-    if (jumps.length === 0) tx.insert(table, from, `-j ${chain}`, JUMP_COMMENT);
-  }
-
-  async #planRemoval(tx: IptablesTransaction, { table, from, chain }: Place): Promise<void> {
-    if (!(await hasChain(this, table, chain))) return;
-    for (const rule of await builtInRules(this, table, from)) {
-      if (leadsTo(rule, chain)) tx.delete(table, from, rule);
-    }
-    tx.resetChain(table, chain).deleteChain(table, chain);
-  }
-
-  async #planFlannels(tx: IptablesTransaction, place: Place, deleteChain: boolean): Promise<void> {
-    const { table, from, flannel, flannelComment } = place;
-    const isThere = await hasChain(this, table, flannel);
-    for (const rule of await builtInRules(this, table, from)) {
-      const isFlannels = leadsTo(rule, flannel) || rule.includes(`--comment "${flannelComment}"`);
-      if (isFlannels) tx.delete(table, from, rule);
-    }
-    if (!isThere) return;
-    tx.resetChain(table, flannel);
-    if (deleteChain) tx.deleteChain(table, flannel);
   }
 
   async #hasFlannels(): Promise<boolean> {
     for (const part of PARTS) if (await hasChain(this, PLACES[part].table, PLACES[part].flannel)) return true;
     return false;
   }
+}
+
+/** `led`: the rules of the built-in chain. */
+function planChain(tx: IptablesTransaction, place: Place, rules: readonly OverlayRule[], led: readonly string[]): void {
+  const { table, from, chain } = place;
+  tx.resetChain(table, chain);
+  for (const rule of rules) tx.append(table, chain, ruleText(rule), rule.why);
+  if (!led.some((rule) => leadsTo(rule, chain))) tx.insert(table, from, `-j ${chain}`, JUMP_COMMENT);
+}
+
+function planRemoval(tx: IptablesTransaction, { table, from, chain }: Place, led: readonly string[]): void {
+  for (const rule of led) if (leadsTo(rule, chain)) tx.delete(table, from, rule);
+  tx.resetChain(table, chain).deleteChain(table, chain);
+}
+
+function planFlannels(
+  tx: IptablesTransaction,
+  { table, from, flannel, flannelComment }: Place,
+  led: readonly string[],
+  chain: { readonly empty: boolean; readonly remove: boolean },
+): void {
+  for (const rule of led) {
+    if (leadsTo(rule, flannel) || rule.includes(`--comment "${flannelComment}"`)) tx.delete(table, from, rule);
+  }
+  if (chain.empty) tx.resetChain(table, flannel);
+  if (chain.remove) tx.deleteChain(table, flannel);
 }
 
 /** As iptables takes it, its comment left out. */

@@ -26,7 +26,7 @@ export async function openFirewall(
   const socket = new NfSocket();
   try {
     const choice = await chooseBackend(wanted, socket, log);
-    return serialised(new HostFirewall(choice, socket, log));
+    return new HostFirewall(choice, socket, log);
   } catch (error) {
     socket.close();
     throw error;
@@ -66,21 +66,4 @@ function removeTables(): boolean {
   } finally {
     socket.close();
   }
-}
-
-/** One change or look after the other. */
-function serialised(firewall: HostFirewall): OverlayFirewall {
-  let last: Promise<unknown> = Promise.resolve();
-  const after = <T>(run: () => Promise<T>): Promise<T> => {
-    const next = last.then(run);
-    last = next.catch(() => {});
-    return next;
-  };
-  return {
-    backend: firewall.backend,
-    apply: (wish) => after(() => firewall.apply(wish)),
-    repair: () => after(() => firewall.repair()),
-    disturbed: () => firewall.disturbed(),
-    close: () => firewall.close(),
-  };
 }
