@@ -70,6 +70,17 @@ export function readAgentState(path = STATE_FILE): AgentState | undefined {
   return text === undefined ? undefined : parseState(text, path);
 }
 
+/**
+ * The trouble in the state at `path`, if any. Each attachment asks, so the half megabyte that a thousand peers make is
+ * not parsed where the word does not stand in it.
+ *
+ * @throws TsnetError as {@link readAgentState}.
+ */
+export function readTrouble(path = STATE_FILE): AgentTrouble | undefined {
+  const text = readIfThere(path);
+  return text?.includes('"trouble"') === true ? parseState(text, path)?.trouble : undefined;
+}
+
 /** Puts the state at `path`, whole or not at all. */
 export function writeAgentState(path: string, state: AgentState): void {
   makeDirectory(path.slice(0, Math.max(1, path.lastIndexOf("/"))));

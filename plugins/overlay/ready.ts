@@ -8,7 +8,7 @@
 import { PluginError } from "../../lib/cni/errors.ts";
 import { messageOf, TsnetError } from "../../lib/errors.ts";
 import { warn } from "../../lib/log.ts";
-import { type AgentTrouble, readAgentState } from "../../lib/overlay/state.ts";
+import { type AgentTrouble, readTrouble } from "../../lib/overlay/state.ts";
 import { readSubnetEnv, type SubnetEnv } from "../../lib/overlay/subnetenv.ts";
 import type { OverlayConfig } from "./config.ts";
 
@@ -59,7 +59,7 @@ function readEnv(path: string): SubnetEnv | undefined {
 
 function troubleIn(path: string): AgentTrouble | undefined {
   try {
-    return readAgentState(path)?.trouble;
+    return readTrouble(path);
   } catch (error) {
     // It is not what says that there is no subnet.
     warn(messageOf(error));

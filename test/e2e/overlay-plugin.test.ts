@@ -124,7 +124,7 @@ describe("before the agent is ready", () => {
     await putEnv(host);
     await putState(host, { boot: "b-1", trouble: { code: 51, message: "held by b" } });
     await done(host, "STATUS", conf);
-    await put(host, "/run/tsnet/overlay/agent.json", "{");
+    await put(host, "/run/tsnet/overlay/agent.json", '{"trouble"');
     const { stderr } = await done(host, "ADD", conf);
     expect(stderr).toContain("warning: /run/tsnet/overlay/agent.json is no JSON");
   });

@@ -1,7 +1,13 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { type AgentState, readAgentState, removeAgentState, writeAgentState } from "../../../lib/overlay/state.ts";
+import {
+  type AgentState,
+  readAgentState,
+  readTrouble,
+  removeAgentState,
+  writeAgentState,
+} from "../../../lib/overlay/state.ts";
 
 const STATE: AgentState = {
   pid: 42,
@@ -38,11 +44,20 @@ describe("the agent's state", () => {
     expect([removeAgentState(path), removeAgentState(path)]).toEqual([true, false]);
   });
 
+  it("tells trouble apart from a host that is called so", () => {
+    expect(readTrouble(path)).toBeUndefined();
+    writeAgentState(path, { ...STATE, host: "trouble", refused: [{ key: "b", reason: 'has "trouble": {}' }] });
+    expect(readTrouble(path)).toBeUndefined();
+    writeAgentState(path, { ...STATE, trouble: { code: 50, message: "no subnet is free" } });
+    expect(readTrouble(path)).toEqual({ code: 50, message: "no subnet is free" });
+  });
+
   it("counts for nothing when it is of another boot", () => {
-    writeAgentState(path, STATE);
+    writeAgentState(path, { ...STATE, trouble: { code: 50, message: "no subnet is free" } });
     const boot = readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
     writeFileSync(path, readFileSync(path, "utf8").replace(boot, "00000000-0000-0000-0000-000000000000"));
     expect(readAgentState(path)).toBeUndefined();
+    expect(readTrouble(path)).toBeUndefined();
   });
 
   it.each([
