@@ -21,14 +21,13 @@ import { removeFile } from "../lib/sys/files.ts";
 import { removeConflist } from "./files/conflist.ts";
 import { removeVtep } from "./files/identity.ts";
 import { removeFirewall } from "./firewall/open.ts";
+import { OVERLAY_DEVICE } from "./kernel/device.ts";
 import { lockHost, lockPathOf } from "./lock.ts";
 import { statePathOf } from "./publisher.ts";
 import type { OverlaySettings } from "./settings.ts";
 import { openSource } from "./source/open.ts";
 import type { Claim, Parts } from "./types.ts";
 
-/** Ours and flannel's. */
-const DEVICE = /^(tsnet|flannel)(-v6)?\.\d+$/;
 const RELEASE_MS = 10_000;
 
 /**
@@ -108,7 +107,7 @@ function removeFromKernel(bridge: string | undefined, log: Log): void {
       log.info("removed", { route: describeRoute(route) });
     }
     for (const { kind, name } of linkList(socket)) {
-      if (kind === "vxlan" && DEVICE.test(name) && linkDel(socket, name)) log.info("removed", { device: name });
+      if (kind === "vxlan" && OVERLAY_DEVICE.test(name) && linkDel(socket, name)) log.info("removed", { device: name });
     }
     if (bridge !== undefined) removeBridge(socket, bridge, log);
   } finally {
