@@ -5,7 +5,7 @@
  * @module
  */
 import { readFileSync } from "node:fs";
-import { EtcdPeers, PREFIX } from "../../test/e2e/overlay/etcd-peers.ts";
+import { EtcdPeers, leaseOf } from "../../test/e2e/overlay/etcd-peers.ts";
 import type { OverlayHost } from "../../test/e2e/overlay/overlay-host.ts";
 import { overlayWorld, type World } from "../../test/e2e/overlay/world.ts";
 import { openMeter } from "../proxy/meter.ts";
@@ -17,8 +17,6 @@ const NETWORK = { Network: "10.128.0.0/9", SubnetLen: 24, Backend: { Type: "vxla
 /** Nobody is at these peers' addresses: a probe would only tell that. */
 const FLAGS = ["--probe-period", "0"];
 const PATIENCE_MS = 30_000;
-// etcd takes 128 operations a transaction.
-const AT_ONCE = 100;
 
 /** Ms of each new lease, by how many peers were there. */
 export async function changes(
@@ -26,30 +24,30 @@ export async function changes(
   rounds: number,
 ): Promise<ReadonlyMap<number, readonly number[]>> {
   await using world = await overlayWorld(["a"]);
-  await using etcd = await EtcdPeers.start(world, FLAGS);
-  await etcd.network(NETWORK);
+  await using peers = await EtcdPeers.start(world, FLAGS);
+  await peers.network(NETWORK);
   const a = world.host("a");
-  await a.start(etcd.flags());
+  await a.start(peers.flags());
   const times = new Map<number, number[]>();
   let there = 0;
   using watcher = await watchRoutes(netnsOf(a));
-  using client = await openWriter(world.hub);
+  using client = await openWriter(peers.etcd);
   for (const size of [...sizes].sort((one, other) => one - other)) {
-    await addLeases(etcd, there, size);
+    await addLeases(peers, there, size);
     there = size;
     await a.ready(size);
     const measured: number[] = [];
     for (let round = 0; round <= rounds; round++) {
       // What the last one has set off is done: its state is written.
       await Bun.sleep(600);
-      const [key, value] = leaseOf(EXTRA + round);
+      const [key, value] = lease(EXTRA + round);
       const seen = watcher.seen(subnetOf(EXTRA + round), PATIENCE_MS);
       const start = now();
       await client.put(key, value);
       const at = await seen;
       if (at === undefined) throw new Error(`no route after ${PATIENCE_MS} ms`);
       if (round > 0) measured.push(at - start);
-      await etcd.ctl("del", key);
+      await peers.etcd.delete(key);
     }
     times.set(size, measured);
   }
@@ -61,10 +59,10 @@ export async function starts(size: number, rounds: number): Promise<{ times: num
   const [times, peaks]: [number[], number[]] = [[], []];
   for (let round = 0; round <= rounds; round++) {
     await using world = await overlayWorld(["a"]);
-    await using etcd = await EtcdPeers.start(world, FLAGS);
-    await etcd.network(NETWORK);
-    await addLeases(etcd, 0, size);
-    const figures = await start(world, etcd, size);
+    await using peers = await EtcdPeers.start(world, FLAGS);
+    await peers.network(NETWORK);
+    await addLeases(peers, 0, size);
+    const figures = await start(world, peers, size);
     // Whoever reads a program's file first is charged for it: that is nobody who is measured.
     if (round === 0) continue;
     times.push(figures.time);
@@ -73,7 +71,7 @@ export async function starts(size: number, rounds: number): Promise<{ times: num
   return { times, peaks };
 }
 
-async function start(world: World, etcd: EtcdPeers, size: number): Promise<{ time: number; peak: number }> {
+async function start(world: World, peers: EtcdPeers, size: number): Promise<{ time: number; peak: number }> {
   const a = world.host("a");
   using watcher = await watchRoutes(netnsOf(a));
   const meter = openMeter(`tsnet-bench-overlay-${process.pid}-${Math.round(now())}`);
@@ -81,7 +79,7 @@ async function start(world: World, etcd: EtcdPeers, size: number): Promise<{ tim
     const all = watcher.count(size, PATIENCE_MS);
     const enter = `for door in ${meter.doors.join(" ")}; do echo 0 >$door; done; date +%s%N >/run/started; exec "$@"`;
     const offset = Date.now() - now();
-    await a.start(etcd.flags(), ["sh", "-ec", enter, "sh"]);
+    await a.start(peers.flags(), ["sh", "-ec", enter, "sh"]);
     const at = await all;
     if (at === undefined) throw new Error(`not ${size} routes after ${PATIENCE_MS} ms: ${await a.agent.tail()}`);
     const started = Number(a.read("/run/started")) / 1e6 - offset;
@@ -97,16 +95,8 @@ async function start(world: World, etcd: EtcdPeers, size: number): Promise<{ tim
 }
 
 /** Leases of the hosts numbered `from` up to before `to`. */
-async function addLeases(etcd: EtcdPeers, from: number, to: number): Promise<void> {
-  for (let first = from; first < to; first += AT_ONCE) {
-    const numbers = Array.from({ length: Math.min(AT_ONCE, to - first) }, (_, index) => first + index);
-    const puts = numbers.map((number) => {
-      const [key, value] = leaseOf(number);
-      return `put ${key} ${JSON.stringify(value)}`;
-    });
-    // No conditions, these operations, none otherwise.
-    await etcd.transaction(`\n${puts.join("\n")}\n\n\n`);
-  }
+async function addLeases(peers: EtcdPeers, from: number, to: number): Promise<void> {
+  await peers.etcd.load(Array.from({ length: to - from }, (_, index) => lease(from + index)));
 }
 
 /** Far from those that stay. */
@@ -116,12 +106,10 @@ function subnetOf(number: number): string {
   return `10.${130 + (number >> 8)}.${number & 255}.0`;
 }
 
-function leaseOf(number: number): readonly [key: string, value: string] {
+function lease(number: number): readonly [key: string, value: string] {
   const hex = number.toString(16).padStart(4, "0");
   const mac = `0a:00:00:00:${hex.slice(0, 2)}:${hex.slice(2)}`;
-  const address = `198.18.${number >> 8}.${number & 255}`;
-  const value = { PublicIP: address, BackendType: "vxlan", BackendData: { VNI: 1, VtepMAC: mac } };
-  return [`${PREFIX}/subnets/${subnetOf(number)}-24`, JSON.stringify(value)];
+  return leaseOf([`${subnetOf(number)}/24`], { 4: `198.18.${number >> 8}.${number & 255}`, 6: "", mac });
 }
 
 function netnsOf(host: OverlayHost): string {

@@ -4,35 +4,25 @@
  *
  * @module
  */
-import { resolve } from "node:path";
+import { readFile } from "node:fs/promises";
 import { Etcd3 } from "etcd3";
-import type { Host } from "../../test/e2e/host.ts";
-import { FILES } from "../../test/e2e/overlay/etcd-peers.ts";
+import type { Etcd } from "../../test/overlay/source/etcd.ts";
 
 export interface Writer extends Disposable {
   put(key: string, value: string): Promise<void>;
 }
 
-/** Connects to the etcd on `hub`, by a relay into its namespace. */
-export async function openWriter(hub: Host): Promise<Writer> {
-  const script = resolve(import.meta.dirname, "../../test/cluster/relay.ts");
-  const argv = [process.execPath, script, `/proc/${hub.pid}/root/run/netns/store`, "127.0.0.1", "2379"];
-  const relay = Bun.spawn(argv, { stdio: ["pipe", "pipe", "inherit"] });
-  const first = await relay.stdout.getReader().read();
-  const port = Number(first.done ? "" : new TextDecoder().decode(first.value));
-  const pem = async (name: string) => Buffer.from(await hub.ok(["cat", `${FILES}/${name}`]));
-  const [rootCertificate, certChain, privateKey] = await Promise.all(["ca.crt", "admin.crt", "admin.key"].map(pem));
-  if (rootCertificate === undefined || certChain === undefined || privateKey === undefined)
-    throw new Error("no certificates");
-  const client = new Etcd3({
-    hosts: `https://127.0.0.1:${port}`,
-    credentials: { rootCertificate, certChain, privateKey },
-  });
+export async function openWriter(etcd: Etcd): Promise<Writer> {
+  const { endpoints, caFile, certFile, keyFile, username, password } = await etcd.settings();
+  const [rootCertificate, certChain, privateKey] = await Promise.all([
+    readFile(caFile),
+    readFile(certFile),
+    readFile(keyFile),
+  ]);
+  const auth = { username, password };
+  const client = new Etcd3({ hosts: [...endpoints], auth, credentials: { rootCertificate, certChain, privateKey } });
   return {
     put: async (key, value) => void (await client.put(key).value(value)),
-    [Symbol.dispose]() {
-      client.close();
-      relay.stdin.end();
-    },
+    [Symbol.dispose]: () => client.close(),
   };
 }

@@ -1,157 +1,78 @@
 /**
- * A real etcd beyond the router of a world, with TLS and client certificates, and what goes wrong with one.
+ * A real etcd beyond the router of a world, with TLS, client certificates and a user.
  *
  * @module
  */
-import { makeCertificates } from "../../cluster/certificates.ts";
-import { Daemon } from "../../cluster/daemon.ts";
-import type { Host } from "../host.ts";
+import { type Etcd, PREFIX, startEtcd } from "../../overlay/source/etcd.ts";
 import type { OverlayHost } from "./overlay-host.ts";
 import type { FlannelSource } from "./peer-source.ts";
 import { STORE, type World } from "./world.ts";
 
-/** Its data and certificates, on the hub: ca.crt, admin.crt, admin.key among them. */
-export const FILES = "/run/etcd";
-const URL = `https://${STORE[4]}:2379`;
-/** Where hosts have their certificates. */
-const PKI = "/etc/tsnet/pki";
-export const PREFIX = "/coreos.com/network";
-
-/** The agents' flags beside those of the connection: how long leases last, for instance. */
 export class EtcdPeers implements FlannelSource {
   readonly kind = "etcd";
-  readonly #hub: Host;
+  readonly etcd: Etcd;
   readonly #flags: readonly string[];
-  readonly #etcd: Daemon;
 
-  private constructor(hub: Host, flags: readonly string[]) {
-    this.#hub = hub;
+  private constructor(etcd: Etcd, flags: readonly string[]) {
+    this.etcd = etcd;
     this.#flags = flags;
-    this.#etcd = new Daemon(hub, { name: "etcd", netns: "store", log: "/run/etcd.log", argv: ETCD });
   }
 
-  /** Starts etcd and gives every host its certificates. */
+  /** Starts etcd and gives every host its certificates; `flags` are the agents', beside those of the connection. */
   static async start(world: World, flags: readonly string[] = []): Promise<EtcdPeers> {
-    await makeCertificates(world.hub, FILES, { dns: ["localhost"], ip: [STORE[4], STORE[6], "127.0.0.1"] });
-    const peers = new EtcdPeers(world.hub, flags);
-    const names = ["ca.crt", "admin.crt", "admin.key"];
-    const texts = await Promise.all(names.map((name) => world.hub.ok(["cat", `${FILES}/${name}`])));
-    const copies = world.hosts.flatMap((host) => names.map((name, i) => host.write(`${PKI}/${name}`, texts[i] ?? "")));
-    await Promise.all([peers.up(), ...copies]);
-    return peers;
+    const etcd = await startEtcd({ host: world.hub, netns: "store", address: STORE[4], user: true });
+    const copies = Object.values(etcd.files).map(async (path) => {
+      const text = await world.hub.ok(["cat", path]);
+      await Promise.all(world.hosts.map((host) => host.write(path, text)));
+    });
+    await Promise.all(copies);
+    return new EtcdPeers(etcd, flags);
   }
 
   async network(config: object): Promise<void> {
-    await this.put(`${PREFIX}/config`, JSON.stringify(config));
+    await this.etcd.put(`${PREFIX}/config`, JSON.stringify(config));
   }
 
   async add(): Promise<void> {}
 
-  /** Its lease ends. */
+  /** Its lease ends, where it has not given it up itself. */
   async remove(host: OverlayHost): Promise<void> {
     for (const key of await this.keys()) {
-      if ((await this.get(key)).includes(`"${host.place[4]}"`)) await this.ctl("del", key);
+      if ((await this.etcd.get(key))?.includes(`"${host.place[4]}"`)) await this.etcd.delete(key);
     }
   }
 
   flags(): readonly string[] {
-    const files = [
-      `--etcd-cafile=${PKI}/ca.crt`,
-      `--etcd-certfile=${PKI}/admin.crt`,
-      `--etcd-keyfile=${PKI}/admin.key`,
-    ];
-    return [`--etcd-endpoints=${URL}`, ...files, ...this.#flags];
+    return [...this.etcd.flags(), ...this.#flags];
   }
 
   async lease(host: OverlayHost, subnets: readonly [string, string], mac: string): Promise<void> {
-    const value = {
-      PublicIP: host.place[4],
-      PublicIPv6: host.place[6],
-      BackendType: "vxlan",
-      BackendData: { VNI: 1, VtepMAC: mac },
-      BackendV6Data: { VNI: 1, VtepMAC: mac },
-    };
-    const lease = /lease (\w+) granted/.exec(await this.ctl("lease", "grant", "86400"))?.[1] ?? "";
-    const key = subnets.map((subnet) => subnet.replace("/", "-")).join("&");
-    await this.put(`${PREFIX}/subnets/${key}`, JSON.stringify(value), `--lease=${lease}`);
+    const [key, value] = leaseOf(subnets, { 4: host.place[4], 6: host.place[6], mac });
+    const lease = /lease (\w+) granted/.exec(await this.etcd.ctl(["lease", "grant", "86400"]))?.[1] ?? "";
+    await this.etcd.put(key, value, { lease });
   }
 
   async leases(): Promise<string> {
-    return await this.ctl("get", "--prefix", `${PREFIX}/subnets/`);
-  }
-
-  /** Starts etcd, on the data that it had. */
-  async up(): Promise<void> {
-    await this.#etcd.start();
-    await this.#etcd.until(async () => (await this.#run(["endpoint", "health"])).exitCode === 0);
-  }
-
-  /** Ends etcd by kill -9: who connects is refused. */
-  async down(): Promise<void> {
-    await this.#etcd.stop();
-  }
-
-  /** Has it lose everything, as a machine whose disk died; it is down after. */
-  async wipe(): Promise<void> {
-    await this.down();
-    await this.#hub.sh(`rm -rf ${FILES}/data`);
-  }
-
-  /** Has it forget all versions but the newest, so that a watch from before is refused. */
-  async compact(): Promise<void> {
-    const status = await this.ctl("endpoint", "status", "--write-out=json");
-    await this.ctl("compaction", "--physical", /"revision":(\d+)/.exec(status)?.[1] ?? "");
+    return await this.etcd.ctl(["get", "--prefix", `${PREFIX}/subnets/`]);
   }
 
   /** The full keys of all leases. */
-  async keys(): Promise<readonly string[]> {
-    const text = await this.ctl("get", "--prefix", "--keys-only", `${PREFIX}/subnets/`);
-    return text.split("\n").filter(Boolean);
-  }
-
-  async get(key: string): Promise<string> {
-    return (await this.ctl("get", "--print-value-only", key)).trim();
-  }
-
-  async put(key: string, value: string, ...more: readonly string[]): Promise<void> {
-    await this.ctl("put", ...more, key, value);
-  }
-
-  /** Sends a transaction, in etcdctl's words. @throws Error if it fails. */
-  async transaction(text: string): Promise<void> {
-    const { exitCode, stderr } = await this.#run(["txn"], text);
-    if (exitCode !== 0) throw new Error(`etcdctl txn: ${stderr}`);
-  }
-
-  /** Runs etcdctl. @throws Error if it fails. */
-  async ctl(...args: readonly string[]): Promise<string> {
-    const { exitCode, stdout, stderr } = await this.#run(args);
-    if (exitCode !== 0) throw new Error(`etcdctl ${args.join(" ")}: ${stderr}`);
-    return stdout;
+  keys(): Promise<readonly string[]> {
+    return this.etcd.keys(`${PREFIX}/subnets/`);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.down();
-  }
-
-  #run(args: readonly string[], stdin?: string) {
-    const tls = [`--cacert=${FILES}/ca.crt`, `--cert=${FILES}/admin.crt`, `--key=${FILES}/admin.key`];
-    const argv = ["etcdctl", `--endpoints=https://127.0.0.1:2379`, ...tls, ...args];
-    return this.#hub.inNetns("store", ["env", "ETCDCTL_API=3", ...argv], stdin === undefined ? {} : { stdin });
+    await this.etcd.stop();
   }
 }
 
-const ETCD = [
-  "etcd",
-  `--data-dir=${FILES}/data`,
-  "--listen-client-urls=https://0.0.0.0:2379",
-  `--advertise-client-urls=${URL}`,
-  "--listen-peer-urls=http://127.0.0.1:2380",
-  "--initial-advertise-peer-urls=http://127.0.0.1:2380",
-  "--initial-cluster=default=http://127.0.0.1:2380",
-  `--cert-file=${FILES}/server.crt`,
-  `--key-file=${FILES}/server.key`,
-  `--trusted-ca-file=${FILES}/ca.crt`,
-  "--client-cert-auth",
-  "--log-level=warn",
-];
+/** Key and value of a lease as flannel writes it. */
+export function leaseOf(
+  subnets: readonly string[],
+  at: { readonly 4: string; readonly 6: string; readonly mac: string },
+): readonly [key: string, value: string] {
+  const backend = { VNI: 1, VtepMAC: at.mac };
+  const six = subnets.length > 1 ? { PublicIPv6: at[6], BackendV6Data: backend } : {};
+  const value = { PublicIP: at[4], ...six, BackendType: "vxlan", BackendData: backend };
+  return [`${PREFIX}/subnets/${subnets.map((one) => one.replace("/", "-")).join("&")}`, JSON.stringify(value)];
+}

@@ -24,17 +24,10 @@ describe("the world", () => {
 
   it("has an etcd beyond the router, which asks for certificates", async () => {
     await using peers = await EtcdPeers.start(world);
-    await peers.put("/x", "y");
-    expect(await peers.get("/x")).toBe("y");
-    const [url = ""] = peers
-      .flags()
-      .map((flag) => /=(https:.*)/.exec(flag)?.[1])
-      .filter((found) => found !== undefined);
-    const pki = "/etc/tsnet/pki";
-    const certificates = `--cert ${pki}/admin.crt --key ${pki}/admin.key`;
+    const { ca, cert, key } = peers.etcd.files;
     const health = (more: string) =>
-      world.host("d").sh(`curl -s --cacert ${pki}/ca.crt ${more} ${url}/health || echo no`);
-    expect(await health(certificates)).toContain('"health":"true"');
+      world.host("d").sh(`curl -s --cacert ${ca} ${more} ${peers.etcd.endpoint}/health || echo no`);
+    expect(await health(`--cert ${cert} --key ${key}`)).toContain('"health":"true"');
     expect(await health("")).toBe("no\n");
   });
 
@@ -52,7 +45,7 @@ describe("the world", () => {
   it("has somebody outside whom nobody reaches who is not masqueraded", async () => {
     const [container] = world.host("a").containers;
     if (container === undefined) throw new Error("no container");
-    for (const family of FAMILIES) expect(await seenOutside(container, family)).toBe(false);
+    expect(await Promise.all(FAMILIES.map((family) => seenOutside(container, family)))).toEqual([false, false]);
     await world.host("a").sh(`
       iptables -t nat -A POSTROUTING -s 10.244.0.0/16 ! -d 10.244.0.0/16 -j MASQUERADE
       ip6tables -t nat -A POSTROUTING -s fd00:10:244::/48 ! -d fd00:10:244::/48 -j MASQUERADE`);
