@@ -26,13 +26,15 @@ const files: ReadonlyMap<string, () => Promise<CommandFile>> = new Map([
   ["cni", () => import("./cni.ts")],
   ["network", () => import("./network.ts")],
   ["proxy", () => import("./proxy.ts")],
+  ["overlay", () => import("./overlay.ts")],
   ["install", () => import("./install.ts")],
   ["completion", () => import("./completion.ts")],
   ["version", () => import("./version.ts")],
 ]);
 
 const HELP = `
-Called as bridge, host-local, loopback or portmap it is that CNI plugin, called as kube-proxy it is tsnet proxy.
+Called as bridge, host-local, loopback, portmap or overlay it is that CNI plugin, called as kube-proxy it is tsnet
+proxy, called as flanneld tsnet overlay.
 
 Example:
   tsnet up && tsnet ps`;

@@ -1,5 +1,6 @@
 /**
- * The executable's one door: by the name that it is called by it is a CNI plugin, kube-proxy, or the `tsnet` command.
+ * The executable's one door: by the name that it is called by it is a CNI plugin, kube-proxy, flanneld, or the
+ * `tsnet` command.
  *
  * A runtime starts a process for every plugin call, so that branch loads its plugin and nothing else, and leaves
  * as soon as the answer is written: letting the runtime wind down by itself costs milliseconds.
@@ -8,6 +9,12 @@
  */
 import { runPlugin } from "../lib/cni/run.ts";
 import { isPluginName } from "../plugins/names.ts";
+
+/** Whose place a subcommand takes under that one's own name. */
+const DAEMONS: ReadonlyMap<string, string> = new Map([
+  ["kube-proxy", "proxy"],
+  ["flanneld", "overlay"],
+]);
 
 void main();
 
@@ -26,5 +33,6 @@ async function main(): Promise<void> {
     process.exit(0);
   }
   const { runCommand } = await import("./command.ts");
-  process.exit(await runCommand([...(name === "kube-proxy" ? ["proxy"] : []), ...process.argv.slice(2)]));
+  const command = DAEMONS.get(name);
+  process.exit(await runCommand([...(command === undefined ? [] : [command]), ...process.argv.slice(2)]));
 }

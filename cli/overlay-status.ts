@@ -6,7 +6,8 @@
 import { parseDuration } from "../lib/daemon/duration.ts";
 import { TsnetError } from "../lib/errors.ts";
 import { writeStdout } from "../lib/sys/stdio.ts";
-import { type OverlayStatus, overlayStatus, type PeerStatus } from "../overlay/status.ts";
+import { pingAll } from "../overlay/probe/ping.ts";
+import { type OverlayStatus, overlayStatus, type PeerStatus, type Ping } from "../overlay/status.ts";
 import { type Column, EXIT, formatOf, printJson, printRows, type Style, styled, usageError } from "./output.ts";
 
 export interface OverlayStatusOptions {
@@ -22,7 +23,8 @@ export async function showStatus(options: OverlayStatusOptions): Promise<number>
   if (timeoutMs === undefined || timeoutMs <= 0) {
     throw usageError(`--timeout ${options.timeout} is no duration`, "write one such as 1s or 500ms");
   }
-  const status = await overlayStatus(options.stateDir, undefined);
+  const ping: Ping = (addresses) => pingAll(addresses, { timeoutMs });
+  const status = await overlayStatus(options.stateDir, options.ping ? ping : undefined);
   if (status === undefined) {
     throw new TsnetError(
       `no agent has run here since the host's start: nothing in ${options.stateDir}; start it with tsnet overlay`,

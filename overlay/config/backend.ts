@@ -11,7 +11,7 @@ import type { Backend, HostGwBackend, VxlanBackend } from "../types.ts";
 import { type Fields, type Findings, isFields, Section } from "./section.ts";
 
 /** Bytes that VXLAN adds: the outer IP header (20 or 40), UDP (8), VXLAN (8), the inner Ethernet header (14). */
-export const VXLAN_OVERHEAD = { 4: 50, 6: 70 } as const;
+const VXLAN_OVERHEAD = { 4: 50, 6: 70 } as const;
 
 /** As the kernel has it unless told; IANA's is 4789. */
 const DEFAULT_PORT = 8472;

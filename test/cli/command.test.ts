@@ -22,6 +22,14 @@ test.each([
   [["cni", "nonsense"], "unknown command 'nonsense': see 'tsnet cni --help'"],
   [["cni", "del", "n"], "no container named: give the namespace, or --container-id"],
   [["version", "-o", "xml"], /Allowed choices are table, json: see 'tsnet version --help'/],
+  [
+    ["overlay", "-iface-regx", "x"],
+    "unknown option '--iface-regx': did you mean '--iface-regex'? Or see 'tsnet overlay --help'",
+  ],
+  [["overlay", "statsu"], "unknown command 'statsu': did you mean 'status'? Or see 'tsnet overlay --help'"],
+  [["overlay", "-ip-masq", "true"], "unknown command 'true': write --flag=true, with no space"],
+  [["overlay", "--healthz-port=x"], "--healthz-port=x: wanted is a whole number"],
+  [["overlay", "status", "--timeout", "x"], "--timeout x is no duration: write one such as 1s or 500ms"],
   [["constructor"], "unknown command 'constructor': see 'tsnet --help'"],
 ])("%j is bad usage: exit 2, nothing on standard output, and the way out", async (argv, message) => {
   const { exitCode, stdout, stderr } = await tsnet(argv);
@@ -60,6 +68,8 @@ test("every command has help with an example", async () => {
     ...verbs,
     "network",
     "network reload",
+    "overlay",
+    "overlay status",
     "install",
     "completion",
     "version",
