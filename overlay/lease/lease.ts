@@ -33,6 +33,8 @@ export interface LeaseRecord {
   readonly subnets: Parts<Cidr>;
   /** On the underlay. */
   readonly addresses: Parts<Address>;
+  /** The host's name, where it wrote one: flannel does not. */
+  readonly host: string | undefined;
   /** Undefined for a reservation: a subnet that is kept for the host of an address, which has not come yet. */
   readonly lease: Lease | undefined;
 }
@@ -75,8 +77,9 @@ export function parseLeaseRecord(key: string, text: string): LeaseRecord {
   const subnets = parseSubnetKey(key.slice(key.lastIndexOf("/") + 1));
   const fields = fieldsOf(parseJson(text));
   const addresses = addressesOf(subnets, { 4: fields.PublicIP, 6: fields.PublicIPv6 });
+  const host = textOf(fields.Host);
   const type = fields.BackendType;
-  if (type === undefined || type === "") return { key, subnets, addresses, lease: undefined };
+  if (type === undefined || type === "") return { key, subnets, addresses, host, lease: undefined };
   const backend = backendOf(type);
   const data = backend === "vxlan" ? vxlanParts(subnets, { 4: fields.BackendData, 6: fields.BackendV6Data }) : {};
   const part = (family: Family): Parts<LeasePart> => {
@@ -88,12 +91,12 @@ export function parseLeaseRecord(key: string, text: string): LeaseRecord {
   const first = addresses[4] ?? addresses[6];
   const lease: Lease = {
     key,
-    host: textOf(fields.Host) ?? (first === undefined ? key : formatAddress(first)),
+    host: host ?? (first === undefined ? key : formatAddress(first)),
     backend,
-    vni: (data[4] ?? data[6])?.vni,
+    vni: vniOf(data),
     parts: { ...part(4), ...part(6) },
   };
-  return { key, subnets, addresses, lease };
+  return { key, subnets, addresses, host, lease };
 }
 
 /** As JSON has it. */
@@ -151,6 +154,14 @@ function vxlanParts(subnets: Parts<Cidr>, values: Parts<unknown>): Parts<VxlanDa
     ...(subnets[4] === undefined ? {} : { 4: parseVxlanData(values[4], "BackendData") }),
     ...(subnets[6] === undefined ? {} : { 6: parseVxlanData(values[6], "BackendV6Data") }),
   };
+}
+
+function vniOf(data: Parts<VxlanData>): number | undefined {
+  const [four, six] = [data[4]?.vni, data[6]?.vni];
+  if (four !== undefined && six !== undefined && four !== six) {
+    throw new TsnetError(`the VNI is ${four} in BackendData and ${six} in BackendV6Data`, { code: "invalid" });
+  }
+  return four ?? six;
 }
 
 /** Unspecified, loopback, a group's. */

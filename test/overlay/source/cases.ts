@@ -98,6 +98,7 @@ export function sourceCases(name: string, open: () => Promise<SourceWorld>): voi
     await heard.until("two hosts", () => ["b 10.244.2.0/24", "c 10.244.3.0/24"].every((h) => heard.hosts.includes(h)));
     expect(heard.order.slice(0, 2)).toEqual(["network", "leases"]);
     expect(heard.config?.backend).toMatchObject({ type: "vxlan", vni: 1 });
+    await heard.until("connection", () => heard.connections.length > 0);
     expect(heard.connections).toEqual(["up"]);
     const b = [...heard.all.values()].find(({ host }) => host === "b");
     expect(b).toMatchObject({

@@ -1,0 +1,48 @@
+/**
+ * Who is who among leases: whether one is this host's own, from before, or that of another host which looks like it.
+ *
+ * A host is known by its address on the underlay and the MAC of its VTEP. Both the same: it is this host, started
+ * again. The same address with another MAC: two hosts have one address, or this one lost its disk. The same MAC with
+ * another address: this host has moved, if it goes by the same name; otherwise it is a copy of another host's disk.
+ *
+ * @module
+ */
+import { type Family, sameAddress } from "../../lib/net/address.ts";
+import { overlaps } from "../../lib/net/cidr.ts";
+import { FAMILIES } from "../parts.ts";
+import type { Claim } from "../types.ts";
+import type { LeaseRecord } from "./lease.ts";
+
+/** Of a record to the host of a claim. */
+export type Relation = "own" | "moved" | "same-address" | "other";
+
+export function relationOf(record: LeaseRecord, claim: Claim): Relation {
+  const same = FAMILIES.some((family) => hasAddress(record, claim, family));
+  const mac = compareMacs(record, claim);
+  if (same) return mac === "differ" ? "same-address" : "own";
+  return hasMoved(record, claim, mac === "same") ? "moved" : "other";
+}
+
+function hasAddress({ addresses }: LeaseRecord, claim: Claim, family: Family): boolean {
+  const [theirs, ours] = [addresses[family], claim.parts[family]?.address];
+  return theirs !== undefined && ours !== undefined && sameAddress(theirs, ours);
+}
+
+/** `unknown`: one has none of a family that the other has, as with host-gw, and in a reservation. */
+function compareMacs({ lease }: LeaseRecord, claim: Claim): "same" | "differ" | "unknown" {
+  const pairs = FAMILIES.map((family) => [lease?.parts[family]?.mac, claim.parts[family]?.mac] as const).filter(
+    ([theirs, ours]) => theirs !== undefined && ours !== undefined,
+  );
+  if (pairs.length === 0) return "unknown";
+  return pairs.every(([theirs, ours]) => theirs === ours) ? "same" : "differ";
+}
+
+/** By the host's name; flannel writes none, and then the containers' subnet has to be the same. */
+function hasMoved({ host, lease, subnets }: LeaseRecord, claim: Claim, sameMac: boolean): boolean {
+  const before = FAMILIES.some((family) => {
+    const [theirs, ours] = [subnets[family], claim.previous[family]];
+    return theirs !== undefined && ours !== undefined && overlaps(theirs, ours);
+  });
+  if (host === claim.host) return sameMac || (before && lease !== undefined);
+  return host === undefined && sameMac && before;
+}

@@ -1,0 +1,134 @@
+/**
+ * Peers from etcd, under flannel's keys: `<prefix>/config`, and `<prefix>/subnets/10.1.2.0-24` for each host, bound to
+ * a lease that its host renews.
+ *
+ *     Follower (what stands there) -> EtcdRecords (what it means) -> the agent
+ *                                                                 -> EtcdHolder (our own key) -> etcd
+ *
+ * @module
+ */
+import type { Clock } from "../../lib/daemon/clock.ts";
+import type { Log } from "../../lib/daemon/log.ts";
+import { messageOf, TsnetError } from "../../lib/errors.ts";
+import { EtcdClient } from "../../lib/etcd/client.ts";
+import { Follower } from "../../lib/etcd/follow.ts";
+import type { EtcdSettings } from "../settings.ts";
+import type { Claim } from "../types.ts";
+import { EtcdHolder } from "./etcdholder.ts";
+import { EtcdRecords } from "./etcdrecords.ts";
+import { releaseLease } from "./etcdrelease.ts";
+import type { Source, SourceEvents } from "./source.ts";
+
+export interface EtcdSourceSettings extends EtcdSettings {
+  /** Take the lease that this host's address has, though its MAC is another's. */
+  readonly replaceLease: boolean;
+}
+
+/** @throws TsnetError `usage` without an endpoint. */
+export function etcdSource(
+  settings: EtcdSourceSettings,
+  options: { readonly log: Log; readonly clock: Clock },
+): Source {
+  if (settings.endpoints.length === 0) throw new TsnetError("no endpoint of etcd is given", { code: "usage" });
+  return new EtcdSource(settings, options);
+}
+
+class EtcdSource implements Source {
+  readonly name: string;
+  readonly #settings: EtcdSourceSettings;
+  readonly #log: Log;
+  readonly #clock: Clock;
+  #claim: Claim | undefined;
+  #holder: EtcdHolder | undefined;
+  #follower: Follower | undefined;
+  #connection = "";
+
+  constructor(settings: EtcdSourceSettings, { log, clock }: { readonly log: Log; readonly clock: Clock }) {
+    this.name = `etcd at ${settings.endpoints.join(", ")}`;
+    this.#settings = settings;
+    this.#log = log;
+    this.#clock = clock;
+  }
+
+  start(events: SourceEvents): void {
+    const { endpoints, prefix } = this.#settings;
+    const records = new EtcdRecords({ prefix, events, warn: (text) => this.#log.warn(text) });
+    const holder = new EtcdHolder({
+      ...this.#settings,
+      records,
+      own: (answer) => events.own(answer),
+      log: this.#log,
+      clock: this.#clock,
+    });
+    this.#holder = holder;
+    if (this.#claim !== undefined) holder.claim(this.#claim);
+    this.#follower = new Follower({
+      endpoints,
+      access: this.#settings,
+      ranges: records.ranges,
+      clock: this.#clock,
+      receiver: {
+        listed: (listing) => records.listed(listing),
+        put: (entry) => {
+          records.put(entry);
+          holder.changed(entry.key);
+        },
+        deleted: (key, revision) => {
+          records.deleted(key, revision);
+          holder.changed(key);
+        },
+        up: (client) => {
+          holder.connected(client);
+          this.#turned(events, undefined);
+        },
+        down: (reason) => {
+          holder.connected(undefined);
+          this.#turned(events, reason);
+        },
+      },
+    });
+    this.#follower.start();
+  }
+
+  claim(claim: Claim): void {
+    this.#claim = claim;
+    this.#holder?.claim(claim);
+  }
+
+  /** Nobody looks for it in etcd. */
+  ready(): void {}
+
+  stop(): Promise<void> {
+    this.#follower?.stop();
+    this.#holder?.stop();
+    this.#follower = undefined;
+    this.#holder = undefined;
+    return Promise.resolve();
+  }
+
+  /** @throws TsnetError if no endpoint answers. */
+  async release(claim: Claim): Promise<void> {
+    this.#holder?.stop();
+    const failures: string[] = [];
+    for (const endpoint of this.#settings.endpoints) {
+      let client: EtcdClient | undefined;
+      try {
+        client = new EtcdClient({ ...this.#settings, endpoint });
+        await releaseLease(client, this.#settings.prefix, claim);
+        return;
+      } catch (error) {
+        failures.push(messageOf(error));
+      } finally {
+        client?.close();
+      }
+    }
+    throw new TsnetError(`this host's lease is still there: ${failures.join("; ")}`, { code: "io" });
+  }
+
+  #turned(events: SourceEvents, reason: string | undefined): void {
+    const connection = reason ?? "up";
+    if (connection === this.#connection) return;
+    this.#connection = connection;
+    events.connection(reason === undefined, reason);
+  }
+}
