@@ -1,0 +1,229 @@
+/**
+ * Kubernetes as the source of peers: its Nodes, their podCIDRs and flannel's annotations; the network config is a file
+ * that a ConfigMap mounts.
+ *
+ * Nodes are read as soon as the network is known, and cut down to what is used right after each was parsed: with its
+ * images and conditions a Node has tens of kilobytes.
+ *
+ * @module
+ */
+import { isDeepStrictEqual } from "node:util";
+import { Backoff, pause } from "../../lib/daemon/backoff.ts";
+import type { Clock } from "../../lib/daemon/clock.ts";
+import type { Log } from "../../lib/daemon/log.ts";
+import { messageOf } from "../../lib/errors.ts";
+import { connectKube, type KubeClient } from "../../lib/kube/client.ts";
+import { isApiError } from "../../lib/kube/error.ts";
+import type { Receiver, Resource } from "../../lib/kube/feed.ts";
+import { REFLECTOR_TIMES, type ReflectorTimes, reflect } from "../../lib/kube/reflector.ts";
+import { SharedServer } from "../../lib/kube/shared.ts";
+import { parseNetworkConfig } from "../config/network.ts";
+import type { KubeSettings } from "../settings.ts";
+import type { Claim, NetworkConfig } from "../types.ts";
+import { NodeClaim, releaseNode } from "./kubeclaim.ts";
+import { leaseOfNode, type NodeRecord, readNode } from "./kubenode.ts";
+import { pathOfNode } from "./kubewriter.ts";
+import { Ledger } from "./ledger.ts";
+import type { Source, SourceEvents } from "./source.ts";
+import { WatchedFile } from "./watchedfile.ts";
+
+export interface KubeSourceTools {
+  readonly log: Log;
+  readonly clock: Clock;
+  readonly times?: ReflectorTimes;
+}
+
+/** Reads Nodes, and writes on the one of `nodeName`. Needs to get, list and watch nodes and to patch nodes/status. */
+export function kubeSource(settings: KubeSettings & { readonly nodeName: string }, tools: KubeSourceTools): Source {
+  return new KubeSource(settings, tools);
+}
+
+const NODES: Resource = { name: "nodes", path: "/api/v1/nodes" };
+
+class KubeSource implements Source {
+  readonly name = "the Kubernetes API";
+  readonly #settings: KubeSettings & { readonly nodeName: string };
+  readonly #tools: KubeSourceTools;
+  readonly #abort = new AbortController();
+  #events: SourceEvents | undefined;
+  #file: WatchedFile | undefined;
+  #network: NetworkConfig | undefined;
+  #unusable = false;
+  #claims: NodeClaim | undefined;
+  #running: Promise<void> | undefined;
+
+  constructor(settings: KubeSettings & { readonly nodeName: string }, tools: KubeSourceTools) {
+    this.#settings = settings;
+    this.#tools = tools;
+  }
+
+  start(events: SourceEvents): void {
+    const { nodeName, annotationPrefix: prefix, setNetworkUnavailable, netConfPath } = this.#settings;
+    const { log, clock } = this.#tools;
+    const { signal } = this.#abort;
+    this.#events = events;
+    const own = events.own.bind(events);
+    this.#claims = new NodeClaim({ nodeName, prefix, setNetworkUnavailable, log, clock, signal, own });
+    this.#file = new WatchedFile({
+      ...{ path: netConfPath, clock },
+      take: (text) => this.#takeNetwork(text, events),
+      trouble: (reason) => this.#fileTrouble(reason),
+    });
+    queueMicrotask(() => this.#file?.start());
+  }
+
+  claim(claim: Claim): void {
+    this.#claims?.claim(claim);
+  }
+
+  ready(ready: boolean): void {
+    this.#claims?.ready(ready);
+  }
+
+  async stop(): Promise<void> {
+    this.#file?.close();
+    this.#file = undefined;
+    this.#abort.abort();
+    await this.#running;
+  }
+
+  /** The Node is this host's whatever stands on it. */
+  async release(): Promise<void> {
+    const { nodeName, annotationPrefix } = this.#settings;
+    this.#claims?.claim(undefined);
+    this.#claims?.ready(undefined);
+    const client = await connectKube(this.#settings);
+    try {
+      const node = readNode(await client.request("GET", pathOfNode(nodeName)), annotationPrefix);
+      if (node !== undefined) await releaseNode(client, node, annotationPrefix);
+    } catch (error) {
+      if (!isApiError(error, 404)) throw error;
+    }
+  }
+
+  #takeNetwork(text: string, events: SourceEvents): void {
+    const { netConfPath } = this.#settings;
+    try {
+      const warn = (problem: string) => this.#tools.log.warn(problem);
+      const network = parseNetworkConfig(text, netConfPath, { assigned: true, warn });
+      if (this.#unusable) events.gone(netConfPath);
+      this.#unusable = false;
+      if (!isDeepStrictEqual(network, this.#network)) events.network(network);
+      this.#network = network;
+      this.#running ??= this.#run(events);
+    } catch (error) {
+      this.#unusable = true;
+      events.malformed(netConfPath, messageOf(error));
+    }
+  }
+
+  #fileTrouble(reason: string | undefined): void {
+    if (reason === undefined) return;
+    if (this.#network === undefined) this.#events?.connection(false, reason);
+    else this.#tools.log.warn("the network config cannot be read: what it said before holds on", { reason });
+  }
+
+  async #run(events: SourceEvents): Promise<void> {
+    const { signal } = this.#abort;
+    const times = this.#tools.times ?? REFLECTOR_TIMES;
+    const client = await this.#connect(events, new Backoff(times.backoff));
+    if (client === undefined) return;
+    const receiver = new NodeReceiver({
+      ...{ events, nodeName: this.#settings.nodeName, prefix: this.#settings.annotationPrefix },
+      seen: (node, ledger) => {
+        if (this.#network === undefined) return;
+        this.#claims?.see({ client, node, networks: this.#network.networks, leases: ledger.leases });
+      },
+    });
+    await reflect({ client, resource: NODES, receiver, shared: new SharedServer(), times }, signal);
+  }
+
+  /** Files of a kubeconfig or a service account may be there only later. */
+  async #connect(events: SourceEvents, failures: Backoff): Promise<KubeClient | undefined> {
+    const { kubeconfig, master } = this.#settings;
+    const { signal } = this.#abort;
+    while (!signal.aborted) {
+      try {
+        return await connectKube({ kubeconfig, master, userAgent: "tsnet-overlay" });
+      } catch (error) {
+        events.connection(false, messageOf(error));
+        await pause(failures.next(), signal);
+      }
+    }
+    return undefined;
+  }
+}
+
+interface NodeReceiverOptions {
+  readonly events: SourceEvents;
+  readonly nodeName: string;
+  readonly prefix: string;
+  /** All Nodes are known, and one of them may have changed; `node` is our own. */
+  readonly seen: (node: NodeRecord | undefined, ledger: Ledger) => void;
+}
+
+/** Nodes into leases. */
+class NodeReceiver implements Receiver {
+  readonly #options: NodeReceiverOptions;
+  readonly #ledger: Ledger;
+  #own: NodeRecord | undefined;
+  /** A list is being read that has not told of our own yet. */
+  #ownUnseen = false;
+
+  constructor(options: NodeReceiverOptions) {
+    this.#options = options;
+    this.#ledger = new Ledger(options.events);
+  }
+
+  listing(): void {
+    this.#ownUnseen = true;
+    this.#ledger.begin();
+  }
+
+  object(raw: unknown): void {
+    const node = readNode(raw, this.#options.prefix);
+    if (node === undefined) return;
+    if (node.name === this.#options.nodeName) {
+      this.#own = node;
+      this.#ownUnseen = false;
+    }
+    this.#record(node);
+    this.#look();
+  }
+
+  deleted(raw: unknown): void {
+    const node = readNode(raw, this.#options.prefix);
+    if (node === undefined) return;
+    if (node.name === this.#options.nodeName) this.#own = undefined;
+    this.#ledger.delete(node.name);
+    this.#look();
+  }
+
+  malformed(_text: string, reason: string): void {
+    this.#ledger.malformed("nodes", reason);
+  }
+
+  listed(): void {
+    if (this.#ownUnseen) this.#own = undefined;
+    this.#ledger.end();
+    this.#look();
+  }
+
+  connection(state: "up" | "down", reason?: string): void {
+    this.#options.events.connection(state === "up", reason);
+  }
+
+  #record(node: NodeRecord): void {
+    try {
+      const lease = leaseOfNode(node);
+      if (lease === undefined) this.#ledger.delete(node.name);
+      else this.#ledger.set(lease);
+    } catch (error) {
+      this.#ledger.malformed(node.name, messageOf(error));
+    }
+  }
+
+  #look(): void {
+    if (this.#ledger.complete) this.#options.seen(this.#own, this.#ledger);
+  }
+}
