@@ -24,7 +24,7 @@ export class ForeignDrops {
     this.#log = log;
   }
 
-  /** Looks, if it is time again, and warns of what is new. Never fails: this is advice. */
+  /** Looks, `now` or if it is time again, and warns of what is new. Never fails: this is advice. */
   async look(wish: FirewallWish, { now = false } = {}): Promise<void> {
     const networks = Object.values(wish.networks);
     if (!wish.forward || networks.length === 0 || Bun.which("nft") === null) return;

@@ -9,6 +9,7 @@
  */
 import type { Log } from "../../lib/daemon/log.ts";
 import { isTsnetError, messageOf } from "../../lib/errors.ts";
+import type { IptablesVariant } from "../../lib/iptables/iptables.ts";
 import { findIptables } from "../../lib/iptables/variant.ts";
 import { type NftEvents, nftEvents } from "../../lib/nft/events.ts";
 import type { NfSocket } from "../../lib/sys/nfsocket.ts";
@@ -33,6 +34,7 @@ export class HostFirewall implements OverlayFirewall {
   readonly #chains: readonly OverlayChains[];
   readonly #foreign: ForeignDrops;
   readonly #events: NftEvents | undefined;
+  #installed: readonly IptablesVariant[] = [];
   #wish: FirewallWish | undefined;
   #legacy = legacySizes();
   #legacyAt = 0;
@@ -51,26 +53,25 @@ export class HostFirewall implements OverlayFirewall {
 
   async apply(wish: FirewallWish): Promise<void> {
     this.#wish = wish;
-    const { installed } = await findIptables();
+    this.#installed = (await findIptables()).installed;
     // Ours are in before what stood for the same goes, so that no connection is made without.
     if (this.backend === "nftables") this.#writeTables(wish);
-    for (const chains of this.#chains) await this.#writeChains(chains, wish, installed);
+    for (const chains of this.#chains) await this.#writeChains(chains, wish);
     if (this.backend === "iptables") this.#dropTables();
-    await this.#foreign.look(wish);
+    await this.#foreign.look(wish, { now: true });
   }
 
   async repair(): Promise<boolean> {
     const wish = this.#wish;
     if (wish === undefined) return false;
-    const { installed } = await findIptables();
     let repaired = false;
     if (this.backend === "nftables" && !this.#tables.intact()) {
       this.#writeTables(wish);
       repaired = true;
     }
     for (const chains of this.#chains) {
-      if (!installed.includes(chains.variant) || (await this.#isRight(chains, wish))) continue;
-      repaired = (await this.#writeChains(chains, wish, installed)) || repaired;
+      if (!this.#installed.includes(chains.variant) || (await this.#isRight(chains, wish))) continue;
+      repaired = (await this.#writeChains(chains, wish)) || repaired;
     }
     await this.#foreign.look(wish);
     return repaired;
@@ -113,12 +114,12 @@ export class HostFirewall implements OverlayFirewall {
   }
 
   /** Whether it was done. What the back end itself refuses is an error, what only helps is a warning. */
-  async #writeChains(chains: OverlayChains, wish: FirewallWish, installed: readonly string[]): Promise<boolean> {
+  async #writeChains(chains: OverlayChains, wish: FirewallWish): Promise<boolean> {
     const { variant, family } = chains;
     try {
       const rules = await this.#rulesFor(chains, wish);
       const program = `${family === 4 ? "iptables" : "ip6tables"}-${variant}`;
-      if (!installed.includes(variant)) {
+      if (!this.#installed.includes(variant)) {
         if (rules.accept.length > 0) {
           this.#warnOnce(
             `FORWARD of ${program} may drop what is forwarded for the overlay, and ${program} is not here to add accepts: install it`,

@@ -43,10 +43,12 @@ function ensureForwarding(family: Family, log: Log): void {
   log.info(`${dotted(key)} was off: turned on, and it stays on when the overlay is removed`);
 }
 
+const NO_LINKS = new Set(["all", "default", "lo"]);
+
 /** A host that forwards ignores router advertisements, and at once loses the routes that it has by them, unless accept_ra is 2. */
 function keepRouterAdvertisements(log: Log): void {
   for (const name of namesIn("/proc/sys/net/ipv6/conf")) {
-    if (name === "all" || name === "default") continue;
+    if (NO_LINKS.has(name)) continue;
     const key = `net/ipv6/conf/${name}/accept_ra`;
     if (readSysctl(key) === "1") set(key, "2", log, "routes that this host has by router advertisement are lost");
   }
