@@ -6,12 +6,13 @@
  */
 import { RtBatch } from "../../lib/netlink/batch.ts";
 import type { RtSocket } from "../../lib/netlink/socket.ts";
-import type { Entry } from "./entry.ts";
+import { type Entry, routeEntry } from "./entry.ts";
 
 export interface Refusal {
   readonly entry: Entry;
   /** The kernel's words. */
   readonly message: string;
+  readonly errno: string;
 }
 
 /** What the kernel refused; the rest is done. */
@@ -20,28 +21,68 @@ export function applyEntries(
   { put, drop }: { readonly put: readonly Entry[]; readonly drop: readonly Entry[] },
 ): readonly Refusal[] {
   if (put.length === 0 && drop.length === 0) return [];
-  const batch = new RtBatch();
-  const sent = new Map<number, Entry>();
-  for (const entry of put) if (entry.kind !== "route") sent.set(putOne(batch, entry), entry);
-  for (const entry of put) if (entry.kind === "route") sent.set(putOne(batch, entry), entry);
-  for (const entry of drop) if (entry.kind === "route") sent.set(dropOne(batch, entry), entry);
-  for (const entry of drop) if (entry.kind !== "route") sent.set(dropOne(batch, entry), entry);
-  return batch.commit(socket).flatMap(({ number, message }) => {
-    const entry = sent.get(number);
-    return entry === undefined ? [] : [{ entry, message }];
-  });
+  const sending = new Sending();
+  for (const entry of put) if (entry.kind !== "route") sending.put(entry);
+  for (const entry of put) if (entry.kind === "route") sending.put(entry);
+  for (const entry of drop) if (entry.kind === "route") sending.drop(entry);
+  for (const entry of drop) if (entry.kind !== "route") sending.drop(entry);
+  const refusals = sending.commit(socket);
+  const blocked = refusals.filter(isBlocked);
+  return blocked.length === 0
+    ? refusals
+    : [
+        ...refusals.filter((one) => !isBlocked(one)),
+        ...unblock(
+          socket,
+          blocked.map(({ entry }) => entry),
+        ),
+      ];
 }
 
-function putOne(batch: RtBatch, entry: Entry): number {
-  if (entry.kind === "route") return batch.routeReplace(entry.route);
-  if (entry.kind === "fdb") return batch.fdbReplace(entry.fdb);
-  const { index, address, mac = "" } = entry.neigh;
-  return batch.neighReplace({ index, address, mac });
+/**
+ * Whether the route that is there may be what keeps this one away. IPv6 takes no gateway for "onlink" that another
+ * route than the default one leads to by another link, and the route to be replaced is such a route
+ * (ip6_route_check_nh_onlink in net/ipv6/route.c).
+ */
+function isBlocked({ entry, errno }: Refusal): boolean {
+  return errno === "EINVAL" && entry.kind === "route" && entry.route.dst.address.family === 6;
 }
 
-function dropOne(batch: RtBatch, entry: Entry): number {
-  if (entry.kind === "route") return batch.routeDel(entry.route);
-  if (entry.kind === "fdb") return batch.fdbDel(entry.fdb);
-  const { index, address } = entry.neigh;
-  return batch.neighDel({ index, address });
+function unblock(socket: RtSocket, entries: readonly Entry[]): readonly Refusal[] {
+  const sending = new Sending();
+  for (const entry of entries) {
+    if (entry.kind !== "route") continue;
+    const { dst, table, priority } = entry.route;
+    const route = { dst, ...(table === undefined ? {} : { table }), ...(priority === undefined ? {} : { priority }) };
+    sending.drop(routeEntry(route));
+    sending.put(entry);
+  }
+  return sending.commit(socket);
+}
+
+/** A batch that knows its entries. */
+class Sending {
+  readonly #batch = new RtBatch();
+  readonly #entries: Entry[] = [];
+
+  put(entry: Entry): void {
+    this.#entries.push(entry);
+    if (entry.kind === "route") this.#batch.routeReplace(entry.route);
+    else if (entry.kind === "fdb") this.#batch.fdbReplace(entry.fdb);
+    else this.#batch.neighReplace({ ...entry.neigh, mac: entry.neigh.mac ?? "" });
+  }
+
+  drop(entry: Entry): void {
+    this.#entries.push(entry);
+    if (entry.kind === "route") this.#batch.routeDel(entry.route);
+    else if (entry.kind === "fdb") this.#batch.fdbDel(entry.fdb);
+    else this.#batch.neighDel(entry.neigh);
+  }
+
+  commit(socket: RtSocket): readonly Refusal[] {
+    return this.#batch.commit(socket).flatMap(({ number, message, errno }) => {
+      const entry = this.#entries[number];
+      return entry === undefined ? [] : [{ entry, message, errno }];
+    });
+  }
 }

@@ -49,10 +49,11 @@ export function makeDevice(context: MakeContext, spec: DeviceSpec, name: string 
   if (!spec.checksumOffload) dropChecksum(context, link.name);
   const found = there === undefined ? "missing" : "different";
   const changed = fresh ? [link.name] : [...shaped.changed, ...(link.up ? [] : [`${link.name} up`])];
+  const device = changed.map((object): Repair => ({ kind: "device", object, found }));
   return {
     index: link.index,
     name: link.name,
-    repairs: [...changed.map((object): Repair => ({ kind: "device", object, found })), ...address.repairs],
+    repairs: fresh ? device : [...device, ...address.repairs],
     emptied: fresh || !link.up || shaped.emptied || address.missing,
   };
 }
@@ -163,10 +164,10 @@ function add({ socket }: MakeContext, spec: DeviceSpec, name: string): Link {
   throw new TsnetError(`${name} was deleted while it was made: try again`, { code: "busy", op: "overlay device" });
 }
 
-function conflict(socket: RtSocket, { vni, port }: DeviceSpec, cause: unknown): TsnetError {
+function conflict(socket: RtSocket, { vni, port, family }: DeviceSpec, cause: unknown): TsnetError {
   const holder = linkList(socket).find((link) => {
     const settings = vxlanOf(link);
-    return settings?.vni === vni && settings.port === port;
+    return settings?.vni === vni && settings.port === port && (settings.local?.family ?? family) === family;
   });
   return new TsnetError(
     `VNI ${vni} on port ${port} is ${holder === undefined ? "another device's" : `that of ${holder.name}`}: delete it (ip link delete ${holder?.name ?? "NAME"}), or give the network another VNI`,

@@ -1,8 +1,8 @@
 /**
  * What is wanted in the kernel, by slot and by whom.
  *
- * Two peers that want one slot filled differently cannot both have it: the first keeps it, the other is told, and
- * the peers after them are not touched.
+ * Two peers that want the same slot cannot both have it. The first keeps it; the other has nothing at all, as half of
+ * what it needs would send its packets to the first.
  *
  * @module
  */
@@ -36,25 +36,25 @@ export class WantedTable {
     return this.#slots.get(slot)?.owner;
   }
 
+  /** What of it is `owner`'s. */
+  of(owner: string): readonly Entry[] {
+    return this.#owners.get(owner) ?? [];
+  }
+
   entries(): Iterable<Entry> {
     return this.#slots.values().map((holding) => holding.entry);
   }
 
   /** Exactly these entries are `owner`'s; what of its others nobody has now is to go. */
   set(owner: string, entries: readonly Entry[]): TableChange {
+    const clash = this.#clash(owner, entries);
+    const kept = clash === undefined ? entries : [];
     const before = this.#owners.get(owner) ?? [];
     const put: Entry[] = [];
-    const kept: Entry[] = [];
-    let clash: TableChange["clash"];
-    for (const entry of entries) {
+    for (const entry of kept) {
       const holding = this.#slots.get(entry.slot);
-      if (holding !== undefined && holding.owner !== owner) {
-        clash ??= { with: holding.owner, entry };
-        continue;
-      }
       if (holding === undefined || !sameEntry(holding.entry, entry)) put.push(entry);
       this.#slots.set(entry.slot, { entry, owner });
-      kept.push(entry);
     }
     const drop = before.length === 0 ? [] : this.#dropOthers(before, kept);
     if (kept.length === 0) this.#owners.delete(owner);
@@ -62,9 +62,12 @@ export class WantedTable {
     return { put, drop, clash };
   }
 
-  /** What of it is `owner`'s. */
-  of(owner: string): readonly Entry[] {
-    return this.#owners.get(owner) ?? [];
+  #clash(owner: string, entries: readonly Entry[]): TableChange["clash"] {
+    for (const entry of entries) {
+      const holding = this.#slots.get(entry.slot);
+      if (holding !== undefined && holding.owner !== owner) return { with: holding.owner, entry };
+    }
+    return undefined;
   }
 
   #dropOthers(before: readonly Entry[], kept: readonly Entry[]): readonly Entry[] {
