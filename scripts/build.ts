@@ -8,30 +8,32 @@
  */
 
 import { linkSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
-import { basename } from "node:path";
 import { build, type Plugin } from "esbuild";
 import { execa } from "execa";
 import { isPluginName, pluginNames } from "../plugins/names.ts";
+import { etcdProtocol } from "./etcd-proto.ts";
 import { netlinkAsModules } from "./netlink-esm.ts";
 
 const TARGETS = ["bun-linux-x64", "bun-linux-arm64", "bun-linux-x64-musl", "bun-linux-arm64-musl"];
 const BUNDLES = "dist/.bundle";
 // Files of their own: a call that needs none of them does not even define their functions. Each is complete in
-// itself, so at most one of those with our code is loaded by a process, but for the proxy's: the command hands it plain
-// data, and an error class of one is none of the other's.
-const APART: Readonly<Record<string, string>> = {
-  "./plugins.ts": "cli/plugins.ts",
-  "./command.ts": "cli/command.ts",
-  "../proxy/main.ts": "proxy/main.ts",
-  execa: "execa",
+// itself, so at most one of those with our code is loaded by a process, but for the daemons': the command hands them
+// plain data, and an error class of one is none of the other's.
+const APART: Readonly<Record<string, { readonly name: string; readonly file: string }>> = {
+  "./plugins.ts": { name: "plugins", file: "cli/plugins.ts" },
+  "./command.ts": { name: "command", file: "cli/command.ts" },
+  "../proxy/main.ts": { name: "proxy", file: "proxy/main.ts" },
+  "../overlay/main.ts": { name: "overlay", file: "overlay/main.ts" },
+  execa: { name: "execa", file: "execa" },
 };
 
 const apart: Plugin = {
   name: "apart",
   setup(build) {
-    build.onResolve({ filter: /^(\.\/(plugins|command)\.ts|\.\.\/proxy\/main\.ts|execa)$/ }, ({ path, kind }) =>
-      kind === "dynamic-import" ? { path: `./${fileOf(path)}.cjs`, external: true } : undefined,
-    );
+    build.onResolve({ filter: /^(\.\.?\/.+\.ts|execa)$/ }, ({ path, kind }) => {
+      const part = kind === "dynamic-import" ? APART[path] : undefined;
+      return part === undefined ? undefined : { path: `./${part.name}.cjs`, external: true };
+    });
   },
 };
 
@@ -43,7 +45,7 @@ if (process.argv.includes("--all")) {
 }
 
 async function bundle(): Promise<void> {
-  const parts = Object.entries(APART).map(([name, file]) => [fileOf(name), file]);
+  const parts = Object.values(APART).map(({ name, file }) => [name, file]);
   rmSync(BUNDLES, { recursive: true, force: true });
   await build({
     entryPoints: { main: "cli/main.ts", ...Object.fromEntries(parts) },
@@ -58,12 +60,8 @@ async function bundle(): Promise<void> {
     external: ["bun", "bun:*"],
     legalComments: "none",
     logLevel: "warning",
-    plugins: [apart, netlinkAsModules],
+    plugins: [apart, netlinkAsModules, etcdProtocol],
   });
-}
-
-function fileOf(specifier: string): string {
-  return specifier === "../proxy/main.ts" ? "proxy" : basename(specifier, ".ts");
 }
 
 /**
