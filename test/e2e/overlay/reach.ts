@@ -53,7 +53,7 @@ export async function unreachedByHosts(
 /** Whether a packet of a byte more than `mtu` is refused where it is sent, as it has to be. */
 export async function refusesMore(container: Container, to: Container, mtu: number, family: Family): Promise<boolean> {
   const size = String(mtu - HEADERS[family] + 1);
-  const argv = ["ping", "-n", "-c", "1", "-W", "1", "-M", "do", "-s", size, to.address(family)];
+  const argv = ["ping", "-n", "-c", "1", "-W", "0.2", "-M", "do", "-s", size, to.address(family)];
   const { exitCode, stdout, stderr } = await container.run(argv);
   return exitCode !== 0 && /too long|too large/i.test(stdout + stderr);
 }
