@@ -10,7 +10,7 @@ import type { Log } from "../../lib/daemon/log.ts";
 import { isTsnetError, messageOf, TsnetError } from "../../lib/errors.ts";
 import type { IptablesVariant } from "../../lib/iptables/iptables.ts";
 import { detectVariant, legacyTables, surveyVariants } from "../../lib/iptables/variant.ts";
-import type { NfSocket } from "../../lib/sys/nfsocket.ts";
+import type { NftDoor } from "../../lib/nft/nftbatch.ts";
 import { probeNftables } from "./nftables.ts";
 
 export type Choice =
@@ -20,12 +20,12 @@ export type Choice =
 /** @throws TsnetError `kernel-lacks`, `not-found`, `permission`. */
 export async function chooseBackend(
   wanted: "iptables" | "nftables" | undefined,
-  socket: NfSocket,
+  door: NftDoor,
   log: Log,
 ): Promise<Choice> {
   if (wanted === "iptables") return iptables(log);
   try {
-    probeNftables(socket);
+    probeNftables(door);
     return { backend: "nftables" };
   } catch (error) {
     if (isTsnetError(error, "permission")) throw error;

@@ -22,7 +22,8 @@ import { NftTables } from "./nftables.ts";
 import { acceptRules, masqueradeRules } from "./rules.ts";
 
 const FAMILIES = [4, 6] as const;
-const VARIANTS = ["nft", "legacy"] as const;
+const NFT_FIRST = ["nft", "legacy"] as const;
+const LEGACY_FIRST = ["legacy", "nft"] as const;
 const LEGACY_MS = 500;
 
 export class HostFirewall implements OverlayFirewall {
@@ -36,6 +37,8 @@ export class HostFirewall implements OverlayFirewall {
   readonly #events: NftEvents | undefined;
   #installed: readonly IptablesVariant[] = [];
   #wish: FirewallWish | undefined;
+  /** Whether the wish was met once, so that what is missing was taken away. */
+  #written = false;
   #legacy = legacySizes();
   #legacyAt = 0;
   readonly #told = new Set<string>();
@@ -46,24 +49,31 @@ export class HostFirewall implements OverlayFirewall {
     this.#socket = socket;
     this.#log = log;
     this.#tables = new NftTables(socket);
-    this.#chains = VARIANTS.flatMap((variant) => FAMILIES.map((family) => new OverlayChains(variant, family)));
+    // Ours are in before what stood for the same goes, so that no connection is made without.
+    const variants = choice.backend === "iptables" && choice.variant === "legacy" ? LEGACY_FIRST : NFT_FIRST;
+    this.#chains = variants.flatMap((variant) => FAMILIES.map((family) => new OverlayChains(variant, family)));
     this.#foreign = new ForeignDrops(log);
     this.#events = openEvents(log);
   }
 
   async apply(wish: FirewallWish): Promise<void> {
     this.#wish = wish;
+    this.#written = false;
     this.#installed = (await findIptables()).installed;
-    // Ours are in before what stood for the same goes, so that no connection is made without.
     if (this.backend === "nftables") this.#writeTables(wish);
     for (const chains of this.#chains) await this.#writeChains(chains, wish);
     if (this.backend === "iptables") this.#dropTables();
+    this.#written = true;
     await this.#foreign.look(wish, { now: true });
   }
 
   async repair(): Promise<boolean> {
     const wish = this.#wish;
     if (wish === undefined) return false;
+    if (!this.#written) {
+      await this.apply(wish);
+      return true;
+    }
     let repaired = false;
     if (this.backend === "nftables" && !this.#tables.intact()) {
       this.#writeTables(wish);

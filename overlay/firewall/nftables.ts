@@ -12,7 +12,7 @@ import type { Family } from "../../lib/net/address.ts";
 import { masquerade, masqueradeSamePort, verdict } from "../../lib/nft/actions.ts";
 import { refusalError } from "../../lib/nft/elementtext.ts";
 import { addressIn, hasMark } from "../../lib/nft/matches.ts";
-import { NftBatch } from "../../lib/nft/nftbatch.ts";
+import { NftBatch, type NftDoor } from "../../lib/nft/nftbatch.ts";
 import { readRules, readTable } from "../../lib/nft/reading.ts";
 import type { BuiltRule, NftStatement } from "../../lib/nft/rule.ts";
 import type { NftHook, NftTableName } from "../../lib/nft/specs.ts";
@@ -95,14 +95,14 @@ export class NftTables {
 }
 
 /** Tries, without a trace, whether the kernel has what our tables need. @throws TsnetError `kernel-lacks`, `permission`. */
-export function probeNftables(socket: NfSocket): void {
+export function probeNftables(door: NftDoor): void {
   const batch = new NftBatch();
   const probe = { family: "ip", table: `${TABLE}-probe` } as const;
   batch.addTable(probe);
   batch.addChain({ ...probe, chain: CHAIN }, { hook: HOOK });
   batch.addRule({ ...probe, chain: CHAIN }, { statements: [masquerade] });
   batch.deleteTable(probe);
-  const refused = batch.send(socket);
+  const refused = batch.send(door);
   if (refused !== undefined) throw refusalError(refused, () => undefined);
 }
 

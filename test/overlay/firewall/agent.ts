@@ -48,7 +48,12 @@ export class FirewallAgent {
     // vitest under Bun: its own executable is the runtime to start, and no test variable must reach the child.
     const env = { PATH: `${path}${process.env.PATH ?? ""}`, BUN_BE_BUN: "1" };
     const agent = new FirewallAgent(Bun.spawn(host.enter(argv), { stdio: ["pipe", "pipe", "inherit"], env }));
-    await agent.ask("open");
+    try {
+      await agent.ask("open");
+    } catch (error) {
+      await agent[Symbol.asyncDispose]();
+      throw error;
+    }
     return agent;
   }
 

@@ -125,6 +125,17 @@ describe("a look", () => {
     expect(await agent.ask("disturbed")).toBe(false);
   });
 
+  test("brings what could not be applied", async () => {
+    await host.sh(`mkdir /run/busy
+      printf '#!/bin/sh\\necho "Another app is currently holding the xtables lock" >&2; exit 4\\n' >/run/busy/iptables-nft-restore
+      chmod +x /run/busy/iptables-nft-restore`);
+    await using agent = await FirewallAgent.start(host, "iptables", { path: "/run/busy:" });
+    await expect(agent.ask("apply")).rejects.toThrow("somebody else holds the xtables lock: try again");
+    await host.sh("rm /run/busy/iptables-nft-restore");
+    expect(await agent.ask("repair")).toBe(true);
+    expect(await rules()).toContain("-j TSNET-OVERLAY-MASQ");
+  });
+
   test("before anything was applied finds nothing to do", async () => {
     await using agent = await FirewallAgent.start(host, "nftables");
     expect(await agent.ask("repair")).toBe(false);

@@ -154,6 +154,27 @@ describe("the back end", () => {
     ]);
   });
 
+  test("is nftables where no program is installed, and a drop that nobody can open is told", async () => {
+    await host.sh("iptables-nft -P FORWARD DROP; ip6tables-legacy -P FORWARD DROP");
+    await using agent = await FirewallAgent.start(host, "any", { wrap: ["env", "PATH=/nowhere"] });
+    await agent.ask("apply");
+    expect(await agent.ask("repair")).toBe(false);
+    expect(await host.ok(["nft", "list", "tables"])).toContain("table ip6 tsnet-overlay");
+    expect(await agent.log()).toEqual([
+      expect.stringMatching(/^warn: FORWARD of iptables-nft may drop .*: install it$/),
+      expect.stringMatching(/^warn: cannot change iptables-legacy of IPv6: .* may be dropped there/),
+    ]);
+    await agent.ask("remove");
+    expect(await host.ok(["nft", "list", "tables"])).not.toContain("tsnet-overlay");
+  });
+
+  test("of iptables without iptables is an error", async () => {
+    const start = FirewallAgent.start(host, "iptables", { wrap: ["env", "PATH=/nowhere"] });
+    await expect(start).rejects.toThrow(
+      "there is no iptables on this host: install it, or let the overlay use nftables",
+    );
+  });
+
   test("changes without a rule of the other being left", async () => {
     await host.sh("iptables-legacy -P FORWARD DROP");
     {
