@@ -53,7 +53,12 @@ export class EtcdPeers implements FlannelSource {
   }
 
   async leases(): Promise<string> {
-    return await this.etcd.ctl(["get", "--prefix", `${PREFIX}/subnets/`]);
+    const lines = (await this.keys()).map(async (key) => {
+      // Ours adds its host's name, which flannel does not look at.
+      const { Host: _, ...lease } = JSON.parse((await this.etcd.get(key)) ?? "{}");
+      return `${key} ${JSON.stringify(Object.entries(lease).sort())}`;
+    });
+    return (await Promise.all(lines)).join("\n");
   }
 
   /** The full keys of all leases. */
