@@ -69,7 +69,8 @@ class Sending {
     this.#entries.push(entry);
     if (entry.kind === "route") this.#batch.routeReplace(entry.route);
     else if (entry.kind === "fdb") this.#batch.fdbReplace(entry.fdb);
-    else this.#batch.neighReplace({ ...entry.neigh, mac: entry.neigh.mac ?? "" });
+    else
+      this.#batch.neighReplace({ index: entry.neigh.index, address: entry.neigh.address, mac: entry.neigh.mac ?? "" });
   }
 
   drop(entry: Entry): void {

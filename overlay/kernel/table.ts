@@ -47,27 +47,24 @@ export class WantedTable {
 
   /** Exactly these entries are `owner`'s; what of its others nobody has now is to go. */
   set(owner: string, entries: readonly Entry[]): TableChange {
-    const clash = this.#clash(owner, entries);
-    const kept = clash === undefined ? entries : [];
-    const before = this.#owners.get(owner) ?? [];
     const put: Entry[] = [];
-    for (const entry of kept) {
-      const holding = this.#slots.get(entry.slot);
-      if (holding === undefined || !sameEntry(holding.entry, entry)) put.push(entry);
-      this.#slots.set(entry.slot, { entry, owner });
-    }
-    const drop = before.length === 0 ? [] : this.#dropOthers(before, kept);
-    if (kept.length === 0) this.#owners.delete(owner);
-    else this.#owners.set(owner, kept);
-    return { put, drop, clash };
-  }
-
-  #clash(owner: string, entries: readonly Entry[]): TableChange["clash"] {
+    let clash: TableChange["clash"];
     for (const entry of entries) {
       const holding = this.#slots.get(entry.slot);
-      if (holding !== undefined && holding.owner !== owner) return { with: holding.owner, entry };
+      if (holding === undefined || !sameEntry(holding.entry, entry)) put.push(entry);
+      if (holding !== undefined && holding.owner !== owner) clash ??= { with: holding.owner, entry };
     }
-    return undefined;
+    if (clash !== undefined) return { put: [], drop: this.#hold(owner, []), clash };
+    return { put, drop: this.#hold(owner, entries), clash };
+  }
+
+  /** What was `owner`'s and is no more. */
+  #hold(owner: string, entries: readonly Entry[]): readonly Entry[] {
+    const before = this.#owners.get(owner);
+    for (const entry of entries) this.#slots.set(entry.slot, { entry, owner });
+    if (entries.length === 0) this.#owners.delete(owner);
+    else this.#owners.set(owner, entries);
+    return before === undefined ? [] : this.#dropOthers(before, entries);
   }
 
   #dropOthers(before: readonly Entry[], kept: readonly Entry[]): readonly Entry[] {

@@ -45,14 +45,14 @@ interface PartPlan {
 
 /** What `peer` needs, in the families that it and we have. */
 export function planPeer(spec: FabricSpec, devices: Parts<DeviceRef>, peer: Lease, hopTo: HopTo): PeerPlan {
-  const entries: Entry[] = [];
+  let entries: readonly Entry[] = [];
   const ways: { -readonly [F in Family]?: Way } = {};
   const strange = strangeness(spec, peer);
   for (const family of FAMILIES) {
     const part = peer.parts[family];
     if (part === undefined || spec.own[family] === undefined) continue;
     const plan = strange === undefined ? planPart(spec, devices[family], part, hopTo) : none(strange);
-    entries.push(...plan.entries);
+    entries = entries.length === 0 ? plan.entries : [...entries, ...plan.entries];
     ways[family] = plan.way;
   }
   return { entries, ways };
