@@ -2,7 +2,8 @@
  * A bundler plugin that puts etcd's protocol into the bundle.
  *
  * etcd3 reads and parses `rpc.proto` from its folder as it is loaded, which an executable does not have. In the bundle
- * stands what the parser made of it, of the services that we call alone: that also spares the parser's time and memory.
+ * stands what the parser made of it, of the services that we call alone, and what makes clients of that
+ * (`etcd-definition.ts`).
  *
  * @module
  */
@@ -10,9 +11,12 @@ import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, resolve } from "node:path";
 import type { Plugin } from "esbuild";
+import type { Packages } from "./etcd-definition.ts";
 
 const SERVICES = ["KV", "Watch", "Lease", "Auth"];
+const LOADER = '("@grpc/proto-loader")';
 const READ = /\(0, proto_loader_1\.loadSync\)\(`\$\{__dirname\}\/\.\.\/proto\/rpc\.proto`,/;
+const DEFINITION = resolve(import.meta.dirname, "etcd-definition.ts");
 
 export const etcdProtocol: Plugin = {
   name: "etcd-protocol",
@@ -20,9 +24,10 @@ export const etcdProtocol: Plugin = {
     build.onLoad({ filter: /etcd3\/lib\/connection-pool\.js$/ }, ({ path }) => {
       const source = readFileSync(path, "utf8");
       const json = JSON.stringify(protocol(resolve(dirname(path), "../proto/rpc.proto"), path));
-      const embedded = source.replace(READ, () => `(0, proto_loader_1.fromJSON)(${json},`);
-      if (embedded === source) throw new Error(`${path} does not read its protocol as it used to`);
-      return { contents: embedded, loader: "js" };
+      const call = `(0, proto_loader_1.definitionOf)(require("protobufjs/light"), ${json},`;
+      if (!READ.test(source) || !source.includes(LOADER)) throw new Error(`${path} reads its protocol in another way`);
+      const contents = source.replace(LOADER, `(${JSON.stringify(DEFINITION)})`).replace(READ, () => call);
+      return { contents, loader: "js" };
     });
   },
 };
@@ -39,7 +44,7 @@ interface Protobuf {
   readonly Root: new () => { loadSync(path: string, options: object): { toJSON(): Namespace } };
 }
 
-function protocol(path: string, importer: string): Namespace {
+function protocol(path: string, importer: string): Packages {
   const protobuf: Protobuf = createRequire(importer)("protobufjs");
   const { nested: packages = {} } = new protobuf.Root().loadSync(path, { keepCase: true }).toJSON();
   const types = new Map(Object.values(packages).flatMap(({ nested = {} }) => Object.entries(nested)));
