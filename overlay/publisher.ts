@@ -30,6 +30,8 @@ export interface PublisherOptions {
   readonly clock: Clock;
   readonly log: Log;
   readonly view: () => AgentView;
+  /** Called when the view was looked at, at most every so often. */
+  readonly looked: (view: AgentView) => void;
 }
 
 // With a thousand peers the state is half a megabyte: not for each of a row of changes.
@@ -71,6 +73,7 @@ export class Publisher {
     this.#callOff?.();
     this.#callOff = undefined;
     const view = this.#options.view();
+    this.#options.looked(view);
     // An agent that is only starting has nothing to say against what the one before it left.
     if (this.#standing && view.own === undefined && view.trouble?.code === 50 && view.underlay === undefined) return;
     this.#standing = false;

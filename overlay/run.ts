@@ -17,6 +17,8 @@ import { lockHost } from "./lock.ts";
 import { Lookout } from "./lookout.ts";
 import { OverlayMetrics } from "./metrics.ts";
 import { FAMILIES } from "./parts.ts";
+import { probedPeers } from "./probe/peers.ts";
+import { Prober } from "./probe/prober.ts";
 import { Protection } from "./protection.ts";
 import { Publisher } from "./publisher.ts";
 import type { OverlaySettings } from "./settings.ts";
@@ -66,6 +68,11 @@ async function assemble(settings: OverlaySettings, log: Log) {
   const publisher: Publisher = new Publisher({
     ...{ settings, source: source.name, fabric, clock, log },
     view: () => agent.view,
+    looked: (view) => prober.replace(probedPeers(view, fabric)),
+  });
+  const prober = new Prober({
+    ...{ period: settings.probePeriod, log, clock },
+    onRtt: (host, ms) => metrics.rtt(host, ms),
   });
   const agent: Agent = new Agent({
     ...{ log, clock, source, fabric, metrics, blackholeRoute: settings.blackholeRoute },
@@ -73,10 +80,8 @@ async function assemble(settings: OverlaySettings, log: Log) {
     claimOf: (network, underlay, own) =>
       claimOf({ settings, log, adoptable: fabric.adoptable }, network, underlay, own),
     async protect(network, own) {
-      prepareHost(
-        FAMILIES.filter((family) => network.networks[family] !== undefined),
-        log,
-      );
+      const families = FAMILIES.filter((family) => network.networks[family] !== undefined);
+      prepareHost(families, log, { services: settings.source.kind === "kube" });
       return protection.apply(network, own);
     },
     publish: (network, own, mtu) => {
@@ -101,15 +106,15 @@ async function assemble(settings: OverlaySettings, log: Log) {
   });
   const health = new Health({ clock, comparePeriod: settings.comparePeriod, trouble: () => agent.view.trouble });
   const servers = openServers({ settings, health, metrics, log, clock });
-  return { servers, source, socket, fabric, protection, publisher, agent, lookout };
+  return { servers, source, socket, fabric, protection, publisher, agent, lookout, prober };
 }
 
 const SETTLED_MS = 2000;
 // A source that hangs shall not keep the process.
 const STOP_MS = 3000;
 
-async function stop({ source, agent, lookout, publisher, ...parts }: Assembled): Promise<void> {
-  for (const part of [agent, lookout, publisher]) part.stop();
+async function stop({ source, agent, lookout, publisher, prober, ...parts }: Assembled): Promise<void> {
+  for (const part of [agent, lookout, publisher, prober]) part.stop();
   for (const part of [parts.servers, parts.protection, parts.fabric, parts.socket]) part.close();
   await Promise.race([source.stop(), new Promise<void>((resolve) => systemClock.after(STOP_MS, resolve))]);
 }
