@@ -167,7 +167,8 @@ class NodeReceiver implements Receiver {
   readonly #options: NodeReceiverOptions;
   readonly #ledger: Ledger;
   #own: NodeRecord | undefined;
-  /** A list is being read that has not told of our own yet. */
+  /** A list is being read, and whether it has told of our own yet. */
+  #listing = false;
   #ownUnseen = false;
 
   constructor(options: NodeReceiverOptions) {
@@ -176,6 +177,7 @@ class NodeReceiver implements Receiver {
   }
 
   listing(): void {
+    this.#listing = true;
     this.#ownUnseen = true;
     this.#ledger.begin();
   }
@@ -205,6 +207,7 @@ class NodeReceiver implements Receiver {
 
   listed(): void {
     if (this.#ownUnseen) this.#own = undefined;
+    this.#listing = false;
     this.#ledger.end();
     this.#look();
   }
@@ -224,6 +227,6 @@ class NodeReceiver implements Receiver {
   }
 
   #look(): void {
-    if (this.#ledger.complete) this.#options.seen(this.#own, this.#ledger);
+    if (!this.#listing) this.#options.seen(this.#own, this.#ledger);
   }
 }

@@ -17,20 +17,16 @@ export class Ledger {
   readonly #malformed = new Map<string, string>();
   /** While all are read: what was there before and has not been seen. */
   #unseen = new Set<string>();
+  /** Whether all have been told of once. */
   #complete = false;
 
   constructor(events: Told) {
     this.#events = events;
   }
 
-  /** Whether all have been told of once. */
-  get complete(): boolean {
-    return this.#complete;
-  }
-
-  /** Those that can be read, and those that could be before they were spoilt. */
+  /** Those that can be read, and those that could be before they were spoilt, as of whenever they are gone through. */
   get leases(): Iterable<Lease> {
-    return this.#leases.values();
+    return { [Symbol.iterator]: () => this.#leases.values() };
   }
 
   /** Why the record cannot be read, if so. */

@@ -312,8 +312,12 @@ describe("a claim", () => {
   test("row 18: of two hosts that take the same address at the same moment one has it, and the other takes its own back", async () => {
     await fake.world.assign(A);
     await fake.world.assign(B);
+    const gate = Promise.withResolvers<void>();
+    fake.api.gate = gate.promise;
     const one = listen("a", claimOf(A)).heard;
     const two = listen("b", claimOf({ ...B, address: A.address })).heard;
+    await one.until("both to write", () => patched() === 2);
+    gate.resolve();
     const { reason } = await two.answered("refused");
     expect(reason).toMatch(/^Node a has the address 192.0.2.1 of this host, too: choose another/);
     await one.answered("held");
@@ -323,6 +327,17 @@ describe("a claim", () => {
     expect(fake.api.annotations("a")).toEqual(flannelAnnotations(A));
     await fake.world.removeHost("a");
     await two.answered("held");
+  });
+
+  test("row 18: is refused as often as it is made, and nothing is written", async () => {
+    await fake.world.assign(A);
+    await fake.world.setHost({ ...B, address: A.address });
+    const { source, heard } = listen("a", claimOf(A));
+    await heard.answered("refused");
+    source.claim(claimOf(A));
+    await heard.until("another answer", () => heard.answers.length === 2);
+    expect(heard.answers.map(({ kind }) => kind)).toEqual(["refused", "refused"]);
+    expect(patched()).toBe(0);
   });
 
   test("row 18: is not lost to a host that comes later", async () => {

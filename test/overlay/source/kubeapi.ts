@@ -15,6 +15,8 @@ export class KubeApi {
   readonly patches: unknown[] = [];
   /** Status to answer a request of this method with, in the place of what was asked for. */
   readonly refused = new Map<string, number>();
+  /** Patches wait for this before they are done. */
+  gate: Promise<void> = Promise.resolve();
   readonly #nodes = new Map<string, Fields>();
   readonly #events: { readonly version: number; readonly line: string }[] = [];
   readonly #watches = new Set<ServerResponse>();
@@ -106,6 +108,7 @@ export class KubeApi {
     const name = /^\/api\/v1\/nodes\/([^/]+)/.exec(url.pathname)?.[1];
     const refusal = this.refused.get(method);
     const body = await bodyOf(request);
+    if (method === "PATCH") await this.gate;
     if (refusal !== undefined) reply(response, refusal, { kind: "Status", message: "not here" });
     else if (url.searchParams.has("sendInitialEvents")) reply(response, 422, { kind: "Status" });
     else if (url.searchParams.has("watch")) this.#watch(Number(url.searchParams.get("resourceVersion")), response);
