@@ -26,6 +26,8 @@ export interface NodeWriterOptions {
 /** ms between two writes of the same, which somebody else undoes. */
 const REWRITE = { firstMs: 1000, maxMs: 60_000 };
 const RETRY = { firstMs: 200, maxMs: 30_000 };
+/** ms for one write. Short, since a connection of the address that this host had before leads nowhere. */
+const WRITE_MS = 3000;
 /** ms after which it is forgotten how often that was. */
 const FORGOTTEN_MS = 300_000;
 
@@ -100,7 +102,8 @@ export class NodeWriter {
 /** By way of the status: the right to that is the least that changes annotations. */
 export async function patchNode(client: KubeClient, name: string, body: object, signal?: AbortSignal): Promise<void> {
   const contentType = "application/strategic-merge-patch+json";
-  await client.request("PATCH", `${pathOfNode(name)}/status`, { body, contentType, ...(signal && { signal }) });
+  const options = { body, contentType, timeoutMs: WRITE_MS, ...(signal && { signal }) };
+  await client.request("PATCH", `${pathOfNode(name)}/status`, options);
 }
 
 export function pathOfNode(name: string): string {
