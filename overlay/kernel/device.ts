@@ -44,12 +44,12 @@ export const OVERLAY_DEVICE = /^(tsnet(-v6|6)?|flannel(-v6)?)\.\d+$/;
 // IFNAMSIZ of linux/if.h, less the zero at the end.
 const NAME_BYTES = 15;
 
-/** The names that a device may have, ours first, then flannel's if that is short enough for a name. */
+/** The names that a device may have, ours first, then flannel's where the kernel takes that for a name. */
 export function deviceNames(family: Family, vni: number): readonly [ours: string, ...flannels: string[]] {
-  if (family === 4) return [`tsnet.${vni}`, `flannel.${vni}`];
-  const [ours, short, flannels] = [`tsnet-v6.${vni}`, `tsnet6.${vni}`, `flannel-v6.${vni}`];
-  if (flannels.length <= NAME_BYTES) return [ours, flannels];
-  return [ours.length <= NAME_BYTES ? ours : short];
+  const suffix = family === 4 ? "" : "-v6";
+  const ours = `tsnet${suffix}.${vni}`;
+  const flannels = `flannel${suffix}.${vni}`;
+  return [ours.length <= NAME_BYTES ? ours : `tsnet6.${vni}`, ...(flannels.length <= NAME_BYTES ? [flannels] : [])];
 }
 
 /**

@@ -148,6 +148,13 @@ it("a VNI and port that another device has are refused with its name", async () 
   );
 });
 
+it("the highest VNI of both families makes names that the kernel takes", () => {
+  const backend = { ...VXLAN, vni: 16_777_215 };
+  expect(fabric.adoptable(backend)).toEqual({});
+  fabric.configure(specOf(there.underlay, { backend, own: lease(1, { families: [4, 6] }) }));
+  expect(fabric.devices).toEqual({ 4: "tsnet.16777215", 6: "tsnet6.16777215" });
+});
+
 it("the device of an earlier VNI goes once the peers are known", async () => {
   fabric.configure(specOf(there.underlay));
   fabric.replace([lease(2)]);
