@@ -9,6 +9,9 @@ import { type FileLock, lockFile, makeDirectory } from "../lib/sys/files.ts";
 import { statePathOf } from "./publisher.ts";
 import type { OverlaySettings } from "./settings.ts";
 
+// Whoever asks whether an agent runs holds it for a moment.
+const WAIT_MS = 200;
+
 /**
  * Held until it is closed or the process ends.
  *
@@ -17,7 +20,7 @@ import type { OverlaySettings } from "./settings.ts";
 export function lockHost(settings: OverlaySettings): FileLock {
   makeDirectory(settings.stateDir);
   try {
-    return lockFile(lockPathOf(settings), 0);
+    return lockFile(lockPathOf(settings), WAIT_MS);
   } catch (error) {
     if (!isTsnetError(error, "busy", "timeout")) throw error;
     const pid = readAgentState(statePathOf(settings))?.pid;

@@ -6,8 +6,10 @@
 import { systemClock } from "../lib/daemon/clock.ts";
 import type { Log } from "../lib/daemon/log.ts";
 import { signalled } from "../lib/daemon/signals.ts";
+import { messageOf } from "../lib/errors.ts";
 import { RtSocket } from "../lib/netlink/socket.ts";
 import { collectGarbage } from "../lib/sys/memory.ts";
+import { notifyManager } from "../lib/sys/notify.ts";
 import { Agent } from "./agent.ts";
 import { claimOf } from "./claim.ts";
 import { Health, openServers } from "./health.ts";
@@ -86,6 +88,7 @@ async function assemble(settings: OverlaySettings, log: Log) {
     },
     publish: (network, own, mtu) => {
       publisher.publish(network, own, mtu);
+      sayReady(log);
       // What the start took is not needed again.
       clock.after(SETTLED_MS, collectGarbage);
     },
@@ -107,6 +110,15 @@ async function assemble(settings: OverlaySettings, log: Log) {
   const health = new Health({ clock, comparePeriod: settings.comparePeriod, trouble: () => agent.view.trouble });
   const servers = openServers({ settings, health, metrics, log, clock });
   return { servers, source, socket, fabric, protection, publisher, agent, lookout, prober };
+}
+
+/** For a unit of Type=notify, as flanneld's is. */
+function sayReady(log: Log): void {
+  try {
+    notifyManager("READY=1");
+  } catch (error) {
+    log.warn("the service manager cannot be told that the agent is ready", { reason: messageOf(error) });
+  }
 }
 
 const SETTLED_MS = 2000;

@@ -1,7 +1,7 @@
 /**
  * Builds the one executable: esbuild makes CommonJS files of it, Bun compiles them with their byte code.
  *
- *     npm run build                      dist/tsnet; dist/kube-proxy and dist/cni/<plugin>, hard links to it
+ *     npm run build                      dist/tsnet; dist/kube-proxy, dist/flanneld and dist/cni/<plugin>, hard links to it
  *     npm run build -- --all             also dist/<target>/tsnet for arm64 and musl
  *
  * @module
@@ -89,8 +89,8 @@ async function compile(outfile: string, target?: string): Promise<void> {
 function linkNames(): void {
   mkdirSync("dist/cni", { recursive: true });
   for (const name of readdirSync("dist/cni")) if (!isPluginName(name)) rmSync(`dist/cni/${name}`);
-  // kube-proxy is no plugin: a runtime that lists the folder must not find it there.
-  for (const path of ["dist/kube-proxy", ...pluginNames.map((name) => `dist/cni/${name}`)]) {
+  // Daemons are no plugins: a runtime that lists the folder must not find them there.
+  for (const path of ["dist/kube-proxy", "dist/flanneld", ...pluginNames.map((name) => `dist/cni/${name}`)]) {
     rmSync(`${path}.new`, { force: true });
     linkSync("dist/tsnet", `${path}.new`);
     renameSync(`${path}.new`, path);
