@@ -20,6 +20,7 @@ import { glance } from "./glance.ts";
 import { heldEntries } from "./held.ts";
 import { Hops } from "./hops.ts";
 import { type Made, type MakeContext, makeDevice } from "./make.ts";
+import type { Rivalry } from "./rivalry.ts";
 import { type TableChange, WantedTable } from "./table.ts";
 import { type HopTo, needsHop, planOwn, planPeer } from "./wanted.ts";
 import { UnderlayWatch } from "./watch.ts";
@@ -30,9 +31,10 @@ const NOTHING: FabricReport = { repairs: [], failures: new Map() };
 
 export interface FabricContext extends MakeContext {
   readonly events: RtEvents;
+  readonly rivalry: Rivalry;
 }
 
-/** What holds once it is known what this host is. */
+/** What is so once this host is known. */
 interface Standing {
   readonly spec: FabricSpec;
   readonly wishes: Parts<DeviceSpec>;
@@ -120,6 +122,8 @@ export class KernelFabric implements Fabric {
     const report = whole ? this.compare() : this.#repair(standing, difference, touched);
     const changed = underlayChanged || this.#underlayChanged;
     this.#underlayChanged = false;
+    const [repair] = report.repairs;
+    if (repair !== undefined) this.#context.rivalry.repaired(repair.object);
     return { ...report, underlayChanged: changed };
   }
 

@@ -97,7 +97,7 @@ function shape(context: MakeContext, link: Link, spec: DeviceSpec): Shaped | und
     try {
       linkSet(socket, link.index, { kind: vxlanChanges(outer.changes) });
     } catch (error) {
-      // Kernels before 5.x change nothing in place.
+      // Older kernels change less of a VXLAN device in place, before Linux 5.0 nothing.
       if (!hasErrno(error, "EOPNOTSUPP", "EINVAL")) throw error;
       return discard(context, link, `${outer.what} cannot be changed in place: ${messageOf(error)}`);
     }

@@ -9,7 +9,7 @@
  *
  * @module
  */
-import type { Clock } from "../../lib/daemon/clock.ts";
+import { type Clock, systemClock } from "../../lib/daemon/clock.ts";
 import type { Log } from "../../lib/daemon/log.ts";
 import { type RtEvents, rtEvents } from "../../lib/netlink/events.ts";
 import { RtSocket } from "../../lib/netlink/socket.ts";
@@ -19,6 +19,7 @@ import type { Backend, Parts } from "../types.ts";
 import type { Fabric } from "./fabric.ts";
 import { KernelFabric } from "./kernelfabric.ts";
 import { findDevice } from "./make.ts";
+import { Rivalry } from "./rivalry.ts";
 
 export interface OpenOptions {
   readonly log: Log;
@@ -34,7 +35,7 @@ export interface OpenFabric extends Fabric {
 }
 
 /** @throws TsnetError `permission` without CAP_NET_ADMIN. */
-export function openFabric({ log, netns }: OpenOptions): OpenFabric {
+export function openFabric({ log, clock = systemClock, netns }: OpenOptions): OpenFabric {
   const socket = RtSocket.open(netns);
   let events: RtEvents;
   try {
@@ -44,7 +45,7 @@ export function openFabric({ log, netns }: OpenOptions): OpenFabric {
     socket.close();
     throw error;
   }
-  const fabric = new KernelFabric({ socket, events, netns, log });
+  const fabric = new KernelFabric({ socket, events, netns, log, rivalry: new Rivalry(log, clock) });
   return Object.assign(fabric, { adoptable: (backend: Backend) => adoptable(socket, backend) });
 }
 

@@ -148,6 +148,38 @@ it("a VNI and port that another device has are refused with its name", async () 
   );
 });
 
+it("packets find a VXLAN made by hand at the other end, by both families, also after our address has changed", async () => {
+  // The other end's: "own" is the address that it sends to us at.
+  const other = (own: string, own6: string) => `
+    ip -n wire address replace 192.0.2.2/24 dev eth0; ip -n wire address replace fd50::2/64 dev eth0 nodad
+    ip -n wire link del vx4 2>/dev/null || true; ip -n wire link del vx6 2>/dev/null || true
+    ip -n wire link add vx4 address 0a:00:00:00:00:02 type vxlan id 1 dev eth0 local 192.0.2.2 dstport 8472 nolearning
+    ip -n wire link add vx6 address 0a:00:00:00:00:02 type vxlan id 1 dev eth0 local fd50::2 dstport 8472 nolearning
+    ip -n wire address add 10.100.2.0/32 dev vx4; ip -n wire address add fd00:244:0:2::/128 dev vx6 nodad
+    ip -n wire link set vx4 up; ip -n wire link set vx6 up
+    ip -n wire neighbour add 10.100.1.0 lladdr 0a:00:00:00:00:01 dev vx4
+    ip -n wire neighbour add fd00:244:0:1:: lladdr 0a:00:00:00:00:01 dev vx6
+    bridge -n wire fdb add 0a:00:00:00:00:01 dev vx4 dst ${own}
+    bridge -n wire fdb add 0a:00:00:00:00:01 dev vx6 dst ${own6}
+    ip -n wire route add 10.100.1.0/24 via 10.100.1.0 dev vx4 onlink
+    ip -n wire -6 route add fd00:244:0:1::/64 via fd00:244:0:1:: dev vx6 onlink`;
+  const ping = () =>
+    there.sh("ping -c 2 -i 0.1 -W 1 -M do -s 1422 10.100.2.0; ping -c 2 -i 0.1 -W 1 -M do -s 1382 fd00:244:0:2::");
+  const families = [4, 6] as const;
+  await there.sh(other("192.0.2.1", "fd50::1"));
+  fabric.configure(specOf(there.underlay, { own: lease(1, { families }) }));
+  fabric.replace([lease(2, { families })]);
+  expect(await ping()).toMatch(/ 0% packet loss[\s\S]* 0% packet loss/);
+  const index = await there.indexOf("tsnet.1");
+  await there.sh(
+    `ip address del 192.0.2.1/24 dev eth0; ip address add 192.0.2.11/24 dev eth0; ${other("192.0.2.11", "fd50::1")}`,
+  );
+  expect(fabric.poll().underlayChanged).toBe(true);
+  fabric.configure(specOf(there.underlay, { own: lease(1, { families, address: "192.0.2.11" }) }));
+  expect(await ping()).toMatch(/ 0% packet loss[\s\S]* 0% packet loss/);
+  expect(await there.indexOf("tsnet.1")).toBe(index);
+});
+
 it("the highest VNI of both families makes names that the kernel takes", () => {
   const backend = { ...VXLAN, vni: 16_777_215 };
   expect(fabric.adoptable(backend)).toEqual({});
