@@ -6,7 +6,8 @@
  *       - { name: a, address: 192.0.2.1, subnet: 10.244.1.0/24 }
  *       - { name: b, address: [192.0.2.2, "fd50::2"], subnet: [10.244.2.0/24, "fd00:244:2::/64"], mac: "0a:..." }
  *
- * YAML, and so JSON too. A host that is wrong is left out by name; only a file that is wrong as a whole is not used.
+ * YAML, or JSON, which is read ten times as fast where hosts are a thousand. A host that is wrong is left out by name;
+ * only a file that is wrong as a whole is not used.
  *
  * @module
  */
@@ -50,16 +51,19 @@ export function parseHostList(text: string, { path, warn }: HostListOptions): Ho
   return { network, ...list };
 }
 
-/** The runtime's own reader takes 3 ms for 1,000 hosts, the other one 100, but knows where a mistake is. */
 function parseText(text: string, path: string): unknown {
-  try {
-    return Bun.YAML.parse(text);
-  } catch {
-    return parseWithPositions(text, path);
+  if (text.trimStart().startsWith("{")) {
+    try {
+      return JSON.parse(text);
+    } catch {
+      // YAML has such mappings too; if it is none either, YAML's complaint has a line.
+    }
   }
+  return parseYaml(text, path);
 }
 
-function parseWithPositions(text: string, path: string): unknown {
+/** Not by the runtime's own reader, which is faster by far but takes the last of two keys that are the same. */
+function parseYaml(text: string, path: string): unknown {
   const lineCounter = new LineCounter();
   const document = parseDocument(text, { version: "1.2", lineCounter, prettyErrors: false, stringKeys: true });
   const [error] = document.errors;

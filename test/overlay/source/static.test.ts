@@ -180,6 +180,11 @@ hosts:
 
   test.each<readonly [string, string, RegExp]>([
     ["no YAML", "network: [", /overlay\.yaml:1:\d+: /],
+    [
+      "two hosts without a dash between them",
+      "network: { Network: 10.244.0.0/16 }\nhosts:\n  - name: a\n    subnet: 10.244.1.0/24\n    name: b\n",
+      /overlay\.yaml:5:5: Map keys must be unique/,
+    ],
     ["a list", "- a\n- b\n", /wanted are the keys network and hosts/],
     ["no network", "hosts: []\n", /network is missing: \{ Network: 10.244.0.0\/16 \} is the least/],
     ["hosts that are no list", "network: { Network: 10.244.0.0/16 }\nhosts: a\n", /hosts is no list/],
