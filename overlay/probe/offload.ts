@@ -58,6 +58,7 @@ export async function probeChecksum(address: Address, options: ProbeOptions): Pr
   try {
     const first = await kernelAgainstSoftware(address, options);
     if (first.kernel !== undefined) return await judge(first.kernel, address, options);
+    if (first.refused) return "inconclusive";
     if (first.software >= ANSWERS) return "broken";
     if (first.software > 0) return "inconclusive";
     const second = await tcpAgainstUdp(address, options);
@@ -85,12 +86,14 @@ async function answersPing(address: Address, { timeoutMs, netns }: ProbeOptions)
 async function kernelAgainstSoftware(
   address: Address,
   options: ProbeOptions,
-): Promise<{ readonly kernel: string | undefined; readonly software: number }> {
+): Promise<{ readonly kernel: string | undefined; readonly software: number; readonly refused: boolean }> {
   using kernel = attempts(address, [PORT], options);
-  if (await kernel.answered(Math.min(PATIENCE_MS, options.timeoutMs))) return { kernel: kernel.answer, software: 0 };
+  if (await kernel.answered(Math.min(PATIENCE_MS, options.timeoutMs))) {
+    return { kernel: kernel.answer, software: 0, refused: false };
+  }
   using software = new SoftwareProbe("syn", address, PORT, options.netns);
   await inTurns(kernel, [software], options.timeoutMs);
-  return { kernel: kernel.answer, software: software.answers };
+  return { kernel: kernel.answer, software: software.answers, refused: software.refused };
 }
 
 /** Stage 2: how any TCP was answered, or how many UDP datagrams without a checksum were in the same time. */
@@ -102,7 +105,7 @@ async function tcpAgainstUdp(
   using acks = new SoftwareProbe("ack", address, PORT, options.netns);
   using udp = new SoftwareProbe("udp", address, PORT, options.netns);
   await inTurns(tcp, [acks, udp], options.timeoutMs);
-  return { tcp: tcp.answer, acks: acks.answers > 0, udp: udp.answers };
+  return { tcp: tcp.answer, acks: acks.answers > 0 || acks.refused, udp: udp.answers };
 }
 
 /** Sends software's packets evenly over the time in which the kernel's are not answered. */

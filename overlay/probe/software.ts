@@ -20,6 +20,7 @@ export class SoftwareProbe {
   readonly #ends: Ends;
   readonly #packet: Buffer;
   #answers = 0;
+  #refused = false;
 
   constructor(kind: SoftwareKind, destination: Address, port: number, netns: Netns | undefined) {
     this.#kind = kind;
@@ -44,10 +45,16 @@ export class SoftwareProbe {
       kind === "udp" ? emptyUdp(this.#ends) : tcpSegment(this.#ends, { flags, sequence: randomInt(2 ** 32) });
   }
 
-  /** How many packets were answered, as far as was read; by TCP, UDP, or word that nobody is there. */
+  /** How many packets were answered, as far as was read: TCP by TCP, UDP by UDP or word that nobody has the port. */
   get answers(): number {
     this.read();
     return this.#answers;
+  }
+
+  /** Whether TCP was answered by ICMP: by a firewall, which says so only now and then (icmp_ratelimit). */
+  get refused(): boolean {
+    this.read();
+    return this.#refused;
   }
 
   send(): void {
@@ -57,7 +64,10 @@ export class SoftwareProbe {
   /** Several words that nobody is there count as one until they are read. */
   read(): void {
     for (let packet = this.#socket.receive(); packet !== undefined; packet = this.#socket.receive()) {
-      if (typeof packet === "string" || this.#isAnswer(packet.data)) this.#answers++;
+      if (typeof packet !== "string") {
+        if (this.#isAnswer(packet.data)) this.#answers++;
+      } else if (this.#kind !== "udp") this.#refused = true;
+      else if (packet === "ECONNREFUSED") this.#answers++;
     }
   }
 
