@@ -22,6 +22,8 @@ import type { Source, SourceEvents } from "./source.ts";
 export interface EtcdSourceSettings extends EtcdSettings {
   /** Take the lease that this host's address has, though its MAC is another's. */
   readonly replaceLease: boolean;
+  /** Ms that hosts have to write their leases again after etcd has lost its data; a minute unless given. */
+  readonly returnMs?: number;
 }
 
 /** @throws TsnetError `usage` without an endpoint. */
@@ -40,6 +42,7 @@ class EtcdSource implements Source {
   readonly #clock: Clock;
   #claim: Claim | undefined;
   #holder: EtcdHolder | undefined;
+  #records: EtcdRecords | undefined;
   #follower: Follower | undefined;
   #connection = "";
 
@@ -51,22 +54,26 @@ class EtcdSource implements Source {
   }
 
   start(events: SourceEvents): void {
-    const { endpoints, prefix } = this.#settings;
-    const records = new EtcdRecords({ prefix, events, warn: (text) => this.#log.warn(text) });
+    const { endpoints, prefix, returnMs } = this.#settings;
+    const [log, clock] = [this.#log, this.#clock];
+    const forgotten = () => this.#holder?.look();
+    const times = returnMs === undefined ? {} : { returnMs };
+    const records = new EtcdRecords({ prefix, events, log, clock, forgotten, ...times });
     const holder = new EtcdHolder({
       ...this.#settings,
       records,
       own: (answer) => events.own(answer),
-      log: this.#log,
-      clock: this.#clock,
+      log,
+      clock,
     });
     this.#holder = holder;
+    this.#records = records;
     if (this.#claim !== undefined) holder.claim(this.#claim);
     this.#follower = new Follower({
       endpoints,
       access: this.#settings,
       ranges: records.ranges,
-      clock: this.#clock,
+      clock,
       receiver: {
         listed: (listing) => records.listed(listing),
         put: (entry) => {
@@ -101,6 +108,7 @@ class EtcdSource implements Source {
   stop(): Promise<void> {
     this.#follower?.stop();
     this.#holder?.stop();
+    this.#records?.stop();
     this.#follower = undefined;
     this.#holder = undefined;
     return Promise.resolve();

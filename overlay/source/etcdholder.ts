@@ -145,8 +145,9 @@ export class EtcdHolder {
       return;
     }
     const key = records.keyOf(subnetKey(choice.subnets));
-    const there = choice.own.find((one) => one.key === key);
-    const superfluous = choice.own.filter((one) => one !== there && !isReservation(one));
+    const own = choice.own.filter(({ remembered }) => !remembered);
+    const there = own.find((one) => one.key === key);
+    const superfluous = own.filter((one) => one !== there && !isReservation(one));
     const expires = await this.#write(client, claim, { key, there, superfluous, subnets: choice.subnets });
     if (this.#claim !== claim || expires === "changed") return;
     this.#held = choice.subnets;

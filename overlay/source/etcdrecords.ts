@@ -4,6 +4,8 @@
  *
  * @module
  */
+import type { Clock } from "../../lib/daemon/clock.ts";
+import type { Log } from "../../lib/daemon/log.ts";
 import { messageOf, TsnetError } from "../../lib/errors.ts";
 import type { KeyRange, KeyValue, Listing } from "../../lib/etcd/types.ts";
 import { prefixRange } from "../../lib/etcd/types.ts";
@@ -16,13 +18,24 @@ import type { Lease, NetworkConfig, Parts } from "../types.ts";
 import type { SourceEvents } from "./source.ts";
 
 /** A subnet's key as it stands there. */
-export interface EtcdRecord extends Found, KeyValue {}
+export interface EtcdRecord extends Found, KeyValue {
+  /** It stood there, and etcd has lost its data since: its host will write it again if it can. */
+  readonly remembered: boolean;
+}
 
 export interface RecordsOptions {
   readonly prefix: string;
   readonly events: SourceEvents;
-  readonly warn: (text: string) => void;
+  readonly log: Log;
+  readonly clock: Clock;
+  /** Ms that hosts have to write their leases again after etcd has lost them. */
+  readonly returnMs?: number;
+  /** That time is over, and what they had is anybody's. */
+  readonly forgotten: () => void;
 }
+
+/** Longer than it takes hosts to connect again, much less than a lease lasts. */
+const RETURN_MS = 60_000;
 
 interface Kept extends EtcdRecord {
   /** What others were last told that it is: stays while the record cannot be read. */
@@ -39,6 +52,7 @@ export class EtcdRecords {
   #configText: string | undefined;
   #config: NetworkConfig | undefined;
   #revision = 0;
+  #callOff = () => {};
 
   constructor(options: RecordsOptions) {
     this.#options = options;
@@ -73,15 +87,23 @@ export class EtcdRecords {
     return this.#records.get(key);
   }
 
+  /** Tells nothing more. */
+  stop(): void {
+    this.#callOff();
+  }
+
   /** All that there is. */
   listed({ lists, revision }: Listing): void {
-    this.#revision = revision;
     const [config = [], entries = []] = lists;
     const before = new Map(this.#records);
+    const lost =
+      revision < this.#revision || entries.some((one) => one.revision < (before.get(one.key)?.revision ?? 0));
+    this.#revision = revision;
     this.#records.clear();
     this.#unreadable.clear();
     this.#readConfig(config[0]?.text);
     for (const entry of entries) this.#keep(entry, before.get(entry.key)?.told);
+    this.#remember(before.values(), lost);
     const { events } = this.#options;
     events.leases([...this.#records.values()].flatMap(({ told }) => told ?? []));
     for (const [key, reason] of this.#unreadable) events.malformed(key, reason);
@@ -124,21 +146,43 @@ export class EtcdRecords {
     if (reason !== undefined) events.malformed(this.#configKey, reason);
   }
 
+  /**
+   * What etcd has lost is not gone: its host goes on, and its containers are reached as before. So is what was not
+   * written again when the connection ended once more.
+   */
+  #remember(before: Iterable<Kept>, lost: boolean): void {
+    const missing = [...before].filter((one) => (lost || one.remembered) && !this.#records.has(one.key));
+    for (const one of missing) this.#records.set(one.key, { ...one, revision: 0, remembered: true });
+    if (!lost || missing.length === 0) return;
+    const { log, clock, returnMs = RETURN_MS } = this.#options;
+    log.warn("etcd has lost its data: peers stay as they were until their hosts have had time to write it again", {
+      peers: missing.length,
+      ms: returnMs,
+    });
+    this.#callOff();
+    this.#callOff = clock.after(returnMs, () => this.#forget());
+  }
+
+  #forget(): void {
+    for (const { key, remembered } of [...this.#records.values()]) if (remembered) this.deleted(key, this.#revision);
+    this.#options.forgotten();
+  }
+
   #keep(entry: KeyValue, before: Lease | undefined): Kept {
     const { subnets, record, reason } = read(entry);
     if (reason !== undefined) this.#unreadable.set(entry.key, reason);
     const told = reason === undefined ? record?.lease : before;
-    const kept = { ...entry, subnets, record, told };
+    const kept = { ...entry, subnets, record, told, remembered: false };
     this.#records.set(entry.key, kept);
     return kept;
   }
 
   #readConfig(text: string | undefined): void {
-    const { events, warn } = this.#options;
+    const { events, log } = this.#options;
     try {
       if (text === undefined) throw noConfig(this.#configKey);
       if (text === this.#configText) return;
-      this.#config = parseNetworkConfig(text, this.#configKey, { warn });
+      this.#config = parseNetworkConfig(text, this.#configKey, { warn: (line) => log.warn(line) });
     } catch (error) {
       this.#unreadable.set(this.#configKey, messageOf(error));
       return;
