@@ -58,7 +58,8 @@ export class Prober {
   readonly #options: ProberOptions;
   readonly #network: ProbeNetwork;
   #peers: ReadonlyMap<string, ProbedPeer> = new Map();
-  #queue: ProbedPeer[] = [];
+  /** Keys of those that have not had their turn in this period. */
+  #queue: string[] = [];
   readonly #rtts = new Map<string, number>();
   readonly #broken = new Set<string>();
   readonly #probing = new Set<string>();
@@ -126,8 +127,8 @@ export class Prober {
   /** So many that all have had their turn when the period is over. */
   #next(): readonly ProbedPeer[] {
     const count = Math.ceil((this.#peers.size * TURN_MS) / this.#options.period);
-    if (this.#queue.length === 0) this.#queue = [...this.#peers.values()];
-    return this.#queue.splice(0, count).filter((peer) => this.#isCurrent(peer));
+    if (this.#queue.length === 0) this.#queue = [...this.#peers.keys()];
+    return this.#queue.splice(0, count).flatMap((key) => this.#peers.get(key) ?? []);
   }
 
   async #checksum(peer: ProbedPeer): Promise<void> {
