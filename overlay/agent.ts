@@ -19,7 +19,7 @@ import { type Cidr, formatCidr } from "../lib/net/cidr.ts";
 import type { AgentTrouble } from "../lib/overlay/state.ts";
 import type { Fabric, FabricReport } from "./kernel/fabric.ts";
 import type { OverlayMetrics } from "./metrics.ts";
-import { FAMILIES, valuesOf } from "./parts.ts";
+import { FAMILIES, pickParts, valuesOf } from "./parts.ts";
 import { Roster } from "./roster.ts";
 import type { OwnLease, Source, SourceEvents } from "./source/source.ts";
 import type { Claim, Lease, NetworkConfig, Parts, Underlay } from "./types.ts";
@@ -67,6 +67,9 @@ export class Agent implements SourceEvents {
   /** All that the source told, ours too; undefined until it did. */
   #leases: Map<string, Lease> | undefined;
   readonly #malformed = new Map<string, string>();
+  /** Our lease as it was told. */
+  #held: Lease | undefined;
+  /** The same with the families that the network has, once the kernel was asked to follow. */
   #own: Lease | undefined;
   #roster: Roster | undefined;
   #failures: ReadonlyMap<string, string> = new Map();
@@ -147,7 +150,7 @@ export class Agent implements SourceEvents {
   own(answer: OwnLease): void {
     switch (answer.kind) {
       case "held":
-        this.#held(answer.lease, answer.expires);
+        this.#hold(answer.lease, answer.expires);
         break;
       case "taken":
         this.#lost({ code: 51, message: takenText(answer.subnets, answer.holder) });
@@ -179,7 +182,7 @@ export class Agent implements SourceEvents {
     if (underlay === undefined || Bun.deepEquals(underlay, this.#underlay)) return;
     this.#options.log.info("underlay", { interface: underlay.name, mtu: underlay.mtu });
     this.#underlay = underlay;
-    this.#options.source.claim(this.#options.claimOf(this.#network, underlay, this.#own));
+    this.#options.source.claim(this.#options.claimOf(this.#network, underlay, this.#held));
     this.#bring();
   }
 
@@ -198,10 +201,10 @@ export class Agent implements SourceEvents {
     }
   }
 
-  #held(lease: Lease, expires: number | undefined): void {
+  #hold(lease: Lease, expires: number | undefined): void {
     const { log, metrics } = this.#options;
     metrics.leaseExpires(expires);
-    const again = Bun.deepEquals(lease, this.#own);
+    const again = Bun.deepEquals(lease, this.#held);
     if (again && this.#trouble === undefined) return;
     if (!again)
       log.info("our subnets", {
@@ -209,7 +212,7 @@ export class Agent implements SourceEvents {
           .map(({ subnet }) => formatCidr(subnet))
           .join(","),
       });
-    this.#own = lease;
+    this.#held = lease;
     if (!again) this.#roster = undefined;
     this.#bring();
   }
@@ -223,8 +226,14 @@ export class Agent implements SourceEvents {
 
   /** As soon as all is known that it takes: makes the kernel so, then the packet filter, then tells others. */
   #bring(): void {
-    const [network, underlay, own, leases] = [this.#network, this.#underlay, this.#own, this.#leases];
-    if (network === undefined || underlay === undefined || own === undefined || leases === undefined) return;
+    const [network, underlay, held, leases] = [this.#network, this.#underlay, this.#held, this.#leases];
+    if (network === undefined || underlay === undefined || held === undefined || leases === undefined) return;
+    const own = { ...held, parts: pickParts(held.parts, network.networks) };
+    if (valuesOf(own.parts).length === 0) {
+      this.#lost({ code: 50, message: `${held.host}, this host, is given no subnet of a family that the network has` });
+      return;
+    }
+    this.#own = own;
     const { fabric, log, clock, blackholeRoute } = this.#options;
     try {
       this.#report(fabric.configure({ backend: network.backend, underlay, own: own.parts, blackholeRoute }));

@@ -24,6 +24,11 @@ export function mapParts<T, U>(parts: Parts<T>, map: (value: T) => U): Parts<U> 
   );
 }
 
+/** What there is of the families that `others` has. */
+export function pickParts<T>(parts: Parts<T>, others: Parts<unknown>): Parts<T> {
+  return Object.fromEntries(Object.entries(parts).filter(([family]) => Object.hasOwn(others, family)));
+}
+
 /** The subnets of a lease. */
 export function subnetsOf({ parts }: Lease): Parts<Cidr> {
   return mapParts(parts, ({ subnet }) => subnet);

@@ -139,6 +139,19 @@ test("a lease that is taken by somebody: the kernel stays as it is, STATUS 51 na
   expect(asked.slice(1)).toEqual(["configure 1", "replace h2,h3", "protect", "publish", "ready true"]);
 });
 
+test("a family that only our lease has is left out, and a lease with no other is none", async () => {
+  const six = { subnet: parseCidr("fd00::/64"), address: parseAddress("fd50::1"), mac: undefined };
+  const { agent, clock } = stage();
+  agent.network(NETWORK);
+  agent.leases([]);
+  agent.own({ kind: "held", lease: { ...lease(1), parts: { 6: six } } });
+  expect(agent.view.trouble).toMatchObject({ code: 50, message: expect.stringContaining("no subnet") });
+  agent.own({ kind: "held", lease: { ...lease(1), parts: { ...lease(1).parts, 6: six } } });
+  await clock.pass(0);
+  expect(agent.view.own).toEqual(lease(1));
+  expect(agent.view.trouble).toBeUndefined();
+});
+
 test("refused at the start: STATUS 50 with the reason, and the kernel is not touched", () => {
   const { agent, asked } = stage();
   agent.network(NETWORK);
