@@ -95,13 +95,18 @@ export class Agent implements SourceEvents {
       underlay: this.#underlay,
       own: this.#own,
       peers: this.#roster?.peers ?? [],
-      refused: new Map([...this.#malformed, ...this.#failures, ...(this.#roster?.refused ?? [])]),
+      refused: new Map([...this.#malformed, ...this.#kernelRefusals(), ...(this.#roster?.refused ?? [])]),
       trouble: this.#trouble,
     };
   }
 
   stop(): void {
     this.#stopped = true;
+  }
+
+  /** The kernel's part of {@link view}: what it refused of this host itself has no peer's key. */
+  #kernelRefusals(): readonly (readonly [string, string])[] {
+    return [...this.#failures].map(([key, reason]) => [key === "" ? "this host" : key, reason]);
   }
 
   // What the source tells.
