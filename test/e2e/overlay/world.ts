@@ -115,6 +115,8 @@ async function makeHub(hub: Host): Promise<void> {
   await hub.sh(`
     sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1 net.ipv6.conf.default.accept_dad=0
     sysctl -qw net.ipv4.icmp_ratelimit=0 net.ipv6.icmp.ratelimit=0
+    # Its rules are those of a router: what stays on one link does not pass them.
+    for name in iptables ip6tables; do sysctl -qw net.bridge.bridge-nf-call-$name=0 2>/dev/null || true; done
     ${bridge("west")} ${bridge("east")} ${bridge("services")}
     ${beyond("store", STORE)} ${beyond("outside", OUTSIDE)}
   `);
