@@ -17,7 +17,9 @@ import { isApiError } from "../../lib/kube/error.ts";
 import type { Resource } from "../../lib/kube/feed.ts";
 import { REFLECTOR_TIMES, type ReflectorTimes, reflect } from "../../lib/kube/reflector.ts";
 import { SharedServer } from "../../lib/kube/shared.ts";
+import { formatAddress } from "../../lib/net/address.ts";
 import { parseNetworkConfig } from "../config/network.ts";
+import { valuesOf } from "../parts.ts";
 import type { KubeSettings } from "../settings.ts";
 import type { Claim, NetworkConfig } from "../types.ts";
 import { NodeClaim, releaseNode } from "./kubeclaim.ts";
@@ -45,6 +47,10 @@ class KubeSource implements Source {
   readonly #settings: KubeSettings & { readonly nodeName: string };
   readonly #tools: KubeSourceTools;
   readonly #abort = new AbortController();
+  /** Aborted when this host's addresses have changed. */
+  #moved = new AbortController();
+  /** Of the last claim. */
+  #addresses: string | undefined;
   #events: SourceEvents | undefined;
   #file: WatchedFile | undefined;
   #network: NetworkConfig | undefined;
@@ -73,6 +79,16 @@ class KubeSource implements Source {
   }
 
   claim(claim: Claim): void {
+    const addresses = valuesOf(claim.parts)
+      .map(({ address }) => formatAddress(address))
+      .join();
+    // Connections of an address that this host has no more lead nowhere, and it takes minutes to notice that by itself.
+    if (this.#addresses !== undefined && this.#addresses !== addresses) {
+      this.#moved.abort();
+      this.#moved = new AbortController();
+      this.#claims?.forget();
+    }
+    this.#addresses = addresses;
     this.#claims?.claim(claim);
   }
 
@@ -126,16 +142,21 @@ class KubeSource implements Source {
   async #run(events: SourceEvents): Promise<void> {
     const { signal } = this.#abort;
     const times = this.#tools.times ?? REFLECTOR_TIMES;
-    const client = await this.#connect(events, new Backoff(times.backoff));
-    if (client === undefined) return;
+    const failures = new Backoff(times.backoff);
+    let client: KubeClient | undefined;
     const receiver = new NodeReceiver({
       ...{ events, nodeName: this.#settings.nodeName, prefix: this.#settings.annotationPrefix },
-      seen: (node, ledger) => {
-        if (this.#network === undefined) return;
-        this.#claims?.see({ client, node, networks: this.#network.networks, leases: ledger.leases });
+      seen: (node, leases) => {
+        if (this.#network === undefined || client === undefined) return;
+        this.#claims?.see({ client, node, networks: this.#network.networks, leases });
       },
     });
-    await reflect({ client, resource: NODES, receiver, shared: new SharedServer(), times }, signal);
+    while (!signal.aborted) {
+      const either = AbortSignal.any([signal, this.#moved.signal]);
+      client = await this.#connect(events, failures);
+      if (client === undefined) return;
+      await reflect({ client, resource: NODES, receiver, shared: new SharedServer(), times }, either);
+    }
   }
 
   /** Files of a kubeconfig or a service account may be there only later. */

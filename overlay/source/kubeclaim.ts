@@ -91,6 +91,11 @@ export class NodeClaim {
     queueMicrotask(() => this.#look());
   }
 
+  /** What was seen counts no more, nor the client that it was seen by: nothing is written until it is seen anew. */
+  forget(): void {
+    this.#seen = undefined;
+  }
+
   /** Something was seen that may matter. */
   see(seen: Seen): void {
     this.#seen = seen;

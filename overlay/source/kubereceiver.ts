@@ -5,6 +5,7 @@
  */
 import { messageOf } from "../../lib/errors.ts";
 import type { Receiver } from "../../lib/kube/feed.ts";
+import type { Lease } from "../types.ts";
 import { leaseOfNode, type NodeRecord, readNode } from "./kubenode.ts";
 import { Ledger } from "./ledger.ts";
 import type { SourceEvents } from "./source.ts";
@@ -14,7 +15,7 @@ export interface NodeReceiverOptions {
   readonly nodeName: string;
   readonly prefix: string;
   /** All Nodes are known, and one of them may have changed; `node` is our own. */
-  readonly seen: (node: NodeRecord | undefined, ledger: Ledger) => void;
+  readonly seen: (node: NodeRecord | undefined, leases: Iterable<Lease>) => void;
 }
 
 export class NodeReceiver implements Receiver {
@@ -24,6 +25,7 @@ export class NodeReceiver implements Receiver {
   /** A list is being read, and whether it has told of our own yet. */
   #listing = false;
   #ownUnseen = false;
+  #state: "up" | "down" | undefined;
 
   constructor(options: NodeReceiverOptions) {
     this.#options = options;
@@ -67,6 +69,9 @@ export class NodeReceiver implements Receiver {
   }
 
   connection(state: "up" | "down", reason?: string): void {
+    // Another reflector begins where the one before has ended, and tells what is known.
+    if (state === "up" && this.#state === "up") return;
+    this.#state = state;
     this.#options.events.connection(state === "up", reason);
   }
 
@@ -81,6 +86,6 @@ export class NodeReceiver implements Receiver {
   }
 
   #look(): void {
-    if (!this.#listing) this.#options.seen(this.#own, this.#ledger);
+    if (!this.#listing) this.#options.seen(this.#own, this.#ledger.leases);
   }
 }

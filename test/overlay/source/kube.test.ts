@@ -299,6 +299,20 @@ describe("a claim", () => {
     expect(reason).toBe('Node a: public-ip-overwrite: invalid IP address: "nowhere"');
   });
 
+  test("with another address than before does not wait for connections of the former", async () => {
+    await fake.world.assign(A);
+    const { source, heard } = listen("a", claimOf(A));
+    await heard.answered("held");
+    fake.api.silence();
+    source.claim(claimOf({ ...A, address: "192.0.2.11" }));
+    await heard.until("the new lease", () => heard.answers.length === 2);
+    expect(fake.api.annotations("a")[`${PREFIX}public-ip`]).toBe("192.0.2.11");
+    await fake.world.setHost(B);
+    await heard.until("b", () => heard.hosts.includes("b 10.244.2.0/24"));
+    expect(heard.connections).toEqual(["up"]);
+    expect(heard.order).not.toContain("gone");
+  });
+
   test("says which address the Node's operator wants, where it has another", async () => {
     await fake.world.assign(A);
     await fake.store.annotate("a", { [`${PREFIX}node-public-ip`]: "192.0.2.99" });

@@ -68,6 +68,11 @@ export class KubeApi {
     this.#tell("DELETED", this.#versioned(node));
   }
 
+  /** Watches that are open hear nothing more, as if the network had forgotten them. */
+  silence(): void {
+    this.#watches.clear();
+  }
+
   /** Knows no version but the newest from now on: answers 410 to watches from before. */
   forget(): void {
     this.#oldest = this.#version;
