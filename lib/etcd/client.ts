@@ -10,12 +10,9 @@
 import { Etcd3, type ICallable, type IDuplexStream, type IWatchRequest, type IWatchResponse, WatchClient } from "etcd3";
 import { TsnetError } from "../errors.ts";
 import { etcdError } from "./errors.ts";
-import { optionsFor } from "./options.ts";
+import { deadline, optionsFor } from "./options.ts";
 import { compareOf, entryOf, rangeOf, requestOf } from "./requests.ts";
 import type { Condition, EtcdAccess, KeyRange, Listing, Operation, WatchListener } from "./types.ts";
-
-/** Ms that an answer may take. */
-const ANSWER_MS = 5000;
 
 export interface Closable {
   close(): void;
@@ -151,10 +148,6 @@ function wantingLeader<T>(pool: ICallable<T>): ICallable<T> {
         return run(connection);
       }),
   };
-}
-
-function deadline(): { readonly deadline: number } {
-  return { deadline: Date.now() + ANSWER_MS };
 }
 
 function tell({ events }: IWatchResponse, listener: WatchListener): void {

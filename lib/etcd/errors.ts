@@ -42,6 +42,7 @@ function said(error: unknown): string {
     .replace(/^(\w+Error: )?\d+ [A-Z_]+: /, "")
     .replace(/^No connection established\. Last error: (null\.?)?/, "no connection: ")
     .replace(/ ?Resolution note: ?$/, "")
+    .replace(/(: |^)((Type)?Error( \[\w+\])?|etcdserver): /, "$1")
     .replace(/ \(\d{4}-\d\d-\d\dT[\d:.]+Z\)/g, "")
     .replace(/^Deadline exceeded.*$/s, "no answer in time");
   return text.replace(/[\s.:]+$/, "");

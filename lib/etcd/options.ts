@@ -14,6 +14,8 @@ import type { EtcdAccess } from "./types.ts";
 /** Ms after which a connection that is silent is asked whether it is alive, and for its answer. etcd minds less than 5 s. */
 const SILENT_MS = 7000;
 const ALIVE_MS = 5000;
+/** Ms that an answer may take. */
+const ANSWER_MS = 5000;
 /** Bytes: 100,000 leases, where gRPC would stop at 4 MiB. */
 const MAX_ANSWER = 64 * 1024 * 1024;
 
@@ -24,7 +26,7 @@ export function optionsFor(access: EtcdAccess): IOptions {
   return {
     hosts: `${protocol}//${host}`,
     ...(protocol === "https:" ? { credentials: credentialsOf(access) } : {}),
-    ...(access.username === "" ? {} : { auth: { username: access.username, password: access.password } }),
+    ...(access.username === "" ? {} : { auth: authOf(access) }),
     faultHandling: { host: () => policy, global: policy },
     grpcOptions: {
       "grpc.keepalive_time_ms": SILENT_MS,
@@ -36,6 +38,11 @@ export function optionsFor(access: EtcdAccess): IOptions {
       "grpc.enable_http_proxy": 0,
     },
   };
+}
+
+/** Of a call that begins now. */
+export function deadline(): { readonly deadline: number } {
+  return { deadline: Date.now() + ANSWER_MS };
 }
 
 function targetOf(endpoint: string): { readonly protocol: string; readonly host: string } {
@@ -52,6 +59,10 @@ function credentialsOf({ caFile, certFile, keyFile }: EtcdAccess): NonNullable<I
     rootCertificate: caFile === "" ? Buffer.from(tls.rootCertificates.join("\n")) : pem(caFile),
     ...(certFile === "" || keyFile === "" ? {} : { certChain: pem(certFile), privateKey: pem(keyFile) }),
   };
+}
+
+function authOf({ username, password }: EtcdAccess): NonNullable<IOptions["auth"]> {
+  return { username, password, callOptions: deadline };
 }
 
 function pem(path: string): Buffer {
