@@ -346,8 +346,8 @@ export class Agent implements SourceEvents {
 
 function takenText(subnets: Parts<Cidr>, holder: string): string {
   return (
-    `${valuesOf(subnets).map(formatCidr).join(" and ")}, which containers of this host have addresses of, is now ` +
-    `${holder}'s, and packets to them go there. It is taken back when it is free; else move the containers away and ` +
+    `${valuesOf(subnets).map(formatCidr).join(" and ")}, which containers of this host have addresses of, is held by ` +
+    `${holder}: packets to them may go astray. It is taken back when it is free; else move the containers away and ` +
     "start the agent again"
   );
 }

@@ -10,6 +10,7 @@ import Counter from "prom-client/lib/counter.js";
 import Gauge from "prom-client/lib/gauge.js";
 import Registry from "prom-client/lib/registry.js";
 import { addProcessMetrics } from "../lib/daemon/process-metrics.ts";
+import type { Family } from "../lib/net/address.ts";
 
 /** Of what {@link OverlayMetrics.text} returns. */
 export const METRICS_TYPE = Registry.PROMETHEUS_CONTENT_TYPE;
@@ -25,8 +26,14 @@ export class OverlayMetrics {
   ]);
   readonly #syncs = this.#counter("syncs_total", "Comparisons of everything with the kernel");
   readonly #syncSeconds = this.#gauge("last_sync_duration_seconds", "What the last comparison took");
-  readonly #answers = this.#gauge("peer_reachable", "Whether a peer answered when it was last asked: 1 or 0", ["peer"]);
-  readonly #roundTrip = this.#gauge("peer_rtt_seconds", "Round-trip time to a peer that answers", ["peer"]);
+  readonly #answers = this.#gauge("peer_reachable", "Whether a peer answered when it was last asked: 1 or 0", [
+    "peer",
+    "ip_family",
+  ]);
+  readonly #roundTrip = this.#gauge("peer_rtt_seconds", "Round-trip time to a peer that answers", [
+    "peer",
+    "ip_family",
+  ]);
   // Unix time of the last comparison, and of the lease's end.
   #synced: number | undefined;
   #expires: number | undefined;
@@ -73,17 +80,19 @@ export class OverlayMetrics {
     this.#expires = at;
   }
 
-  /** A peer's round-trip time in ms; undefined: it did not answer. */
-  rtt(peer: string, ms: number | undefined): void {
-    this.#answers.set({ peer }, ms === undefined ? 0 : 1);
-    if (ms === undefined) this.#roundTrip.remove({ peer });
-    else this.#roundTrip.set({ peer }, ms / 1000);
+  /** A peer's round-trip time in ms, by addresses of that family; undefined: it did not answer. */
+  rtt(peer: string, family: Family, ms: number | undefined): void {
+    const labels = labelsOf(peer, family);
+    this.#answers.set(labels, ms === undefined ? 0 : 1);
+    if (ms === undefined) this.#roundTrip.remove(labels);
+    else this.#roundTrip.set(labels, ms / 1000);
   }
 
   /** A peer that is none any more. */
-  forget(peer: string): void {
-    this.#answers.remove({ peer });
-    this.#roundTrip.remove({ peer });
+  forget(peer: string, family: Family): void {
+    const labels = labelsOf(peer, family);
+    this.#answers.remove(labels);
+    this.#roundTrip.remove(labels);
   }
 
   /** The text that Prometheus scrapes. */
@@ -120,3 +129,7 @@ type RepairKind = (typeof KINDS)[number];
 
 const KINDS = ["device", "address", "route", "neighbour", "fdb", "rules"] as const;
 const PREFIX = "tsnet_overlay_";
+
+function labelsOf(peer: string, family: Family) {
+  return { peer, ip_family: `IPv${family}` };
+}

@@ -74,7 +74,8 @@ async function assemble(settings: OverlaySettings, log: Log) {
   });
   const prober = new Prober({
     ...{ period: settings.probePeriod, log, clock },
-    onRtt: (host, ms) => metrics.rtt(host, ms),
+    onRtt: ({ host, address }, ms) => metrics.rtt(host, address.family, ms),
+    onGone: ({ host, address }) => metrics.forget(host, address.family),
   });
   const agent: Agent = new Agent({
     ...{ log, clock, source, fabric, metrics, blackholeRoute: settings.blackholeRoute },

@@ -35,7 +35,9 @@ export interface ProberOptions {
   onBroken?(host: string, address: Address): void;
   onFine?(host: string, address: Address): void;
   /** Ms of the round trip; undefined: no answer. */
-  onRtt?(host: string, ms: number | undefined): void;
+  onRtt?(peer: ProbedPeer, ms: number | undefined): void;
+  /** It is asked no more. */
+  onGone?(peer: ProbedPeer): void;
   /** Where, unless in the namespace that the process is in. */
   readonly netns?: Netns;
   /** How peers are asked, unless for real. */
@@ -74,10 +76,9 @@ export class Prober {
 
   /** Exactly these peers from now on. */
   replace(peers: readonly ProbedPeer[]): void {
+    const before = this.#peers;
     this.#peers = new Map(peers.map((peer) => [peer.key, peer]));
-    for (const known of [this.#rtts.keys(), this.#broken].flatMap((keys) => [...keys])) {
-      if (!this.#peers.has(known)) this.#forget(known);
-    }
+    for (const peer of before.values()) if (!this.#peers.has(peer.key)) this.#forget(peer);
     if (this.#cancel === undefined) this.#schedule();
   }
 
@@ -114,7 +115,7 @@ export class Prober {
         const ms = answers.get(formatAddress(peer.address));
         if (ms === undefined) this.#rtts.delete(peer.key);
         else this.#rtts.set(peer.key, ms);
-        onRtt?.(peer.host, ms);
+        onRtt?.(peer, ms);
         if (ms !== undefined && peer.offload) void this.#checksum(peer);
       }
     } catch (error) {
@@ -168,9 +169,10 @@ export class Prober {
     return current !== undefined && formatAddress(current.address) === formatAddress(peer.address);
   }
 
-  #forget(key: string): void {
-    this.#rtts.delete(key);
-    this.#broken.delete(key);
+  #forget(peer: ProbedPeer): void {
+    this.#rtts.delete(peer.key);
+    this.#broken.delete(peer.key);
+    this.#options.onGone?.(peer);
   }
 }
 

@@ -81,15 +81,15 @@ test("metrics tell peers, repairs by kind, connection, comparisons and the lease
 
 test("a peer that does not answer has no round-trip time, one that left has nothing", async () => {
   const metrics = new OverlayMetrics();
-  metrics.rtt("a", 1.5);
-  metrics.rtt("b", 3);
-  metrics.rtt("b", undefined);
-  metrics.rtt("c", 2);
-  metrics.forget("c");
+  metrics.rtt("a", 4, 1.5);
+  metrics.rtt("b", 4, 3);
+  metrics.rtt("b", 4, undefined);
+  metrics.rtt("c", 6, 2);
+  metrics.forget("c", 6);
   expect((await metrics.text()).match(/^tsnet_overlay_peer_.*/gm)).toEqual([
-    'tsnet_overlay_peer_reachable{peer="a"} 1',
-    'tsnet_overlay_peer_reachable{peer="b"} 0',
-    'tsnet_overlay_peer_rtt_seconds{peer="a"} 0.0015',
+    'tsnet_overlay_peer_reachable{peer="a",ip_family="IPv4"} 1',
+    'tsnet_overlay_peer_reachable{peer="b",ip_family="IPv4"} 0',
+    'tsnet_overlay_peer_rtt_seconds{peer="a",ip_family="IPv4"} 0.0015',
   ]);
 });
 
