@@ -136,8 +136,9 @@ async function connect(hub: Host, name: HostName, host: Host, place: Place): Pro
   });
   const [code, stderr] = await Promise.all([child.exited, new Response(child.stderr).text()]);
   if (code !== 0) throw new Error(`cannot connect host ${name}: ${stderr}`);
+  // Before its link-local address counts, a router asks for no neighbour's on behalf of others: no waiting for that.
   await host.sh(`
-    sysctl -qw net.ipv6.conf.default.accept_dad=0 net.ipv6.conf.eth0.accept_ra=0
+    sysctl -qw net.ipv6.conf.default.accept_dad=0 net.ipv6.conf.eth0.accept_dad=0 net.ipv6.conf.eth0.accept_ra=0
     sysctl -qw net.ipv4.icmp_ratelimit=0 net.ipv6.icmp.ratelimit=0
     ${addressing(place)}
   `);
