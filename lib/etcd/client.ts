@@ -8,7 +8,6 @@
  * @module
  */
 import { Etcd3, type ICallable, type IDuplexStream, type IWatchRequest, type IWatchResponse, WatchClient } from "etcd3";
-import { TsnetError } from "../errors.ts";
 import { etcdError } from "./errors.ts";
 import { deadline, optionsFor } from "./options.ts";
 import { compareOf, entryOf, rangeOf, requestOf } from "./requests.ts";
@@ -53,22 +52,7 @@ export class EtcdClient {
     return { id: ID, seconds: Number(TTL) };
   }
 
-  /** Ends a lease with all keys that are bound to it; one that has ended is fine. */
-  async revoke(id: string): Promise<void> {
-    try {
-      await this.#ask(() => this.#client.leaseClient.leaseRevoke({ ID: id }, deadline()));
-    } catch (error) {
-      if (!(error instanceof TsnetError && error.code === "not-found")) throw error;
-    }
-  }
-
-  /** The seconds that a lease was granted; undefined if it has ended. */
-  async granted(id: string): Promise<number | undefined> {
-    const answer = await this.#ask(() => this.#client.leaseClient.leaseTimeToLive({ ID: id, keys: false }, deadline()));
-    return Number(answer.TTL) > 0 ? Number(answer.grantedTTL) : undefined;
-  }
-
-  /** Lets a lease begin again. Returns its seconds; undefined if it has ended. */
+  /** Lets a lease begin again. Returns the seconds that it was granted; undefined if it has ended. */
   async renew(id: string): Promise<number | undefined> {
     const seconds = await this.#ask(async () => {
       const stream = await this.#client.leaseClient.leaseKeepAlive(deadline());

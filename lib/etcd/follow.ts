@@ -3,7 +3,7 @@
  * connection ends, for whatever reason. So it makes no difference whether etcd was away for a moment, has compacted
  * what happened meanwhile, or came back with other data.
  *
- *     list -> listed(...) -> watch -> up(client), put(...), deleted(...) -> down(reason) -> pause -> list ...
+ *     list -> listed(...) -> watch -> up(), put(...), deleted(...) -> down(reason) -> pause -> list ...
  *
  * @module
  */
@@ -15,12 +15,12 @@ import type { EtcdAccess, KeyRange, KeyValue, Listing } from "./types.ts";
 
 /** Is told of the keys. Must not throw. */
 export interface Receiver {
-  /** All that there is: what was told before and is not in it is gone. */
-  listed(listing: Listing): void;
+  /** All that there is: what was told before and is not in it is gone. `client` can be asked until {@link down}. */
+  listed(listing: Listing, client: EtcdClient): void;
   put(entry: KeyValue): void;
   deleted(key: string, revision: number): void;
-  /** Every change is heard of from now on; `client` can be asked until {@link down}. */
-  up(client: EtcdClient): void;
+  /** Every change since is heard of. */
+  up(): void;
   /** No change is heard of. Told at each try that failed. */
   down(reason: string): void;
 }
@@ -76,18 +76,18 @@ export class Follower {
     this.#client = client;
     const listing = await client.list(ranges);
     if (this.#stopped) return;
-    receiver.listed(listing);
+    receiver.listed(listing, client);
     this.#watch = client.watch(ranges, listing.revision, {
-      created: () => this.#steady(client),
+      created: () => this.#steady(),
       put: (entry) => receiver.put(entry),
       deleted: (key, revision) => receiver.deleted(key, revision),
       ended: (reason) => this.#failed(messageOf(reason)),
     });
   }
 
-  #steady(client: EtcdClient): void {
+  #steady(): void {
     this.#callOff = this.#options.clock.after(STEADY_MS, () => this.#backoff.reset());
-    this.#options.receiver.up(client);
+    this.#options.receiver.up();
   }
 
   #failed(reason: string): void {

@@ -75,7 +75,10 @@ class EtcdSource implements Source {
       ranges: records.ranges,
       clock,
       receiver: {
-        listed: (listing) => records.listed(listing),
+        listed: (listing, client) => {
+          records.listed(listing);
+          holder.connected(client);
+        },
         put: (entry) => {
           records.put(entry);
           holder.changed(entry.key);
@@ -84,10 +87,7 @@ class EtcdSource implements Source {
           records.deleted(key, revision);
           holder.changed(key);
         },
-        up: (client) => {
-          holder.connected(client);
-          this.#turned(events, undefined);
-        },
+        up: () => this.#turned(events, undefined),
         down: (reason) => {
           holder.connected(undefined);
           this.#turned(events, reason);

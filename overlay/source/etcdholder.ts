@@ -191,9 +191,9 @@ export class EtcdHolder {
     const seconds = Math.ceil(ttl / 1000);
     // One of an agent before us is kept if it lasts as long as ours would.
     const id = there ?? grant?.id;
-    const known = id !== undefined && (id === grant?.id || (await client.granted(id)) === seconds);
-    const renewed = known ? await client.renew(id) : undefined;
-    if (id !== undefined && renewed !== undefined) return this.#keep(id, now + renewed * 1000);
+    const renewed = id === undefined ? undefined : await client.renew(id);
+    const lasting = renewed === seconds || id === grant?.id;
+    if (id !== undefined && renewed !== undefined && lasting) return this.#keep(id, now + renewed * 1000);
     const fresh = await client.grant(seconds);
     return this.#keep(fresh.id, now + fresh.seconds * 1000);
   }

@@ -42,10 +42,19 @@ async function listen(more: Partial<EtcdSourceSettings> = {}): Promise<Recorder>
 const reasonOf = (heard: Recorder) => heard.connections.at(-1)?.replace(/^.*?:\d+: /, "");
 
 test("a user with rights on the network's keys alone has all that it takes", async () => {
-  const heard = await listen({ ttl: 3000, renewMargin: 2000 });
+  const heard = await listen({ ttl: 6000, renewMargin: 3000 });
   const { expires } = await heard.answered("held");
   await heard.until("b", () => heard.hosts.includes("b 10.244.2.0/24"));
   await heard.until("renewed", () => heard.answer?.kind === "held" && Number(heard.answer.expires) > Number(expires));
+  expect(heard.connections).toEqual(["up"]);
+});
+
+test("a token that nobody used for long is asked for anew", async () => {
+  const heard = await listen();
+  await heard.answered("held");
+  await Bun.sleep(3000);
+  source?.claim(claimOf({ ...A, address: "192.0.2.111" }));
+  await heard.answered("held", 1);
   expect(heard.connections).toEqual(["up"]);
 });
 
