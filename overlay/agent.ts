@@ -15,7 +15,7 @@ import type { Clock } from "../lib/daemon/clock.ts";
 import type { Log } from "../lib/daemon/log.ts";
 import { messageOf } from "../lib/errors.ts";
 import type { Family } from "../lib/net/address.ts";
-import { type Cidr, formatCidr } from "../lib/net/cidr.ts";
+import { type Cidr, formatCidr, sameCidr } from "../lib/net/cidr.ts";
 import type { AgentTrouble } from "../lib/overlay/state.ts";
 import type { Fabric, FabricReport } from "./kernel/fabric.ts";
 import type { OverlayMetrics } from "./metrics.ts";
@@ -43,9 +43,9 @@ export interface AgentOptions {
   readonly fabric: Fabric;
   readonly metrics: OverlayMetrics;
   readonly blackholeRoute: boolean;
-  /** @throws TsnetError `not-found` if no interface will do. */
-  readonly chooseUnderlay: (families: readonly Family[]) => Underlay;
-  /** What this host offers by that underlay. */
+  /** `now`: the one that we stand on. @throws TsnetError `not-found` if no interface will do. */
+  readonly chooseUnderlay: (families: readonly Family[], now: Underlay | undefined) => Underlay;
+  /** What this host offers by that underlay. @throws TsnetError for what keeps it from being known. */
   readonly claimOf: (network: NetworkConfig, underlay: Underlay, own: Lease | undefined) => Claim;
   /** Lets the packet filter follow; resolves when it did, or with false if it could not. */
   readonly protect: (network: NetworkConfig, own: Lease) => Promise<boolean>;
@@ -74,6 +74,9 @@ export class Agent implements SourceEvents {
   #roster: Roster | undefined;
   #failures: ReadonlyMap<string, string> = new Map();
   #connected = false;
+  /** What the source has against our subnets: stays until it gives them, whatever becomes of the rest. */
+  #denied: AgentTrouble | undefined;
+  #callOffStand = () => {};
   #trouble: AgentTrouble | undefined = { code: 50, message: "the overlay's agent is starting: try again" };
   /** What was last logged of a kind, so that it is said once. */
   readonly #said = new Map<string, string>();
@@ -95,13 +98,23 @@ export class Agent implements SourceEvents {
       underlay: this.#underlay,
       own: this.#own,
       peers: this.#roster?.peers ?? [],
-      refused: new Map([...this.#malformed, ...this.#kernelRefusals(), ...(this.#roster?.refused ?? [])]),
+      refused: this.#refusals(),
       trouble: this.#trouble,
     };
   }
 
   stop(): void {
     this.#stopped = true;
+  }
+
+  /**
+   * A record that is spoilt has its own reason, whatever is said of the lease that it held before: that is what
+   * somebody has to correct.
+   */
+  #refusals(): ReadonlyMap<string, string> {
+    const all = new Map([...this.#malformed, ...this.#kernelRefusals(), ...(this.#roster?.refused ?? [])]);
+    for (const [key, reason] of this.#malformed) all.set(key, reason);
+    return all;
   }
 
   /** The kernel's part of {@link view}: what it refused of this host itself has no peer's key. */
@@ -117,11 +130,14 @@ export class Agent implements SourceEvents {
       this.stand();
     } else if (!Bun.deepEquals(network, this.#network)) {
       this.#options.log.info("the network's configuration has changed: ending, to be started anew with it");
+      // What follows is of the new network, and would be measured by the old one.
+      this.#stopped = true;
       this.#ended.resolve(1);
     }
   }
 
   leases(all: readonly Lease[]): void {
+    if (this.#stopped) return;
     this.#leases = new Map(all.map((lease) => [lease.key, lease]));
     this.#malformed.clear();
     if (this.#roster === undefined) {
@@ -134,18 +150,21 @@ export class Agent implements SourceEvents {
   }
 
   changed(lease: Lease): void {
+    if (this.#stopped) return;
     this.#leases?.set(lease.key, lease);
     this.#malformed.delete(lease.key);
     this.#follow(this.#roster?.upsert(lease));
   }
 
   gone(key: string): void {
+    if (this.#stopped) return;
     this.#leases?.delete(key);
     this.#malformed.delete(key);
     this.#follow(this.#roster?.remove(key));
   }
 
   malformed(key: string, reason: string): void {
+    if (this.#stopped) return;
     this.#malformed.set(key, reason);
     this.#options.log.warn("a record that cannot be read: what it held before stays", { key, reason });
     if (this.#network === undefined) this.#wait(reason);
@@ -153,6 +172,7 @@ export class Agent implements SourceEvents {
   }
 
   own(answer: OwnLease): void {
+    if (this.#stopped) return;
     switch (answer.kind) {
       case "held":
         this.#hold(answer.lease, answer.expires);
@@ -173,7 +193,8 @@ export class Agent implements SourceEvents {
     else {
       const fields = { source: source.name, reason };
       this.#sayOnce("connection", reason, () => log.warn("no changes are heard of: everything stays as it is", fields));
-      if (this.#network === undefined) this.#wait(`the overlay's agent waits for ${source.name}: ${reason}`);
+      const what = reason.includes(source.name) ? reason : `for ${source.name}: ${reason}`;
+      if (this.#network === undefined) this.#wait(`the overlay's agent waits ${what}`);
     }
     this.#options.tell(false);
   }
@@ -182,26 +203,38 @@ export class Agent implements SourceEvents {
 
   /** Finds the interface that we stand on, at first and whenever links, addresses or routes have changed. */
   stand(): void {
-    if (this.#network === undefined || this.#stopped) return;
-    const underlay = this.#findUnderlay(FAMILIES.filter((family) => this.#network?.networks[family] !== undefined));
-    if (underlay === undefined || Bun.deepEquals(underlay, this.#underlay)) return;
-    this.#options.log.info("underlay", { interface: underlay.name, mtu: underlay.mtu });
+    const network = this.#network;
+    if (network === undefined || this.#stopped) return;
+    this.#callOffStand();
+    const { source, log } = this.#options;
+    const found = this.#look(network);
+    if (found === undefined) {
+      this.#callOffStand = this.#options.clock.after(UNDERLAY_RETRY_MS, () => this.stand());
+      return;
+    }
+    const { underlay, claim } = found;
+    if (claim === undefined) return;
+    log.info("underlay", { interface: underlay.name, mtu: underlay.mtu });
     this.#underlay = underlay;
-    this.#options.source.claim(this.#options.claimOf(this.#network, underlay, this.#held));
+    source.claim(claim);
     this.#bring();
   }
 
-  #findUnderlay(families: readonly Family[]): Underlay | undefined {
-    const { clock, log } = this.#options;
+  /** The underlay, and what we claim by it if it is another than before; undefined if it is not to be known yet. */
+  #look(network: NetworkConfig): { readonly underlay: Underlay; readonly claim: Claim | undefined } | undefined {
+    const { chooseUnderlay, claimOf, log } = this.#options;
+    let what = "no interface leads to the other hosts yet";
     try {
-      const found = this.#options.chooseUnderlay(families);
+      const families = FAMILIES.filter((family) => network.networks[family] !== undefined);
+      const underlay = chooseUnderlay(families, this.#underlay);
+      what = "what this host offers to the others is not known yet";
+      const claim = Bun.deepEquals(underlay, this.#underlay) ? undefined : claimOf(network, underlay, this.#held);
       this.#said.delete("underlay");
-      return found;
+      return { underlay, claim };
     } catch (error) {
       const reason = messageOf(error);
-      this.#sayOnce("underlay", reason, () => log.warn("no interface leads to the other hosts yet", { reason }));
+      this.#sayOnce("underlay", reason, () => log.warn(what, { reason }));
       if (this.#underlay === undefined) this.#wait(reason);
-      clock.after(UNDERLAY_RETRY_MS, () => this.stand());
       return undefined;
     }
   }
@@ -209,8 +242,10 @@ export class Agent implements SourceEvents {
   #hold(lease: Lease, expires: number | undefined): void {
     const { log, metrics } = this.#options;
     metrics.leaseExpires(expires);
+    this.#denied = undefined;
     const again = Bun.deepEquals(lease, this.#held);
     if (again && this.#trouble === undefined) return;
+    if (this.#cutsOff(lease)) return;
     if (!again)
       log.info("our subnets", {
         subnets: valuesOf(lease.parts)
@@ -222,8 +257,32 @@ export class Agent implements SourceEvents {
     this.#bring();
   }
 
+  /**
+   * Whether it is another subnet than containers of this host have addresses of, who may have come since we claimed
+   * one. Then we claim theirs, and the source answers that.
+   */
+  #cutsOff({ parts }: Lease): boolean {
+    const [network, underlay, own] = [this.#network, this.#underlay, this.#own];
+    if (network === undefined || underlay === undefined || own === undefined) return false;
+    const same = FAMILIES.every((family) => {
+      const [before, now] = [own.parts[family]?.subnet, parts[family]?.subnet];
+      return before === undefined || (now !== undefined && sameCidr(before, now));
+    });
+    if (same) return false;
+    const { claimOf, source, log } = this.#options;
+    try {
+      const claim = claimOf(network, underlay, own);
+      if (claim.pinned) source.claim(claim);
+      return claim.pinned;
+    } catch (error) {
+      log.error("our subnets stay: whether containers have addresses of them is not known", { reason: messageOf(error) });
+      return true;
+    }
+  }
+
   /** No subnet is ours for now. What the kernel has stays: containers that are there go on as well as they can. */
   #lost(trouble: AgentTrouble): void {
+    this.#denied = trouble;
     this.#options.metrics.leaseExpires(undefined);
     this.#options.source.ready(false);
     this.#troubled(trouble);
@@ -266,6 +325,10 @@ export class Agent implements SourceEvents {
     const { protect, publish, source, fabric, log, clock } = this.#options;
     const done = await protect(network, own);
     if (this.#stopped || this.#own !== own) return;
+    if (this.#denied !== undefined) {
+      this.#troubled(this.#denied);
+      return;
+    }
     if (!done && this.#trouble !== undefined) {
       this.#wait("the host's packet filter does not take the overlay's rules: see the agent's log");
       clock.after(RETRY_MS, () => this.#bringIfStill(own));

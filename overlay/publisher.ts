@@ -10,7 +10,7 @@
 import type { Clock } from "../lib/daemon/clock.ts";
 import type { Log } from "../lib/daemon/log.ts";
 import { messageOf } from "../lib/errors.ts";
-import { type Family, formatAddress } from "../lib/net/address.ts";
+import { type Address, type Family, formatAddress, parseAddress } from "../lib/net/address.ts";
 import { formatCidr } from "../lib/net/cidr.ts";
 import { type AgentPeer, type AgentState, readAgentState, writeAgentState } from "../lib/overlay/state.ts";
 import { gatewayOf, writeSubnetEnv } from "../lib/overlay/subnetenv.ts";
@@ -20,7 +20,7 @@ import { writeConflist } from "./files/conflist.ts";
 import type { Fabric, Way } from "./kernel/fabric.ts";
 import { FAMILIES, mapParts, subnetsOf, valuesOf } from "./parts.ts";
 import type { OverlaySettings } from "./settings.ts";
-import type { Lease, NetworkConfig } from "./types.ts";
+import type { Lease, NetworkConfig, Parts } from "./types.ts";
 
 export interface PublisherOptions {
   readonly settings: OverlaySettings;
@@ -43,11 +43,15 @@ export class Publisher {
   #callOff: (() => void) | undefined;
   /** Whether a state of an agent before us stands, by which containers can be attached. */
   #standing: boolean;
+  /** The addresses by which others knew this host when the agent before us last told. */
+  readonly knownAs: Parts<Address>;
 
   constructor(options: PublisherOptions) {
     this.#options = options;
     this.#statePath = statePathOf(options.settings);
-    this.#standing = stands(this.#statePath);
+    const before = lastState(this.#statePath);
+    this.#standing = before !== undefined && before.trouble === undefined;
+    this.knownAs = knownAs(before);
   }
 
   /** Containers can be attached from now on. @throws TsnetError `io`. */
@@ -123,12 +127,20 @@ export function statePathOf({ stateDir }: OverlaySettings): string {
   return `${stateDir}/agent.json`;
 }
 
-function stands(path: string): boolean {
+function lastState(path: string): AgentState | undefined {
   try {
-    const state = readAgentState(path);
-    return state !== undefined && state.trouble === undefined;
+    return readAgentState(path);
   } catch {
-    return false;
+    return undefined;
+  }
+}
+
+function knownAs(state: AgentState | undefined): Parts<Address> {
+  try {
+    const addresses = (state?.underlay?.addresses ?? []).map(parseAddress);
+    return Object.fromEntries(addresses.map((address) => [address.family, address]));
+  } catch {
+    return {};
   }
 }
 

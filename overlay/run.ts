@@ -79,7 +79,8 @@ async function assemble(settings: OverlaySettings, log: Log) {
   });
   const agent: Agent = new Agent({
     ...{ log, clock, source, fabric, metrics, blackholeRoute: settings.blackholeRoute },
-    chooseUnderlay: (families) => chooseUnderlay(settings.underlay, families, socket),
+    chooseUnderlay: (families, now) =>
+      chooseUnderlay(settings.underlay, families, socket, now?.addresses ?? publisher.knownAs),
     claimOf: (network, underlay, own) =>
       claimOf({ settings, log, adoptable: fabric.adoptable }, network, underlay, own),
     async protect(network, own) {

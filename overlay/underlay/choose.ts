@@ -14,7 +14,7 @@ import type { RtSocket } from "../../lib/netlink/socket.ts";
 import { FAMILIES, valuesOf } from "../parts.ts";
 import type { UnderlaySettings } from "../settings.ts";
 import type { Parts, Underlay } from "../types.ts";
-import { type Interface, interfacesOf, usableAddresses } from "./interfaces.ts";
+import { type Interface, interfacesOf, isOfOneLink, usableAddresses } from "./interfaces.ts";
 
 /** The interface, and what led to it: an address that was named stays the one that is used. */
 interface Choice {
@@ -27,19 +27,27 @@ interface Question {
   readonly families: readonly Family[];
   readonly interfaces: readonly Interface[];
   readonly socket: RtSocket;
+  /** Addresses by which others know this host. */
+  readonly known: Parts<Address>;
 }
 
 /**
- * The underlay for `families`.
+ * The underlay for `families`. Of an interface's addresses that are equally good the one of `known` stays, as the kernel
+ * shows first whichever of IPv6 came last: one that moves from host to host with a service, too.
  *
  * @throws TsnetError `not-found` if no interface will do, or the one that was chosen lacks an address of a family;
  * `invalid` for an expression that is none; `conflict` if the families' default routes leave by two interfaces.
  */
-export function chooseUnderlay(settings: UnderlaySettings, families: readonly Family[], socket: RtSocket): Underlay {
-  const question = { settings, families, interfaces: interfacesOf(socket), socket };
+export function chooseUnderlay(
+  settings: UnderlaySettings,
+  families: readonly Family[],
+  socket: RtSocket,
+  known: Parts<Address> = {},
+): Underlay {
+  const question = { settings, families, interfaces: interfacesOf(socket), socket, known };
   const { link, address: named } = choose(question);
   const addresses: { [F in Family]?: Address } = {};
-  for (const family of families) addresses[family] = addressOn(link, family, named);
+  for (const family of families) addresses[family] = addressOn(link, family, { named, known });
   return {
     index: link.index,
     name: link.name,
@@ -58,23 +66,23 @@ function choose(question: Question): Choice {
   return byDefaultRoute(question);
 }
 
-function byName({ settings, interfaces }: Question): Choice {
+function byName({ settings, interfaces, known }: Question): Choice {
   for (const wanted of settings.interfaces) {
     const link = interfaces.find(({ name }) => name === wanted);
     if (link !== undefined) return { link };
     const named = addressIn(wanted);
-    const holder = named && holderOf(interfaces, (address) => sameAddress(address, named));
+    const holder = named && holderOf(interfaces, known, (address) => sameAddress(address, named));
     if (holder !== undefined) return holder;
   }
   throw missing(`no interface is called or has ${settings.interfaces.join(" or ")}`, interfaces);
 }
 
 /** Addresses first, then names, for each expression. */
-function byExpression({ settings, families, interfaces }: Question): Choice {
+function byExpression({ settings, families, interfaces, known }: Question): Choice {
   for (const text of settings.expressions) {
     const expression = expressionOf(text);
     const matches = (address: Address) => families.includes(address.family) && expression.test(formatAddress(address));
-    const holder = holderOf(interfaces, matches);
+    const holder = holderOf(interfaces, known, matches);
     if (holder !== undefined) return holder;
     const link = interfaces.find(({ name }) => expression.test(name));
     if (link !== undefined) return { link };
@@ -90,8 +98,8 @@ function byRoute({ interfaces, socket }: Question, to: Address): Choice {
 }
 
 /** Behind a NAT no interface has it, which is fine. */
-function byPublicAddress({ settings, interfaces }: Question): Choice | undefined {
-  return holderOf(interfaces, (address) =>
+function byPublicAddress({ settings, interfaces, known }: Question): Choice | undefined {
+  return holderOf(interfaces, known, (address) =>
     valuesOf(settings.publicAddresses).some((wanted) => sameAddress(wanted, address)),
   );
 }
@@ -124,9 +132,17 @@ function defaultInterface(interfaces: readonly Interface[], family: Family, sock
   return interfaces.find(({ index }) => index === routes[0]?.dev);
 }
 
-/** The one that was named, if it is of the family; else the best that there is. */
-function addressOn(link: Interface, family: Family, named: Address | undefined): Address {
-  const address = named?.family === family ? named : usableAddresses(link, family)[0];
+/**
+ * The one that was named, if it is of the family; else the best that there is. An IPv6 address of one link is not, which
+ * every interface has: it would be taken while the one that others can send to is not there yet.
+ */
+function addressOn(
+  link: Interface,
+  family: Family,
+  { named, known }: { readonly named: Address | undefined; readonly known: Parts<Address> },
+): Address {
+  const lasting = usableAddresses(link, family, known).find((one) => !isOfOneLink(one));
+  const address = named?.family === family ? named : lasting;
   if (address !== undefined) return address;
   const other = link.addresses.map(({ cidr }) => formatAddress(cidr.address)).join(", ");
   throw new TsnetError(
@@ -143,9 +159,13 @@ function publicOf(addresses: Parts<Address>, told: Parts<Address>): Parts<Addres
   );
 }
 
-function holderOf(interfaces: readonly Interface[], matches: (address: Address) => boolean): Choice | undefined {
+function holderOf(
+  interfaces: readonly Interface[],
+  known: Parts<Address>,
+  matches: (address: Address) => boolean,
+): Choice | undefined {
   for (const link of interfaces) {
-    const address = FAMILIES.flatMap((family) => usableAddresses(link, family)).find(matches);
+    const address = FAMILIES.flatMap((family) => usableAddresses(link, family, known)).find(matches);
     if (address !== undefined) return { link, address };
   }
   return undefined;

@@ -33,6 +33,10 @@ interface Stage {
   protects: boolean;
   /** Thrown by the kernel. */
   refusal: Error | undefined;
+  /** Thrown where this host's claim is made, as on a full disk. */
+  unclaimed: Error | undefined;
+  /** How often an interface was looked for. */
+  looks: number;
 }
 
 function stage(): Stage {
@@ -71,12 +75,14 @@ function stage(): Stage {
     metrics: new OverlayMetrics(),
     blackholeRoute: false,
     chooseUnderlay() {
+      stage.looks++;
       if (stage.underlay === undefined) throw new Error("no default route");
       return stage.underlay;
     },
-    claimOf: (): Claim => ({
-      ...{ host: "host-1", backend: "host-gw", vni: undefined, parts: {}, previous: {}, pinned: false },
-    }),
+    claimOf(): Claim {
+      if (stage.unclaimed !== undefined) throw stage.unclaimed;
+      return { host: "host-1", backend: "host-gw", vni: undefined, parts: {}, previous: {}, pinned: false };
+    },
     protect: async () => {
       asked.push("protect");
       return stage.protects;
@@ -86,7 +92,7 @@ function stage(): Stage {
   };
   const stage: Stage = {
     ...{ agent: new Agent(options), clock, asked, logged },
-    ...{ underlay: UNDERLAY, protects: true, refusal: undefined },
+    ...{ underlay: UNDERLAY, protects: true, refusal: undefined, unclaimed: undefined, looks: 0 },
   };
   return stage;
 }
@@ -239,4 +245,41 @@ test("records that cannot be read and leases that cannot be used are listed with
   agent.changed(lease(5));
   agent.gone("h6");
   expect([...agent.view.refused]).toEqual([]);
+});
+
+test("a claim that cannot be made, as on a full disk, is made as soon as it can", async () => {
+  const made = stage();
+  const { agent, asked, clock } = made;
+  made.unclaimed = new Error("no space left");
+  agent.network(NETWORK);
+  expect(agent.view.trouble).toMatchObject({ code: 50, message: "no space left" });
+  expect(asked).toEqual([]);
+  made.unclaimed = undefined;
+  await clock.pass(1000);
+  expect(asked).toEqual(["claim"]);
+});
+
+test("however often it is told that something has changed, an underlay that is away is looked for once a second", async () => {
+  const made = await running();
+  const { agent, clock } = made;
+  made.underlay = undefined;
+  for (let i = 0; i < 20; i++) agent.stand();
+  made.looks = 0;
+  for (let i = 0; i < 10; i++) await clock.pass(1000);
+  expect(made.looks).toBe(10);
+});
+
+test("what the source has against our subnets is not forgotten when the kernel and the files are done", async () => {
+  const made = await running();
+  const { agent, asked, clock } = made;
+  asked.length = 0;
+  made.underlay = { ...UNDERLAY, mtu: 9000 };
+  agent.stand();
+  agent.own({ kind: "refused", reason: "192.0.2.1 is the address of another host" });
+  await clock.pass(0);
+  expect(agent.view.trouble).toEqual({ code: 51, message: "192.0.2.1 is the address of another host" });
+  expect(asked).not.toContain("ready true");
+  agent.own({ kind: "held", lease: lease(1) });
+  await clock.pass(0);
+  expect(agent.view.trouble).toBeUndefined();
 });

@@ -1,9 +1,10 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type Family, formatAddress, parseAddress } from "../../../lib/net/address.ts";
+import { type Address, type Family, formatAddress, parseAddress } from "../../../lib/net/address.ts";
 import { RtSocket } from "../../../lib/netlink/socket.ts";
 import { type Netns, openNetns } from "../../../lib/sys/netns.ts";
 import { valuesOf } from "../../../overlay/parts.ts";
 import type { UnderlaySettings } from "../../../overlay/settings.ts";
+import type { Parts } from "../../../overlay/types.ts";
 import { chooseUnderlay } from "../../../overlay/underlay/choose.ts";
 import { Host } from "../../e2e/host.ts";
 
@@ -34,9 +35,13 @@ afterAll(async () => {
 });
 
 /** The interface and its addresses; those that others are told behind `as` where they differ. */
-function chosen(settings: Partial<UnderlaySettings>, families: readonly Family[] = [4]): string {
+function chosen(
+  settings: Partial<UnderlaySettings>,
+  families: readonly Family[] = [4],
+  known: Parts<Address> = {},
+): string {
   const none: UnderlaySettings = { interfaces: [], expressions: [], canReach: undefined, publicAddresses: {} };
-  const { name, mtu, addresses, publicAddresses } = chooseUnderlay({ ...none, ...settings }, families, socket);
+  const { name, mtu, addresses, publicAddresses } = chooseUnderlay({ ...none, ...settings }, families, socket, known);
   const own = valuesOf(addresses).map(formatAddress).join(" ");
   const told = valuesOf(publicAddresses).map(formatAddress).join(" ");
   return `${name} ${mtu} ${own}${told === own ? "" : ` as ${told}`}`;
@@ -94,6 +99,28 @@ describe("row 18: the interface is the one that was meant", () => {
       "the default routes of IPv4 and IPv6 leave by eth0 and eth2, the overlay by one: name it (--iface)",
     );
     await host.sh("ip route del default; ip -6 route del default");
+  });
+});
+
+describe("the address by which others know this host stays", () => {
+  const known = { 6: parseAddress("fd51::1") };
+  const eth2 = { interfaces: ["eth2"] };
+
+  it("while another comes and goes that the kernel shows before it", async () => {
+    await host.sh("ip address add fd51::99/128 dev eth2 nodad");
+    expect(chosen(eth2, [6], known)).toBe("eth2 1500 fd51::1");
+    expect(chosen({ expressions: ["^fd51"] }, [6], known)).toBe("eth2 1500 fd51::1");
+    await host.sh("ip address change fd51::1/64 dev eth2 preferred_lft 0");
+    expect(chosen(eth2, [6], known), "one that is deprecated does not").toBe("eth2 1500 fd51::99");
+    await host.sh("ip address del fd51::99/128 dev eth2");
+    expect(chosen(eth2, [6], known)).toBe("eth2 1500 fd51::1");
+  });
+
+  it("and while there is none, an address of one link is none", async () => {
+    await host.sh("ip address del fd51::1/64 dev eth2; until ip address show eth2 | grep -q fe80; do sleep 0.1; done");
+    expect(() => chosen(eth2, [6], known)).toThrow(/^interface eth2 has no IPv6 address, .* \(it has fe80::/);
+    await host.sh("ip address add fd51::1/64 dev eth2 nodad");
+    expect(chosen(eth2, [6], known)).toBe("eth2 1500 fd51::1");
   });
 });
 
