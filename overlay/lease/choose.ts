@@ -34,6 +34,7 @@ export interface Question<F extends Found> {
   readonly claim: Claim;
   /** What this very claim was given; whatever has come between. */
   readonly held: Parts<Cidr> | undefined;
+  /** Take the lease of our address with another MAC, if this claim was given none yet: after that it is a living host. */
   readonly replaceLease: boolean;
   /** From 0 to below 1. */
   readonly random: () => number;
@@ -85,9 +86,10 @@ function sort<F extends Found>({ found, claim, held, replaceLease }: Question<F>
     const relation = one.record === undefined ? "other" : relationOf(one.record, claim);
     // What was ours under this claim, with this address, has been taken over: it is a copy of this host that has.
     const ours = relation === "own" || (relation === "moved" && held === undefined);
-    if (ours || (relation === "same-address" && replaceLease)) own.push(one);
+    const replaced = relation === "same-address" && replaceLease && held === undefined;
+    if (ours || replaced) own.push(one);
     else others.push(one);
-    if (relation === "same-address" && !replaceLease) impostor = one.record;
+    if (relation === "same-address" && !replaced) impostor = one.record;
   }
   own.sort((a, b) => Number(isReservation(b)) - Number(isReservation(a)));
   return { own, others, impostor };

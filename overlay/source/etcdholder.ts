@@ -43,6 +43,8 @@ interface Grant {
 }
 
 const LASTS = "0";
+/** A timer of more than 24 days would end at once. */
+const LONGEST_MS = 86_400_000;
 
 export class EtcdHolder {
   readonly #options: HolderOptions;
@@ -153,7 +155,9 @@ export class EtcdHolder {
     this.#held = choice.subnets;
     this.#settled = true;
     this.#tell({ kind: "held", lease: leaseOf(key, claim, choice.subnets), ...(expires && { expires }) });
-    if (expires !== undefined) this.#after(Math.max(0, expires - this.#margin - this.#options.clock.wall()));
+    if (expires === undefined) return;
+    const wait = expires - this.#margin - this.#options.clock.wall();
+    this.#after(Math.min(LONGEST_MS, Math.max(0, wait)));
   }
 
   /** Returns when the lease ends; undefined: never; `changed` if somebody was quicker. */

@@ -123,6 +123,8 @@ describe("row 18: who is who", () => {
       /192\.0\.2\.1 is the address of another host: \S+10\.244\.7\.0-24 is held by b with the MAC 0a:00:00:00:00:02.*--replace-lease/,
     );
     expect(chosen(ask({ found, replaceLease: true }))).toBe("10.244.7.0/24");
+    // One that comes back after that lives.
+    expect(chosen(ask({ found, replaceLease: true, held: four("10.244.7.0/24") }))).toBe('"refused"');
   });
 
   test("the same MAC and name with another address is this host, which has moved", () => {
