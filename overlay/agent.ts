@@ -43,6 +43,8 @@ export interface AgentOptions {
   readonly fabric: Fabric;
   readonly metrics: OverlayMetrics;
   readonly blackholeRoute: boolean;
+  /** The containers'. */
+  readonly bridge: string;
   /** `now`: the one that we stand on. @throws TsnetError `not-found` if no interface will do. */
   readonly chooseUnderlay: (families: readonly Family[], now: Underlay | undefined) => Underlay;
   /** What this host offers by that underlay. @throws TsnetError for what keeps it from being known. */
@@ -179,6 +181,7 @@ export class Agent implements SourceEvents {
         break;
       case "taken":
         this.#lost({ code: 51, message: takenText(answer.subnets, answer.holder) });
+        this.#letGoLater(this.#denied);
         break;
       case "refused":
         this.#lost({ code: this.#roster === undefined ? 50 : 51, message: answer.reason });
@@ -275,7 +278,9 @@ export class Agent implements SourceEvents {
       if (claim.pinned) source.claim(claim);
       return claim.pinned;
     } catch (error) {
-      log.error("our subnets stay: whether containers have addresses of them is not known", { reason: messageOf(error) });
+      log.error("our subnets stay: whether containers have addresses of them is not known", {
+        reason: messageOf(error),
+      });
       return true;
     }
   }
@@ -288,6 +293,27 @@ export class Agent implements SourceEvents {
     this.#troubled(trouble);
   }
 
+  #letGoLater(denied: AgentTrouble | undefined): void {
+    this.#options.clock.after(RETRY_MS, () => this.#letGo(denied));
+  }
+
+  /** Once the last container that had an address of what is taken is gone, any subnet will do. */
+  #letGo(denied: AgentTrouble | undefined): void {
+    const [network, underlay] = [this.#network, this.#underlay];
+    if (this.#stopped || this.#denied !== denied || network === undefined || underlay === undefined) return;
+    const { source, claimOf, log } = this.#options;
+    try {
+      const claim = claimOf(network, underlay, this.#held);
+      if (!claim.pinned) {
+        source.claim(claim);
+        return;
+      }
+    } catch (error) {
+      log.warn("whether containers have addresses of our subnets is not known yet", { reason: messageOf(error) });
+    }
+    this.#letGoLater(denied);
+  }
+
   /** As soon as all is known that it takes: makes the kernel so, then the packet filter, then tells others. */
   #bring(): void {
     const [network, underlay, held, leases] = [this.#network, this.#underlay, this.#held, this.#leases];
@@ -298,9 +324,9 @@ export class Agent implements SourceEvents {
       return;
     }
     this.#own = own;
-    const { fabric, log, clock, blackholeRoute } = this.#options;
+    const { fabric, log, clock, blackholeRoute, bridge } = this.#options;
     try {
-      this.#report(fabric.configure({ backend: network.backend, underlay, own: own.parts, blackholeRoute }));
+      this.#report(fabric.configure({ backend: network.backend, underlay, own: own.parts, blackholeRoute, bridge }));
       this.#roster ??= new Roster({ networks: network.networks, backend: network.backend, own });
       this.#roster.replace([...leases.values()]);
       this.#report(fabric.replace(this.#roster.peers));
@@ -410,7 +436,7 @@ export class Agent implements SourceEvents {
 function takenText(subnets: Parts<Cidr>, holder: string): string {
   return (
     `${valuesOf(subnets).map(formatCidr).join(" and ")}, which containers of this host have addresses of, is held by ` +
-    `${holder}: packets to them may go astray. It is taken back when it is free; else move the containers away and ` +
-    "start the agent again"
+    `${holder}: packets to them may go astray. It is taken back when it is free; once the containers are gone ` +
+    "another is taken"
   );
 }

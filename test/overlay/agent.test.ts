@@ -31,6 +31,7 @@ interface Stage {
   readonly logged: string[];
   underlay: Underlay | undefined;
   protects: boolean;
+  pinned: boolean;
   /** Thrown by the kernel. */
   refusal: Error | undefined;
   /** Thrown where this host's claim is made, as on a full disk. */
@@ -73,7 +74,7 @@ function stage(): Stage {
     },
     fabric,
     metrics: new OverlayMetrics(),
-    blackholeRoute: false,
+    ...{ blackholeRoute: false, bridge: "cni0" },
     chooseUnderlay() {
       stage.looks++;
       if (stage.underlay === undefined) throw new Error("no default route");
@@ -81,7 +82,7 @@ function stage(): Stage {
     },
     claimOf(): Claim {
       if (stage.unclaimed !== undefined) throw stage.unclaimed;
-      return { host: "host-1", backend: "host-gw", vni: undefined, parts: {}, previous: {}, pinned: false };
+      return { host: "host-1", backend: "host-gw", vni: undefined, parts: {}, previous: {}, pinned: stage.pinned };
     },
     protect: async () => {
       asked.push("protect");
@@ -92,7 +93,7 @@ function stage(): Stage {
   };
   const stage: Stage = {
     ...{ agent: new Agent(options), clock, asked, logged },
-    ...{ underlay: UNDERLAY, protects: true, refusal: undefined, unclaimed: undefined, looks: 0 },
+    ...{ underlay: UNDERLAY, protects: true, pinned: false, refusal: undefined, unclaimed: undefined, looks: 0 },
   };
   return stage;
 }
@@ -143,6 +144,18 @@ test("a lease that is taken by somebody: the kernel stays as it is, STATUS 51 na
   await clock.pass(0);
   expect(agent.view.trouble).toBeUndefined();
   expect(asked.slice(1)).toEqual(["configure 1", "replace h2,h3", "protect", "publish", "ready true"]);
+});
+
+test("a lease that is taken is let go once the last container is gone", async () => {
+  const made = await running();
+  made.pinned = true;
+  made.agent.own({ kind: "taken", subnets: { 4: parseCidr("10.244.1.0/24") }, holder: "host-9" });
+  made.asked.length = 0;
+  await made.clock.pass(20_000);
+  expect(made.asked).toEqual([]);
+  made.pinned = false;
+  await made.clock.pass(20_000);
+  expect(made.asked).toEqual(["claim"]);
 });
 
 test("a family that only our lease has is left out, and a lease with no other is none", async () => {
