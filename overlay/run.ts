@@ -78,7 +78,8 @@ async function assemble(settings: OverlaySettings, log: Log) {
     onGone: ({ host, address }) => metrics.forget(host, address.family),
   });
   const agent: Agent = new Agent({
-    ...{ log, clock, source, fabric, metrics, blackholeRoute: settings.blackholeRoute },
+    ...{ log, clock, source, fabric, metrics },
+    ...{ blackholeRoute: settings.blackholeRoute, bridge: settings.conflist.bridge },
     chooseUnderlay: (families, now) =>
       chooseUnderlay(settings.underlay, families, socket, now?.addresses ?? publisher.knownAs),
     claimOf: (network, underlay, own) =>

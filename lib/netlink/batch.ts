@@ -7,7 +7,15 @@
  * @module
  */
 import { type Address, formatAddress } from "../net/address.ts";
-import { NLM_F_CREATE, NLM_F_REPLACE, RTM_DELNEIGH, RTM_DELROUTE, RTM_NEWNEIGH, RTM_NEWROUTE } from "./constants.ts";
+import {
+  NLM_F_CREATE,
+  NLM_F_EXCL,
+  NLM_F_REPLACE,
+  RTM_DELNEIGH,
+  RTM_DELROUTE,
+  RTM_NEWNEIGH,
+  RTM_NEWROUTE,
+} from "./constants.ts";
 import type { FdbEntry } from "./fdb.ts";
 import { describeRoute, type RouteSpec } from "./route.ts";
 import type { RtSocket } from "./socket.ts";
@@ -28,6 +36,7 @@ export interface BatchFailure {
 const MESSAGES_A_DATAGRAM = 128;
 
 const NEW = NLM_F_CREATE | NLM_F_REPLACE;
+const ROUTE_ADD: Verb = { type: RTM_NEWROUTE, flags: NLM_F_CREATE | NLM_F_EXCL, deleting: false };
 const ROUTE_REPLACE: Verb = { type: RTM_NEWROUTE, flags: NEW, deleting: false };
 const ROUTE_DEL: Verb = { type: RTM_DELROUTE, flags: 0, deleting: true };
 const NEIGH_REPLACE: Verb = { type: RTM_NEWNEIGH, flags: NEW, deleting: false };
@@ -53,7 +62,14 @@ export class RtBatch {
     return this.#ops.length;
   }
 
-  /** `ip route replace`. Returns the message's number, as the others do: the first since the last commit is 0. */
+  /** `ip route add`. Returns the message's number, as the others do: the first since the last commit is 0. */
+  routeAdd(route: RouteSpec): number {
+    const number = this.#add({ verb: ROUTE_ADD, kind: "route", entry: route });
+    this.#writer.route(ROUTE_ADD, route);
+    return number;
+  }
+
+  /** `ip route replace`. */
   routeReplace(route: RouteSpec): number {
     const number = this.#add({ verb: ROUTE_REPLACE, kind: "route", entry: route });
     this.#writer.route(ROUTE_REPLACE, route);
@@ -122,5 +138,5 @@ export class RtBatch {
 function describe({ verb, kind, entry }: Op): string {
   const object =
     kind === "route" ? describeRoute(entry) : kind === "neighbour" ? formatAddress(entry.address) : entry.mac;
-  return `${verb.deleting ? "delete" : "replace"} ${kind} ${object}`;
+  return `${verb.deleting ? "delete" : verb === ROUTE_ADD ? "add" : "replace"} ${kind} ${object}`;
 }

@@ -38,6 +38,7 @@ export const RTM_NEWNEIGH = 28;
 export const RTM_DELNEIGH = 29;
 export const RTM_GETNEIGH = 30;
 export const RT_TABLE_MAIN = 254;
+export const RTPROT_KERNEL = 2;
 export const RTPROT_BOOT = 3;
 /** The overlay's own: routes beside its devices carry it. No number below 192 that rt_protos names. */
 export const RTPROT_TSNET = 116;

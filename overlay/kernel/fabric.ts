@@ -12,6 +12,8 @@ export interface FabricSpec {
   /** Our own lease: the VXLAN device has its MAC and the first address of its subnet, with a prefix of 32 or 128. */
   readonly own: Parts<LeasePart>;
   readonly blackholeRoute: boolean;
+  /** The containers' bridge. With a subnet of before it stands in nobody's way. */
+  readonly bridge?: string;
 }
 
 /** Something that was not as it shall be, and is again. */

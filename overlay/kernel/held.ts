@@ -7,7 +7,7 @@
  *
  * @module
  */
-import { RT_TABLE_MAIN, RTPROT_TSNET } from "../../lib/netlink/constants.ts";
+import { RT_TABLE_MAIN, RTPROT_KERNEL, RTPROT_TSNET } from "../../lib/netlink/constants.ts";
 import type { RtEvent } from "../../lib/netlink/events.ts";
 import { fdbList } from "../../lib/netlink/fdb.ts";
 import { neighList } from "../../lib/netlink/neigh.ts";
@@ -18,7 +18,6 @@ import { type Entry, fdbLine, neighbourEntry, routeEntry } from "./entry.ts";
 // linux/rtnetlink.h
 const RT_TABLE_LOCAL = 255;
 const RTPROT_REDIRECT = 1;
-const RTPROT_KERNEL = 2;
 const RTPROT_RA = 9;
 const KERNELS_OWN: readonly number[] = [RTPROT_REDIRECT, RTPROT_KERNEL, RTPROT_RA];
 

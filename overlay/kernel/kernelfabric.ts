@@ -14,7 +14,7 @@ import type { Lease, Parts } from "../types.ts";
 import { applyEntries } from "./apply.ts";
 import { containerMtu, type DeviceSpec, deviceSpecs, OUR_DEVICE } from "./device.ts";
 import { type Difference, differenceOf } from "./difference.ts";
-import { describeEntry, deviceOf, repairOf } from "./entry.ts";
+import { describeEntry, deviceOf, type Entry, repairOf } from "./entry.ts";
 import type { Fabric, FabricReport, FabricSpec, Way } from "./fabric.ts";
 import { glance } from "./glance.ts";
 import { heldEntries } from "./held.ts";
@@ -191,8 +191,8 @@ export class KernelFabric implements Fabric {
     const devices = new Set(valuesOf(this.#made).map(({ index }) => index));
     const held = heldEntries(this.#context.socket, devices, this.#table);
     const difference = differenceOf(held, this.#table, { before, sweep: this.#settled });
-    this.#send(difference);
-    const told = difference.repairs.filter(({ entry }) => !emptied.has(deviceOf(entry) ?? 0));
+    const refused = this.#send(difference);
+    const told = difference.repairs.filter(({ entry }) => !refused.has(entry) && !emptied.has(deviceOf(entry) ?? 0));
     return { repairs: this.#words(told), failures: new Map(this.#failures) };
   }
 
@@ -225,14 +225,16 @@ export class KernelFabric implements Fabric {
 
   #repair(standing: Standing, difference: Difference, touched: Iterable<Lease>): FabricReport {
     for (const peer of touched) this.#update(standing, peer);
-    this.#send(difference);
-    return { repairs: this.#words(difference.repairs), failures: new Map(this.#failures) };
+    const refused = this.#send(difference);
+    const told = difference.repairs.filter(({ entry }) => !refused.has(entry));
+    return { repairs: this.#words(told), failures: new Map(this.#failures) };
   }
 
-  #send(entries: Pick<Difference, "put" | "drop">): void {
-    for (const { entry, message } of applyEntries(this.#context.socket, entries)) {
-      this.#failures.set(this.#table.ownerOf(entry.slot) ?? OWN, message);
-    }
+  /** What the kernel refused. */
+  #send(entries: Pick<Difference, "put" | "drop">): ReadonlySet<Entry> {
+    const refusals = applyEntries(this.#context.socket, entries, this.#standing?.spec.bridge);
+    for (const { entry, message } of refusals) this.#failures.set(this.#table.ownerOf(entry.slot) ?? OWN, message);
+    return new Set(refusals.map(({ entry }) => entry));
   }
 
   #words(repairs: Difference["repairs"]): FabricReport["repairs"] {

@@ -67,6 +67,30 @@ it("a peer more, a changed one and one that leaves cost their own entries alone"
   expect(repairsOf(fabric.compare())).toEqual([]);
 });
 
+it("takes no network of this host itself away for a peer that has the same, but for the containers' bridge", async () => {
+  await there.sh(`
+    ip link add docker0 type bridge; ip address add 10.100.3.1/24 dev docker0; ip link set docker0 up
+    ip link add cni0 type bridge; ip address add 10.100.4.1/24 dev cni0; ip link set cni0 up
+    ip route add 10.100.5.0/24 via 192.0.2.77`);
+  fabric.configure({ ...specOf(there.underlay), bridge: "cni0" });
+  const why = (net: string) => `${net} is a network that this host itself is on, by`;
+  const failures = new Map([["h3", `${why("10.100.3.0/24")} docker0`]]);
+  expect(fabric.replace([2, 3, 4, 5].map((n) => lease(n)))).toEqual({ repairs: [], failures });
+  expect(fabric.compare()).toEqual({ repairs: [], failures });
+  const route = (n: number) =>
+    there.sh(`ip -o route show 10.100.${n}.0/24`).then((text) => text.split(" ").slice(1, 5).join(" "));
+  expect(await route(3)).toMatch(/^dev docker0/);
+  expect(await route(4)).toBe("via 10.100.4.0 dev tsnet.1");
+  expect(await route(5)).toBe("via 10.100.5.0 dev tsnet.1");
+  const own = fabric.upsert(lease(2, { subnet: "192.0.2.0/24" }));
+  expect(own.failures).toEqual(new Map([["h2", `${why("192.0.2.0/24")} eth0`]]));
+  fabric.remove("h2");
+  fabric.remove("h3");
+  expect(await there.sh("ip -o route")).toMatch(/10.100.3.0\/24 dev docker0[\s\S]*192.0.2.0\/24 dev eth0/);
+  fabric.upsert(lease(3, { subnet: "10.100.33.0/24" }));
+  expect(fabric.compare()).toEqual({ repairs: [], failures: new Map() });
+});
+
 it("a restart adopts all that is there, and takes away what peers have left who went meanwhile", async () => {
   fabric.configure(specOf(there.underlay));
   fabric.replace([lease(2), lease(3)]);
