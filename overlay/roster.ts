@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { type Address, type Family, formatAddress } from "../lib/net/address.ts";
+import { type Address, bitsOf, type Family, formatAddress } from "../lib/net/address.ts";
 import { type Cidr, contains, formatCidr, overlaps } from "../lib/net/cidr.ts";
 import { FAMILIES, valuesOf } from "./parts.ts";
 import { SubnetTable } from "./subnets.ts";
@@ -48,13 +48,13 @@ export class Roster {
     return new Map([...this.#refused].map(([key, { reason }]) => [key, reason]));
   }
 
-  /** Exactly these, ours passed over. Who was in before goes first. */
+  /** Exactly these, ours passed over. Who was in before goes first; of the others who has less, as too much is the mistake. */
   replace(all: readonly Lease[]): void {
     const before = new Set(this.#peers.keys());
     for (const each of [this.#peers, this.#refused, this.#taken]) each.clear();
     this.#subnets.clear();
     const others = all.filter(({ key }) => key !== this.#options.own.key);
-    const newcomers = others.filter(({ key }) => !before.has(key)).sort((a, b) => (a.key < b.key ? -1 : 1));
+    const newcomers = others.filter(({ key }) => !before.has(key)).sort(byModesty);
     for (const lease of [...others.filter(({ key }) => before.has(key)), ...newcomers]) this.#admit(lease);
   }
 
@@ -159,6 +159,15 @@ export class Roster {
   #hostOf(key: string): string {
     return this.#peers.get(key)?.host ?? key;
   }
+}
+
+/** Those with the longer prefixes first. */
+function byModesty(a: Lease, b: Lease): number {
+  for (const family of FAMILIES) {
+    const [one, other] = [a.parts[family], b.parts[family]].map((part) => part?.subnet.prefix ?? bitsOf(family));
+    if (one !== undefined && other !== undefined && one !== other) return other - one;
+  }
+  return a.key < b.key ? -1 : 1;
 }
 
 function familiesOf(networks: Parts<Cidr>): readonly string[] {

@@ -41,6 +41,12 @@ test("all others are in, this host is not its own peer", () => {
   expect(keys(roster(lease(3), lease(2)).peers)).toEqual(["h2", "h3"]);
 });
 
+test("at a start one that has far too much is left out, not all those who are within", () => {
+  const made = roster(lease(2), lease(0, { subnet: "10.244.2.0/23" }), lease(3));
+  expect(keys(made.peers)).toEqual(["h2", "h3"]);
+  expect(made.refused.get("h0")).toContain("10.244.2.0/23 of host-0 overlaps");
+});
+
 const offenders: readonly (readonly [string, Lease, string])[] = [
   [
     "a subnet within another's",
