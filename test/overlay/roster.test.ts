@@ -106,7 +106,8 @@ const offenders: readonly (readonly [string, Lease, string])[] = [
 ];
 
 test.each(offenders)("%s is refused by name, the others go on", (_, offender, reason) => {
-  const made = roster(lease(2), offender, lease(4));
+  const made = roster(lease(2), lease(4));
+  made.replace([lease(2), offender, lease(4)]);
   expect(made.refused.get("h3")).toBe(reason);
   expect(keys(made.peers)).toEqual(["h2", "h4"]);
 });
