@@ -42,13 +42,17 @@ export function parseHostList(text: string, { path, warn }: HostListOptions): Ho
   const data = parseText(text, path);
   if (!isFields(data)) throw invalid(`${path}: wanted are the keys network and hosts`);
   const section = new Section(data, { path: "", known: ["network", "hosts"], findings });
-  if (!section.has("network")) throw invalid(`${path}: network is missing: { Network: 10.244.0.0/16 } is the least`);
-  const network = parseNetworkConfig(section.data("network"), `${path}: network`, { assigned: true, warn });
-  const hosts = section.data("hosts") ?? [];
-  if (!Array.isArray(hosts)) throw invalid(`${path}: hosts is no list`);
-  const list = parseHosts(hosts, network, findings);
-  for (const warning of findings.warnings) warn(`${path}: ${warning}`);
-  return { network, ...list };
+  try {
+    if (!section.has("network")) throw invalid(`${path}: network is missing: { Network: 10.244.0.0/16 } is the least`);
+    const network = parseNetworkConfig(section.data("network"), `${path}: network`, { assigned: true, warn });
+    // Half a file, or a key with a letter too few, must not take every peer away.
+    if (!section.has("hosts")) throw invalid(`${path}: hosts is missing: [] says that there are none`);
+    const hosts = section.data("hosts");
+    if (!Array.isArray(hosts)) throw invalid(`${path}: hosts is no list`);
+    return { network, ...parseHosts(hosts, network, findings) };
+  } finally {
+    for (const warning of findings.warnings) warn(`${path}: ${warning}`);
+  }
 }
 
 function parseText(text: string, path: string): unknown {
@@ -80,7 +84,7 @@ function parseHosts(hosts: readonly unknown[], network: NetworkConfig, { warning
     const key = name ?? `hosts[${i}]`;
     try {
       if (name === undefined) throw invalid("it has no name");
-      if (leases.has(name) || malformed.has(name)) throw invalid(`hosts has ${name} twice`);
+      if (leases.has(name) || malformed.has(name)) throw invalid("two hosts have this name");
       leases.set(name, parseHost(name, host, { network, findings: { problems: [], warnings } }));
     } catch (error) {
       leases.delete(key);
@@ -141,10 +145,18 @@ function textsOf(section: Section, key: string): readonly string[] {
 }
 
 function parseSubnet(text: string): Cidr {
-  const cidr = parseCidr(text);
+  const cidr = cidrOf(text);
   const network = networkOf(cidr);
   if (sameCidr(cidr, network)) return cidr;
   throw invalid(`its subnet ${text} has host bits: ${formatCidr(network)} is meant, or another`);
+}
+
+function cidrOf(text: string): Cidr {
+  try {
+    return parseCidr(text);
+  } catch {
+    throw invalid(`its subnet is ${text}, wanted is one such as 10.244.1.0/24`);
+  }
 }
 
 function parseUnderlay(text: string): Address {

@@ -140,7 +140,7 @@ hosts:
 
   test.each<readonly [string, object, string, string]>([
     ["no name", { address: "192.0.2.9", subnet: "10.244.9.0/24" }, "hosts[1]", "it has no name"],
-    ["a name that is there already", { ...A, subnet: "10.244.9.0/24" }, "a", "hosts has a twice"],
+    ["a name that is there already", { ...A, subnet: "10.244.9.0/24" }, "a", "two hosts have this name"],
     ["no subnet", { name: "z", address: "192.0.2.9" }, "z", "it has no subnet"],
     [
       "no address",
@@ -161,7 +161,12 @@ hosts:
       "c",
       "its subnet 10.244.3.7/24 has host bits: 10.244.3.0/24 is meant, or another",
     ],
-    ["a subnet that is none", { ...C, subnet: "10.244.3.0" }, "c", 'invalid CIDR address: "10.244.3.0"'],
+    [
+      "a subnet that is none",
+      { ...C, subnet: "10.244.3.0" },
+      "c",
+      "its subnet is 10.244.3.0, wanted is one such as 10.244.1.0/24",
+    ],
     ["an address that is none", { ...C, address: "192.0.2" }, "c", 'its address: invalid IP address: "192.0.2"'],
     [
       "a group's MAC",
@@ -187,6 +192,7 @@ hosts:
     ],
     ["a list", "- a\n- b\n", /wanted are the keys network and hosts/],
     ["no network", "hosts: []\n", /network is missing: \{ Network: 10.244.0.0\/16 \} is the least/],
+    ["no hosts", "network: { Network: 10.244.0.0/16 }\nhost: []\n", /hosts is missing: \[\] says that there are none/],
     ["hosts that are no list", "network: { Network: 10.244.0.0/16 }\nhosts: a\n", /hosts is no list/],
     ["a VNI out of range", "network: { Network: 10.244.0.0/16, Backend: { VNI: 16777216 } }\n", /Backend\.VNI/],
     [
@@ -315,7 +321,12 @@ describe("a claim", () => {
       [{ ...C, subnet: "10.244.3.0/31" }],
       "gives this host 10.244.3.0/31: wanted is /30 at most",
     ],
-    ["of a host that is malformed", claimOf(C), [{ ...C, subnet: "?" }], ': host c: invalid CIDR address: "?"'],
+    [
+      "of a host that is malformed",
+      claimOf(C),
+      [{ ...C, subnet: "?" }],
+      ": host c: its subnet is ?, wanted is one such as 10.244.1.0/24",
+    ],
     [
       "row 18: of a host whose address another one has too",
       claimOf(C),
