@@ -158,6 +158,24 @@ test("a lease that is taken is let go once the last container is gone", async ()
   expect(made.asked).toEqual(["claim"]);
 });
 
+test("another subnet is taken while no container has an address of ours, and claimed against once one does", async () => {
+  const made = await running();
+  const { agent, asked, clock } = made;
+  asked.length = 0;
+  agent.own({ kind: "held", lease: lease(1, "10.244.9.0/24") });
+  await clock.pass(0);
+  expect(asked).toEqual(["configure other", "replace h2,h3", "protect", "publish", "ready true"]);
+  asked.length = 0;
+  made.pinned = true;
+  agent.own({ kind: "held", lease: lease(1) });
+  await clock.pass(0);
+  expect(asked).toEqual(["claim"]);
+  expect(agent.view.own?.parts[4]?.subnet).toEqual(parseCidr("10.244.9.0/24"));
+  // Ours again, with another end.
+  agent.own({ kind: "held", lease: lease(1, "10.244.9.0/24"), expires: 1 });
+  expect(asked).toEqual(["claim"]);
+});
+
 test("a family that only our lease has is left out, and a lease with no other is none", async () => {
   const six = { subnet: parseCidr("fd00::/64"), address: parseAddress("fd50::1"), mac: undefined };
   const { agent, clock } = stage();
@@ -244,7 +262,14 @@ test("a network whose configuration changes ends the agent, to be started anew",
   agent.network({ ...NETWORK });
   agent.network({ ...NETWORK, backend: { type: "host-gw", mtu: 1400 } });
   expect(await agent.ended).toBe(1);
+  // What the source goes on to tell is of the network to come.
+  agent.leases([lease(1), lease(4)]);
+  agent.changed(lease(5));
+  agent.gone("h2");
+  agent.malformed("h3", "it has no subnet");
+  agent.own({ kind: "refused", reason: "nobody gives us any" });
   expect(asked).toEqual([]);
+  expect(agent.view.trouble).toBeUndefined();
 });
 
 test("records that cannot be read and leases that cannot be used are listed with the reason, until they are mended", async () => {
@@ -255,6 +280,9 @@ test("records that cannot be read and leases that cannot be used are listed with
     ["h5", "PublicIP is no address"],
     ["h6", "10.244.2.0/24 of host-6 overlaps 10.244.2.0/24 of host-2"],
   ]);
+  // The lease of before is still refused; what has to be corrected is the record.
+  agent.malformed("h6", "PublicIP is no address, either");
+  expect(agent.view.refused.get("h6")).toBe("PublicIP is no address, either");
   agent.changed(lease(5));
   agent.gone("h6");
   expect([...agent.view.refused]).toEqual([]);
