@@ -72,6 +72,11 @@ async function releaseLease(settings: OverlaySettings, log: Log): Promise<void> 
   const state = readAgentState(statePathOf(settings));
   if (state === undefined) return;
   const source = await openSource(settings, { log, clock: systemClock });
+  if (settings.source.kind === "static" && /^(etcd at |the Kubernetes API$)/.test(state.source)) {
+    log.warn("what others know of this host stays there: --cleanup removes it, with the flags that the agent had", {
+      source: state.source,
+    });
+  }
   let timer: ReturnType<typeof setTimeout> | undefined;
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(() => reject(new Error(`${source.name} does not answer`)), RELEASE_MS);

@@ -6,7 +6,7 @@
  */
 import type { Flags } from "../lib/daemon/flags.ts";
 import { type Log, openLog } from "../lib/daemon/log.ts";
-import { isTsnetError, messageOf } from "../lib/errors.ts";
+import { hasErrno, isTsnetError, messageOf } from "../lib/errors.ts";
 import { readIfThere } from "../lib/sys/files.ts";
 import { writeStderr } from "../lib/sys/stdio.ts";
 import { cleanupOverlay } from "./cleanup.ts";
@@ -25,7 +25,8 @@ export async function main(flags: Flags): Promise<number> {
     if (flags.hosts === undefined) sayIfNobodyTells(settings, log);
     return await runOverlay(settings, log);
   } catch (error) {
-    writeStderr(`tsnet: ${messageOf(error).replaceAll("\n", "\n  ")}\n`);
+    const root = hasErrno(error, "EACCES", "EPERM") && process.getuid?.() !== 0 ? " (run it as root)" : "";
+    writeStderr(`${`tsnet: ${messageOf(error)}${root}`.replaceAll("\n", "\n  ")}\n`);
     return isTsnetError(error, "usage") ? 2 : 1;
   }
 }
