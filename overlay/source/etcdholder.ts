@@ -38,8 +38,10 @@ export interface HolderOptions {
 /** A lease of etcd's that our key ends with. */
 interface Grant {
   readonly id: string;
-  /** Ms since 1970, as we reckon it. */
+  /** Ms since 1970, as we reckon it, for others to read. */
   readonly expires: number;
+  /** The same by the clock that nobody sets; a host that sleeps may stop it. */
+  readonly ends: number;
 }
 
 const LASTS = "0";
@@ -155,9 +157,8 @@ export class EtcdHolder {
     this.#held = choice.subnets;
     this.#settled = true;
     this.#tell({ kind: "held", lease: leaseOf(key, claim, choice.subnets), ...(expires && { expires }) });
-    if (expires === undefined) return;
-    const wait = expires - this.#margin - this.#options.clock.wall();
-    this.#after(Math.min(LONGEST_MS, Math.max(0, wait)));
+    if (expires === undefined || this.#grant === undefined) return;
+    this.#after(Math.min(LONGEST_MS, Math.max(0, this.#left(this.#grant) - this.#margin)));
   }
 
   /** Returns when the lease ends; undefined: never; `changed` if somebody was quicker. */
@@ -189,22 +190,28 @@ export class EtcdHolder {
   /** A grant that is not about to end: ours, or the one that the key has, renewed; or a new one. */
   async #valid(client: EtcdClient, there: string | undefined): Promise<Grant> {
     const { clock, ttl } = this.#options;
-    const now = clock.wall();
+    const asked = { wall: clock.wall(), now: clock.now() };
     const grant = this.#grant;
-    if (grant !== undefined && grant.expires - this.#margin > now && (there ?? grant.id) === grant.id) return grant;
+    if (grant !== undefined && this.#left(grant) > this.#margin && (there ?? grant.id) === grant.id) return grant;
     const seconds = Math.ceil(ttl / 1000);
     // One of an agent before us is kept if it lasts as long as ours would.
     const id = there ?? grant?.id;
     const renewed = id === undefined ? undefined : await client.renew(id);
     const lasting = renewed === seconds || id === grant?.id;
-    if (id !== undefined && renewed !== undefined && lasting) return this.#keep(id, now + renewed * 1000);
+    if (id !== undefined && renewed !== undefined && lasting) return this.#keep(id, renewed, asked);
     const fresh = await client.grant(seconds);
-    return this.#keep(fresh.id, now + fresh.seconds * 1000);
+    return this.#keep(fresh.id, fresh.seconds, asked);
   }
 
-  #keep(id: string, expires: number): Grant {
-    this.#grant = { id, expires };
+  #keep(id: string, seconds: number, { wall, now }: { readonly wall: number; readonly now: number }): Grant {
+    this.#grant = { id, expires: wall + seconds * 1000, ends: now + seconds * 1000 };
     return this.#grant;
+  }
+
+  /** Ms, by the clock that says less: one may have been set back, the other may have stood. */
+  #left({ expires, ends }: Grant): number {
+    const { clock } = this.#options;
+    return Math.min(expires - clock.wall(), ends - clock.now());
   }
 
   /** Ms; a margin as long as the lease would have it renewed without end. */

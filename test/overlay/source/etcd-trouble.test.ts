@@ -42,9 +42,9 @@ afterEach(async () => {
   door.shut();
 });
 
-async function listen(more: Partial<EtcdSourceSettings> = {}) {
+async function listen(more: Partial<EtcdSourceSettings> = {}, clock = systemClock) {
   const settings = await etcd.settings({ endpoints: [`https://127.0.0.1:${door.port}`] });
-  const source = etcdSource({ ...settings, replaceLease: false, ...more }, { log: SILENT, clock: systemClock });
+  const source = etcdSource({ ...settings, replaceLease: false, ...more }, { log: SILENT, clock });
   sources.push(source);
   const heard = new Recorder();
   source.start(heard);
@@ -124,6 +124,20 @@ describe("an etcd", () => {
 });
 
 describe("our lease", () => {
+  test("is renewed in time by a host whose clock is set back or forward by a day", async () => {
+    let shift = 0;
+    const clock = { ...systemClock, wall: () => Date.now() + shift };
+    const { source, heard } = await listen({ ttl: 3000, renewMargin: 1500 }, clock);
+    source.claim(claimOf(A));
+    const { lease } = await heard.answered("held");
+    for (const day of [-1, 1]) {
+      shift += day * 86_400_000;
+      await Bun.sleep(4500);
+    }
+    expect(heard.order).not.toContain("gone");
+    expect(await etcd.get(lease.key)).toContain(A.mac);
+  });
+
   test("is renewed before its time is over, and ends with an agent that is gone", async () => {
     const { source, heard } = await listen({ ttl: 4000, renewMargin: 3000 });
     source.claim(claimOf(A));
