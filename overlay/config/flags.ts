@@ -130,8 +130,10 @@ function healthzOf(given: GivenFlags, complaints: Complaints): string {
   const port = numberOf(given, "healthz-port") ?? 0;
   if (port === 0) return "";
   const ip = textOf(given, "healthz-ip") ?? "0.0.0.0";
-  if (port < 0 || port > 65_535) complaints.problem(`--healthz-port=${port}: wanted is 0 to 65535`);
-  return addressAndPort(`${ip.includes(":") ? `[${ip}]` : ip}:${Math.abs(port)}`, "--healthz-ip", complaints);
+  const fits = port > 0 && port <= 65_535;
+  if (!fits) complaints.problem(`--healthz-port=${port}: wanted is 0 to 65535`);
+  // A port that is wrong is no fault of the address.
+  return addressAndPort(`${ip.includes(":") ? `[${ip}]` : ip}:${fits ? port : 1}`, "--healthz-ip", complaints);
 }
 
 function addressAndPort(text: string, flag: string, { problem }: Complaints): string {
