@@ -10,6 +10,7 @@ import { networkOf } from "../../lib/net/cidr.ts";
 import type { SubnetEnv } from "../../lib/overlay/subnetenv.ts";
 import { checkDelegate, HOST_LOCAL, type OverlayConfig, parseConfig } from "./config.ts";
 import { readFlannelConf } from "./flannel.ts";
+import { isLeftOver } from "./leftover.ts";
 import { delegateConf, type Ground, type PluginConf, passedOn } from "./plan.ts";
 import { envIfThere, requireReady, requireStatus } from "./ready.ts";
 import { readRecord, withRecord } from "./record.ts";
@@ -19,8 +20,9 @@ import { takenBeside } from "./taken.ts";
 export async function add(call: PluginCall): Promise<CniResult> {
   const config = parseConfig(call);
   checkDelegate(config);
-  const ground = groundOf(call, config, requireReady(config));
-  const conf = delegateConf(call, config, ground);
+  const env = requireReady(config);
+  const leftOver = config.type === "bridge" && isLeftOver(config.delegate.string("bridge") ?? config.bridge, env);
+  const conf = delegateConf(call, config, { ...groundOf(call, config, env), leftOver });
   return withRecord(call.attachment, async (record) => {
     if (!record.wasThere) record.write(conf);
     try {

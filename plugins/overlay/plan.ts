@@ -17,6 +17,8 @@ export interface Ground {
   readonly env: SubnetEnv | undefined;
   /** Addresses that host-local gave out on networks of other names: see `taken.ts`. */
   readonly taken: readonly Address[];
+  /** Whether the bridge's address is to be replaced: see `leftover.ts`. */
+  readonly leftOver?: boolean;
 }
 
 /** What every call of that plugin has, whatever was done by ADD: the verb's own keys and the runtime's. */
@@ -29,7 +31,7 @@ export function passedOn({ conf: { raw, cniVersion } }: PluginCall): PluginConf 
 /** The whole config. Defaults are what an overlay needs; `delegate` comes before them. */
 export function delegateConf(call: PluginCall, config: OverlayConfig, ground: Ground): PluginConf {
   return {
-    ...defaultsOf(config, ground.env),
+    ...defaultsOf(config, ground),
     ...config.delegate.raw,
     type: config.type,
     name: call.conf.name,
@@ -39,11 +41,12 @@ export function delegateConf(call: PluginCall, config: OverlayConfig, ground: Gr
 }
 
 /** The agent masquerades, and knows which destinations are the cluster's: a bridge would do it within the cluster too. */
-function defaultsOf({ type, delegate, bridge }: OverlayConfig, env: SubnetEnv | undefined): PluginConf {
+function defaultsOf({ type, delegate, bridge }: OverlayConfig, { env, leftOver = false }: Ground): PluginConf {
   const all: PluginConf = { ipMasq: false, ...(env === undefined ? {} : { mtu: env.mtu }) };
   const gateway = delegate.has("isGateway") ? {} : { isDefaultGateway: true };
   const hairpin = delegate.boolean("promiscMode") === true ? {} : { hairpinMode: true };
-  const own: PluginConf = type === "bridge" ? { ...all, bridge, ...gateway, ...hairpin } : all;
+  const force = leftOver ? { forceAddress: true } : {};
+  const own: PluginConf = type === "bridge" ? { ...all, bridge, ...gateway, ...hairpin, ...force } : all;
   // Of keys that differ only in case the last one counts, so one that the delegate has is not given at all.
   return Object.fromEntries(Object.entries(own).filter(([key]) => !delegate.has(key)));
 }

@@ -245,6 +245,23 @@ it("a second ADD of the same interface is refused, and the first one's container
   expect(await host.snapshot()).toBe(before);
 });
 
+it("a bridge of an earlier subnet gets the new one's address while nobody is on it", async () => {
+  await putEnv(host);
+  await usedOnce(host);
+  const later = { ...ENV, subnets: { ...ENV.subnets, 4: parseCidr("10.244.7.1/24") } };
+  await putEnv(host, later);
+  expect(addressOf(await attach(host, "a"), 4)).toBe("10.244.7.2");
+  expect(await host.ok(["ip", "-4", "-o", "addr", "show", "cni0"])).not.toContain("10.244.1.1");
+  // Not under a container, nor where the bridge is another network's.
+  await putEnv(host);
+  await host.addNetns("b");
+  const different = { msg: expect.stringContaining("already has an IP address different from 10.244.1.1/24") };
+  expect(await refused(host, "ADD", overlayConf(), { id: "b" })).toMatchObject(different);
+  await done(host, "DEL", overlayConf(), { id: "a" });
+  await host.sh("ip addr del 10.244.7.1/24 dev cni0; ip addr add 10.22.0.1/16 dev cni0");
+  expect(await refused(host, "ADD", overlayConf(), { id: "b" })).toMatchObject(different);
+});
+
 it("containers count as having addresses of the subnet while they are there, by reservation or by port", async () => {
   const asked = async () =>
     (await host.ok([process.execPath, "-e", ASK_CONTAINERS], { env: { BUN_BE_BUN: "1" }, cwd: PROJECT })).trim();

@@ -110,6 +110,14 @@ describe("the config for the plugin that does the work", () => {
     expect(plan(given)).toMatchObject(given);
   });
 
+  it("replaces the address of a bridge that was left behind, unless the delegate says otherwise", () => {
+    const ground = { env: ENV, taken: [], leftOver: true };
+    const planned = (conf: object) => delegateConf(callOf(conf), parseConfig(callOf(conf)), ground);
+    expect(planned({})).toMatchObject({ forceAddress: true });
+    expect(planned({ delegate: { forceaddress: false } })).not.toHaveProperty("forceAddress");
+    expect(planned({ delegate: { type: "ipvlan" } })).not.toHaveProperty("forceAddress");
+  });
+
   it("says nothing of addresses where no subnet is known", () => {
     const call = callOf({ ipam: { dataDir: "/run/ipam" } });
     expect(delegateConf(call, parseConfig(call), { env: undefined, taken: [] })).toEqual({
