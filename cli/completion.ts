@@ -37,7 +37,8 @@ export function wordsOf(command: Command, path: readonly string[] = []): readonl
       options: options.map((option) => ({
         flags: [option.short, option.long].filter((flag) => flag !== undefined && flag !== null),
         description: option.description,
-        takesValue: option.required || option.optional,
+        // One that may do without has it after "=" if at all: the next word is another.
+        takesValue: option.required,
         choices: option.argChoices ?? [],
       })),
       values: command.registeredArguments.flatMap(({ argChoices }) => argChoices ?? []),

@@ -10,7 +10,7 @@ cni
   .description("attach")
   .addOption(new Option("-o, --output <format>").choices(["table", "json"]))
   .option("--conf-dir <dir>", "where");
-program.command("version").description("which");
+program.command("version").description("which").option("--short [value]", "less");
 
 const words = wordsOf(program);
 
@@ -45,6 +45,11 @@ test("bash completes commands, options and choices at every level", async () => 
 
 test("bash leaves the value of any other option to file names", async () => {
   expect(await completed("tsnet cni add --conf-dir ")).toEqual([]);
+});
+
+test("an option that may do without a value takes no word of the line", async () => {
+  expect(await completed("tsnet version --short --h")).toEqual(["--help"]);
+  expect(fishScript(words)).toContain(`complete -c tsnet -n "__tsnet_at 'version'" -l short -d 'less'`);
 });
 
 test("zsh and fish are told the same words, with quotes kept apart", () => {
