@@ -41,19 +41,23 @@ export async function cleanupOverlay(settings: OverlaySettings, log: Log): Promi
   const step = async (what: string, work: () => unknown) => {
     try {
       await work();
+      return true;
     } catch (error) {
       log.error(`cannot remove ${what}`, { reason: messageOf(error) });
       code = 1;
+      return false;
     }
   };
   try {
     const ours = removeListAndSay(settings, log);
-    await step("this host's lease", () => releaseLease(settings, log));
+    const state = readState(settings, log);
+    const released = state === undefined || (await step("this host's lease", () => releaseLease(settings, state, log)));
     await step("the kernel's part", () => removeFromKernel(ours ? settings.conflist.bridge : undefined, log));
     await step("the packet filter's rules", () => removeFirewall(log));
     await step("subnet.env", () => removeSubnetEnv(settings.subnetFile));
     await step("the VTEP's MAC", () => removeVtep(settings.dataDir));
-    await step("the agent's state", () => removeAgentState(statePathOf(settings)));
+    // By what it says, the lease is given up the next time.
+    if (released) await step("the agent's state", () => removeAgentState(statePathOf(settings)));
     return code;
   } finally {
     lock.release();
@@ -68,9 +72,17 @@ function removeListAndSay({ conflist }: OverlaySettings, log: Log): boolean {
   return removed;
 }
 
-async function releaseLease(settings: OverlaySettings, log: Log): Promise<void> {
-  const state = readAgentState(statePathOf(settings));
-  if (state === undefined) return;
+/** Undefined if there is none, or none that can be read: then a lease ends when its time is over. */
+function readState(settings: OverlaySettings, log: Log): AgentState | undefined {
+  try {
+    return readAgentState(statePathOf(settings));
+  } catch (error) {
+    log.warn("what lease this host has is not known: it ends when its time is over", { reason: messageOf(error) });
+    return undefined;
+  }
+}
+
+async function releaseLease(settings: OverlaySettings, state: AgentState, log: Log): Promise<void> {
   const source = await openSource(settings, { log, clock: systemClock });
   if (settings.source.kind === "static" && /^(etcd at |the Kubernetes API$)/.test(state.source)) {
     log.warn("what others know of this host stays there: --cleanup removes it, with the flags that the agent had", {

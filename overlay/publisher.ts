@@ -36,6 +36,7 @@ export interface PublisherOptions {
 
 // With a thousand peers the state is half a megabyte: not for each of a row of changes.
 const DELAY_MS = 300;
+const RETRY_MS = 5000;
 
 export class Publisher {
   readonly #options: PublisherOptions;
@@ -43,6 +44,8 @@ export class Publisher {
   #callOff: (() => void) | undefined;
   /** Whether a state of an agent before us stands, by which containers can be attached. */
   #standing: boolean;
+  /** Why the state could last not be written, so that it is said once. */
+  #unwritten = "";
   /** The addresses by which others knew this host when the agent before us last told. */
   readonly knownAs: Parts<Address>;
 
@@ -83,9 +86,18 @@ export class Publisher {
     this.#standing = false;
     try {
       writeAgentState(this.#statePath, this.#state(view));
+      this.#unwritten = "";
     } catch (error) {
-      this.#options.log.error("cannot write the agent's state", { file: this.#statePath, reason: messageOf(error) });
+      this.#failed(messageOf(error));
     }
+  }
+
+  /** What the plugin goes by is out of date until it could be written, whether or not anything changes before. */
+  #failed(reason: string): void {
+    const { log, clock } = this.#options;
+    if (reason !== this.#unwritten) log.error("cannot write the agent's state", { file: this.#statePath, reason });
+    this.#unwritten = reason;
+    this.#callOff = clock.after(RETRY_MS, () => this.#write());
   }
 
   #state(view: AgentView): AgentState {

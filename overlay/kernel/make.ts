@@ -24,6 +24,8 @@ export interface MakeContext {
   readonly socket: RtSocket;
   readonly netns: Netns | undefined;
   readonly log: Log;
+  /** Sysctls that could not be written, with the reason: said once, however often the device is looked at. */
+  readonly unwritten: Map<string, string>;
 }
 
 export interface Made extends DeviceRef {
@@ -175,9 +177,12 @@ function conflict(socket: RtSocket, { vni, port, family }: DeviceSpec, cause: un
   );
 }
 
-function setSysctls({ netns, log }: MakeContext, name: string, family: Family): void {
+function setSysctls({ netns, log, unwritten }: MakeContext, name: string, family: Family): void {
   const refused = (key: string, error: unknown) => {
-    log.warn("a sysctl of the VXLAN device cannot be set", { key, reason: messageOf(error) });
+    const reason = messageOf(error);
+    if (unwritten.get(key) === reason) return;
+    unwritten.set(key, reason);
+    log.warn("a sysctl of the VXLAN device cannot be set", { key, reason });
   };
   const entries: readonly (readonly [string, string])[] = [
     // Packets of a host come from its underlay address or from this device's, whichever way the answer goes.

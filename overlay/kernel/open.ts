@@ -45,7 +45,14 @@ export function openFabric({ log, clock = systemClock, netns }: OpenOptions): Op
     socket.close();
     throw error;
   }
-  const fabric = new KernelFabric({ socket, events, netns, log, rivalry: new Rivalry(log, clock) });
+  const fabric = new KernelFabric({
+    socket,
+    events,
+    netns,
+    log,
+    unwritten: new Map(),
+    rivalry: new Rivalry(log, clock),
+  });
   return Object.assign(fabric, { adoptable: (backend: Backend) => adoptable(socket, backend) });
 }
 
