@@ -69,6 +69,11 @@ export class Follower {
     this.#disconnect();
   }
 
+  /** Ends a connection that leads nowhere any more, which itself would take long to tell, and makes another. */
+  reconnect(reason: string): void {
+    if (this.#client !== undefined) this.#failed(reason);
+  }
+
   async #connect(): Promise<void> {
     const { access, endpoints, ranges, receiver } = this.#options;
     const endpoint = endpoints[this.#turn % endpoints.length] ?? "";

@@ -12,6 +12,8 @@ import type { Log } from "../../lib/daemon/log.ts";
 import { messageOf, TsnetError } from "../../lib/errors.ts";
 import { EtcdClient } from "../../lib/etcd/client.ts";
 import { Follower } from "../../lib/etcd/follow.ts";
+import { formatAddress } from "../../lib/net/address.ts";
+import { valuesOf } from "../parts.ts";
 import type { EtcdSettings } from "../settings.ts";
 import type { Claim } from "../types.ts";
 import { EtcdHolder } from "./etcdholder.ts";
@@ -98,8 +100,10 @@ class EtcdSource implements Source {
   }
 
   claim(claim: Claim): void {
+    const moved = this.#claim !== undefined && !sameAddresses(this.#claim, claim);
     this.#claim = claim;
     this.#holder?.claim(claim);
+    if (moved) this.#follower?.reconnect("this host's address has changed");
   }
 
   /** Nobody looks for it in etcd. */
@@ -139,4 +143,9 @@ class EtcdSource implements Source {
     this.#connection = connection;
     events.connection(reason === undefined, reason);
   }
+}
+
+function sameAddresses(one: Claim, other: Claim): boolean {
+  const texts = [one, other].map(({ parts }) => valuesOf(parts).map(({ address }) => formatAddress(address)));
+  return String(texts[0]) === String(texts[1]);
 }
