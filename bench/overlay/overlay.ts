@@ -7,10 +7,10 @@
  *
  * @module
  */
-import { median, type Row, rowOf, type Series } from "../table.ts";
+import { median, type Row, rowOf } from "../table.ts";
 import { loads } from "./load.ts";
 import { changes, starts } from "./peers.ts";
-import { traffic } from "./traffic.ts";
+import { type Side, traffic } from "./traffic.ts";
 
 export interface OverlayBench {
   /** Measured rounds of a kind for each side. */
@@ -24,21 +24,17 @@ const FLANNEL = { startMs: 640, peakMB: 47 } as const;
 const PEERS = 1000;
 const TARGETS = { handMade: 1.03, growth: 1.5, load: 1, start: 0.25, peakMB: 95 } as const;
 
+const MEASURES = [
+  ["gigabyte", "1 GB by TCP to a container of another host"],
+  ["roundTrips", "1,000 round trips to it"],
+] as const;
+
 /** Measures every row; says on stderr how far it is. */
 export async function benchOverlay({ rounds, sizes }: OverlayBench): Promise<readonly Row[]> {
   const rows: Row[] = [];
   const say = (what: string) => console.error(`${what} ...`);
   say("traffic");
-  const { ours, handMade, plain } = await traffic(rounds);
-  const against = (what: string, peer: Record<"gigabyte" | "roundTrips", number[]>, target?: number) => [
-    rowOf(`1 GB by TCP from container to container of another host, peer: ${what}`, series("gigabyte", peer), target),
-    rowOf(`1,000 round trips, peer: ${what}`, series("roundTrips", peer), target),
-  ];
-  const series = (key: "gigabyte" | "roundTrips", peer: Record<"gigabyte" | "roundTrips", number[]>): Series => ({
-    ours: ours[key],
-    peer: peer[key],
-  });
-  rows.push(...against("VXLAN made by hand", handMade, TARGETS.handMade), ...against("the plain underlay", plain));
+  rows.push(...trafficRows(await traffic(rounds)));
   say("changes");
   rows.push(...(await changeRows(sizes, rounds)));
   say(`${PEERS} leases in hand`);
@@ -58,6 +54,16 @@ export async function benchOverlay({ rounds, sizes }: OverlayBench): Promise<rea
     memoryRow(`peak memory at ${PEERS} peers, peer: flannel 0.28.4`, started.peaks, TARGETS.peakMB / FLANNEL.peakMB),
   );
   return rows;
+}
+
+function trafficRows(all: Awaited<ReturnType<typeof traffic>>): readonly Row[] {
+  const rows = (ours: Side, what: string, peer: Side, target?: number) =>
+    MEASURES.map(([key, name]) => rowOf(`${name}, ${what}`, { ours: all[ours][key], peer: all[peer][key] }, target));
+  return [
+    ...rows("ours", "peer: VXLAN by hand, with one rule for the outside", "handMade", TARGETS.handMade),
+    ...rows("oursBare", "no rules, peer: VXLAN by hand", "handMadeBare", TARGETS.handMade),
+    ...rows("ours", "peer: the plain underlay", "plain"),
+  ];
 }
 
 /** A new lease at each size; and the largest over the smallest. */

@@ -4,25 +4,21 @@
  *
  * @module
  */
-import { readFile } from "node:fs/promises";
-import { Etcd3 } from "etcd3";
+import { EtcdClient } from "../../lib/etcd/client.ts";
 import type { Etcd } from "../../test/overlay/source/etcd.ts";
 
 export interface Writer extends Disposable {
-  put(key: string, value: string): Promise<void>;
+  put(key: string, text: string): Promise<void>;
 }
 
 export async function openWriter(etcd: Etcd): Promise<Writer> {
-  const { endpoints, caFile, certFile, keyFile, username, password } = await etcd.settings();
-  const [rootCertificate, certChain, privateKey] = await Promise.all([
-    readFile(caFile),
-    readFile(certFile),
-    readFile(keyFile),
-  ]);
-  const auth = { username, password };
-  const client = new Etcd3({ hosts: [...endpoints], auth, credentials: { rootCertificate, certChain, privateKey } });
+  const { endpoints, ...access } = await etcd.settings();
+  const client = new EtcdClient({ ...access, endpoint: endpoints[0] ?? "" });
+  const lease = (await client.grant(3600)).id;
   return {
-    put: async (key, value) => void (await client.put(key).value(value)),
+    async put(key, text) {
+      await client.commit([], [{ kind: "put", key, text, lease }]);
+    },
     [Symbol.dispose]: () => client.close(),
   };
 }

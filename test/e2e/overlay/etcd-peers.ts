@@ -19,9 +19,14 @@ export class EtcdPeers implements FlannelSource {
   }
 
   /** Starts etcd and gives every host its certificates; `flags` are the agents', beside those of the connection. */
-  static async start(world: World, flags: readonly string[] = []): Promise<EtcdPeers> {
-    const etcd = await startEtcd({ host: world.hub, netns: "store", address: STORE[4], user: true });
-    const copies = Object.values(etcd.files).map(async (path) => {
+  static async start(
+    world: World,
+    flags: readonly string[] = [],
+    access = { tls: true, user: true },
+  ): Promise<EtcdPeers> {
+    const etcd = await startEtcd({ host: world.hub, netns: "store", address: STORE[4], ...access });
+    const files = Object.values(etcd.files).filter((path) => path !== "");
+    const copies = files.map(async (path) => {
       const text = await world.hub.ok(["cat", path]);
       await Promise.all(world.hosts.map((host) => host.write(path, text)));
     });
