@@ -98,5 +98,8 @@ export interface MountSpec {
   readonly readOnly: boolean;
 }
 
+/** The project of what commands make, which no file may be called. */
+export const COMMAND_PROJECT = "local";
+
 /** The network of containers that name none. */
 export const DEFAULT_NETWORK = "default";

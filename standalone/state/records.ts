@@ -28,6 +28,17 @@ export const parseNetworkRecord = object(
   {
     /** Bytes. */
     mtu: number,
+    /** Nobody in it gets out of the host, and nobody gets in. */
+    internal: flag,
+    /** What its containers' addresses are taken from, `10.88.1.128/25`; the whole subnet without it. */
+    range: text,
+    /** More routes of its containers. */
+    routes: list(object({ dst: text }, { via: text })),
+    labels: record(text),
+    /** Ids of networks whose containers reach those of this one. */
+    open: list(text),
+    /** Made by command: it stays until it is removed, over reboots too. */
+    stays: flag,
   },
 );
 export type NetworkRecord = ReturnType<typeof parseNetworkRecord>;
@@ -53,6 +64,8 @@ const parseAttachmentRecord = object(
     /** The addresses that it was given, `10.88.1.2/24`; there once it has been added. */
     addresses: list(text),
     mac: text,
+    /** More names of it there. */
+    aliases: list(text),
   },
 );
 export type AttachmentRecord = ReturnType<typeof parseAttachmentRecord>;
@@ -69,7 +82,15 @@ const parseStartRecord = object(
     /** The namespaces that it shares with the host. */
     shares: list(word("pid", "ipc", "uts", "mount")),
   },
-  { rootfs: text, user: text },
+  {
+    rootfs: text,
+    user: text,
+    /** Resolvers to ask for what is not ours, in place of the host's. */
+    dns: list(text),
+    dnsSearch: list(text),
+    /** Names and their addresses. */
+    extraHosts: record(text),
+  },
 );
 export type StartRecord = ReturnType<typeof parseStartRecord>;
 
@@ -82,8 +103,8 @@ export const parseContainerRecord = object(
     id: text,
     project: text,
     name: text,
-    network: word("bridge", "host", "none", "container"),
-    /** Path of its network namespace; empty for the host's. */
+    network: word("bridge", "host", "none", "container", "foreign"),
+    /** Path of its network namespace; empty for the host's. Of a foreign one, which somebody else made, whatever it was given by. */
     netns: text,
     attachments: list(parseAttachmentRecord),
     ports: list(parsePortRecord),
@@ -105,6 +126,10 @@ export const parseContainerRecord = object(
     mountPoints: list(text),
     /** The container whose network namespace it is in. */
     joins: text,
+    /** How its command ended, and when in milliseconds since the epoch. */
+    exit: object({ code: number, at: number }),
+    /** It is removed once its command has ended. */
+    autoRemove: flag,
   },
 );
 export type ContainerRecord = ReturnType<typeof parseContainerRecord>;
