@@ -33,8 +33,12 @@ export class UnderlayWatch {
     return new UnderlayWatch(underlay, linkGet(socket, index), addrList(socket, { index }));
   }
 
-  /** Whether the event says that the underlay is another than it was. */
+  /**
+   * Whether the event says that the underlay is another than it was, or may be: a default route leads to it, unless it
+   * was named.
+   */
   see(event: RtEvent): boolean {
+    if (event.kind === "route") return event.route.dst.prefix === 0;
     if (event.kind === "link") return this.#seeLink(event.link, event.gone);
     if (event.kind === "addr") return this.#seeAddress(event.addr, event.gone);
     return false;

@@ -170,6 +170,7 @@ describe("the underlay", () => {
     ["it has an address more", "ip address add 192.0.2.77/24 dev eth0"],
     ["it is taken down", "ip link set eth0 down"],
     ["it is renamed", "ip link set eth0 down; ip link set eth0 name lan0; ip link set lan0 up"],
+    ["another default route", "ip route replace default via 192.0.2.254"],
     ["its address is elsewhere too", "ip link add br0 type bridge; ip address add 192.0.2.1/24 dev br0"],
   ])("a change is told, once: %s", async (_, change) => {
     await there.sh(change);
