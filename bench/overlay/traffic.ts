@@ -37,14 +37,17 @@ export async function traffic(rounds: number): Promise<Readonly<Record<Side, Tra
     [figures.plain, handMadeBare, ""],
   ] as const;
   await Promise.all(sides.map(([, world, netns]) => serve(world, netns)));
-  // The first round is not measured.
+  // The first round is not measured. What is compared is measured one right after the other, and in turns also as to
+  // who comes first.
   for (let round = 0; round <= rounds; round++) {
-    // In turns also as to who comes first.
-    for (const [side, world, netns] of round % 2 === 0 ? sides : sides.toReversed()) {
-      const times = { gigabyte: await gigabyte(world, netns), roundTrips: await roundTrips(world, netns) };
-      if (round === 0) continue;
-      side.gigabyte.push(times.gigabyte);
-      side.roundTrips.push(times.roundTrips);
+    const order = round % 2 === 0 ? sides : sides.toReversed();
+    for (const [side, world, netns] of order) {
+      const ms = await gigabyte(world, netns);
+      if (round > 0) side.gigabyte.push(ms);
+    }
+    for (const [side, world, netns] of order) {
+      const ms = await roundTrips(world, netns);
+      if (round > 0) side.roundTrips.push(ms);
     }
   }
   return figures;
