@@ -3,7 +3,7 @@
  *
  * etcd3 reads and parses `rpc.proto` from its folder as it is loaded, which an executable does not have. In the bundle
  * stands what the parser made of it, of the services that we call alone, and what makes clients of that
- * (`etcd-definition.ts`).
+ * (`etcd-definition.ts`), without the parser.
  *
  * @module
  */
@@ -11,11 +11,13 @@ import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, resolve } from "node:path";
 import type { Plugin } from "esbuild";
-import type { Packages } from "./etcd-definition.ts";
+import type { Protocol } from "./etcd-definition.ts";
+import type { Field } from "./etcd-messages.ts";
 
+const PACKAGE = "etcdserverpb";
 const SERVICES = ["KV", "Watch", "Lease", "Auth"];
 const LOADER = '("@grpc/proto-loader")';
-const READ = /\(0, proto_loader_1\.loadSync\)\(`\$\{__dirname\}\/\.\.\/proto\/rpc\.proto`,/;
+const READ = /\(0, proto_loader_1\.loadSync\)\(`\$\{__dirname\}\/\.\.\/proto\/rpc\.proto`, \{[^}]*\}\)/;
 const DEFINITION = resolve(import.meta.dirname, "etcd-definition.ts");
 
 export const etcdProtocol: Plugin = {
@@ -23,8 +25,8 @@ export const etcdProtocol: Plugin = {
   setup(build) {
     build.onLoad({ filter: /etcd3\/lib\/connection-pool\.js$/ }, ({ path }) => {
       const source = readFileSync(path, "utf8");
-      const json = JSON.stringify(protocol(resolve(dirname(path), "../proto/rpc.proto"), path));
-      const call = `(0, proto_loader_1.definitionOf)(require("protobufjs/light"), ${json},`;
+      const json = JSON.stringify(readProtocol(resolve(dirname(path), "../proto/rpc.proto"), path));
+      const call = `(0, proto_loader_1.definitionOf)(${json})`;
       if (!READ.test(source) || !source.includes(LOADER)) throw new Error(`${path} reads its protocol in another way`);
       const contents = source.replace(LOADER, `(${JSON.stringify(DEFINITION)})`).replace(READ, () => call);
       return { contents, loader: "js" };
@@ -32,44 +34,88 @@ export const etcdProtocol: Plugin = {
   },
 };
 
-/** What protobufjs writes down (`Root.toJSON`); it is a dependency of etcd3's, not ours. */
-interface Namespace {
-  readonly nested?: Readonly<Record<string, Entry>>;
+/** What is used of protobufjs, which is a dependency of etcd3's, not ours. */
+export interface Protobuf {
+  readonly Root: new () => { loadSync(path: string, options: object): Root };
 }
-interface Entry extends Namespace {
-  readonly methods?: Readonly<Record<string, { readonly requestType: string; readonly responseType: string }>>;
-  readonly fields?: Readonly<Record<string, { readonly type: string }>>;
+interface Root {
+  resolveAll(): void;
+  lookupService(name: string): { readonly methodsArray: readonly Method[] };
 }
-interface Protobuf {
-  readonly Root: new () => { loadSync(path: string, options: object): { toJSON(): Namespace } };
+interface Method {
+  readonly name: string;
+  readonly requestStream?: boolean;
+  readonly responseStream?: boolean;
+  readonly resolvedRequestType: Type;
+  readonly resolvedResponseType: Type;
+}
+interface Type {
+  readonly fullName: string;
+  readonly fieldsArray: readonly TypeField[];
+}
+interface TypeField {
+  readonly id: number;
+  readonly name: string;
+  readonly type: string;
+  readonly repeated: boolean;
+  readonly map: boolean;
+  readonly partOf: { readonly name: string } | null;
+  readonly resolvedType: Type | { readonly values: Readonly<Record<string, number>> } | null;
 }
 
-function protocol(path: string, importer: string): Packages {
+/** Reads a protocol file. `importer` is whoever has protobufjs. @throws Error for what `etcd-messages.ts` does not know. */
+export function readProtocol(path: string, importer: string): Protocol {
   const protobuf: Protobuf = createRequire(importer)("protobufjs");
-  const { nested: packages = {} } = new protobuf.Root().loadSync(path, { keepCase: true }).toJSON();
-  const types = new Map(Object.values(packages).flatMap(({ nested = {} }) => Object.entries(nested)));
-  const needed = new Set<string>();
-  for (const service of SERVICES) need(service, types, needed);
-  const kept = Object.entries(packages).map(([name, { nested = {} }]) => [name, { nested: only(nested, needed) }]);
-  return { nested: Object.fromEntries(kept) };
+  const root = new protobuf.Root().loadSync(path, { keepCase: true });
+  root.resolveAll();
+  const messages = new Map<string, readonly Field[]>();
+  const services = SERVICES.map((service) => {
+    const { methodsArray } = root.lookupService(`${PACKAGE}.${service}`);
+    for (const { resolvedRequestType, resolvedResponseType } of methodsArray) {
+      for (const type of [resolvedRequestType, resolvedResponseType]) addMessage(type, messages);
+    }
+    return [`${PACKAGE}.${service}`, methodsArray.map(methodOf)] as const;
+  });
+  return { services: Object.fromEntries(services), messages: Object.fromEntries(messages) };
 }
 
-/** Adds a type's name, and those of what it is made of. */
-function need(name: string, types: ReadonlyMap<string, Entry>, needed: Set<string>): void {
-  const entry = types.get(name);
-  if (entry === undefined || needed.has(name)) return;
-  needed.add(name);
-  for (const part of partsOf(entry)) need(part.slice(part.lastIndexOf(".") + 1), types, needed);
+function methodOf({ name, resolvedRequestType, resolvedResponseType, ...streams }: Method) {
+  const { requestStream = false, responseStream = false } = streams;
+  const [request, response] = [nameOf(resolvedRequestType), nameOf(resolvedResponseType)];
+  return { name, request, response, requestStream, responseStream };
 }
 
-function partsOf({ methods = {}, fields = {}, nested = {} }: Entry): readonly string[] {
-  return [
-    ...Object.values(methods).flatMap(({ requestType, responseType }) => [requestType, responseType]),
-    ...Object.values(fields).map(({ type }) => type),
-    ...Object.values(nested).flatMap(partsOf),
-  ];
+/** With the messages that it is made of. */
+function addMessage(type: Type, messages: Map<string, readonly Field[]>): void {
+  if (messages.has(nameOf(type))) return;
+  messages.set(nameOf(type), type.fieldsArray.map(fieldOf));
+  for (const { resolvedType } of type.fieldsArray) {
+    if (resolvedType !== null && "fieldsArray" in resolvedType) addMessage(resolvedType, messages);
+  }
 }
 
-function only(all: Readonly<Record<string, Entry>>, names: ReadonlySet<string>): Readonly<Record<string, Entry>> {
-  return Object.fromEntries(Object.entries(all).filter(([name]) => names.has(name)));
+/** `etcdserverpb.TxnRequest`: protobufjs has a dot before it. */
+function nameOf({ fullName }: Type): string {
+  return fullName.slice(1);
+}
+
+function fieldOf(field: TypeField): Field {
+  const { id, name, repeated, partOf } = field;
+  const more = { ...(repeated ? { repeated } : {}), ...(partOf === null ? {} : { oneof: partOf.name }) };
+  return { id, name, ...kindOf(field), ...more };
+}
+
+function kindOf({ name, type, map, resolvedType }: TypeField): Pick<Field, "type" | "of" | "names"> {
+  if (map) throw new Error(`the field ${name} is a map, which the bundle's protocol knows nothing of`);
+  if (resolvedType === null) return { type: scalarOf(name, type) };
+  if ("fieldsArray" in resolvedType) return { type: "message", of: nameOf(resolvedType) };
+  const names: string[] = [];
+  for (const [value, number] of Object.entries(resolvedType.values)) names[number] = value;
+  return { type: "enum", names };
+}
+
+function scalarOf(name: string, type: string): Field["type"] {
+  const known = (["bytes", "string", "bool", "int64", "uint64"] as const).find((one) => one === type);
+  if (known === undefined) throw new Error(`the field ${name} is of ${type}, which the bundle's protocol knows not`);
+  return known;
 }
