@@ -32,8 +32,9 @@ export function optionsFor(access: EtcdAccess): IOptions {
       "grpc.keepalive_time_ms": SILENT_MS,
       "grpc.keepalive_timeout_ms": ALIVE_MS,
       "grpc.max_receive_message_length": MAX_ANSWER,
-      // A new client makes a new connection, rather than wait until an older one's long pauses are over.
-      "grpc.use_local_subchannel_pool": 1,
+      // All services of one client go by one connection, and another client makes a new one, rather than wait until
+      // an older one's long pauses are over: gRPC shares where all options are the same.
+      "tsnet.client": Symbol("client"),
       // etcd is on the hosts' own network.
       "grpc.enable_http_proxy": 0,
     },
