@@ -27,6 +27,8 @@ export interface RosterChange {
 
 export class Roster {
   readonly #options: RosterOptions;
+  /** What of ours no other host may have. */
+  readonly #ownNames: ReadonlySet<string>;
   readonly #peers = new Map<string, Lease>();
   /** Leases that are left out, with the reason. */
   readonly #refused = new Map<string, { readonly lease: Lease; readonly reason: string }>();
@@ -36,6 +38,7 @@ export class Roster {
 
   constructor(options: RosterOptions) {
     this.#options = options;
+    this.#ownNames = new Set(valuesOf(options.own.parts).flatMap(namesOf));
   }
 
   /** Those who are in. */
@@ -144,7 +147,7 @@ export class Roster {
     const what = formatCidr(part.subnet);
     if (own !== undefined) {
       if (overlaps(own.subnet, part.subnet)) return { what, how: `overlaps ${formatCidr(own.subnet)} of this host` };
-      const shared = namesOf(part).find((name) => namesOf(own).includes(name));
+      const shared = namesOf(part).find((name) => this.#ownNames.has(name));
       if (shared !== undefined) return { what: shared, how: "is this host's, too" };
     }
     const other = this.#subnets.overlapping(part.subnet);

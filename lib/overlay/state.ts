@@ -84,7 +84,7 @@ export function readTrouble(path = STATE_FILE): AgentTrouble | undefined {
 /** Puts the state at `path`, whole or not at all. */
 export function writeAgentState(path: string, state: AgentState): void {
   makeDirectory(path.slice(0, Math.max(1, path.lastIndexOf("/"))));
-  replaceFile(path, `${JSON.stringify({ boot: thisBoot(), ...state }, null, 2)}\n`);
+  replaceFile(path, `${JSON.stringify({ boot: thisBoot(), ...state })}\n`);
 }
 
 /** Removes the file; true if it was there. */

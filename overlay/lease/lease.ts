@@ -68,13 +68,17 @@ export function leaseOf(key: string, claim: Claim, subnets: Parts<Cidr>): Lease 
   return { key, host: claim.host, backend: claim.backend, vni: claim.vni, parts: { ...part(4), ...part(6) } };
 }
 
+/** The subnets that the last part of a key says. @throws TsnetError `invalid`. */
+export function subnetsIn(key: string): Parts<Cidr> {
+  return parseSubnetKey(key.slice(key.lastIndexOf("/") + 1));
+}
+
 /**
- * Reads the record under `key`, the last part of whose name says the subnets.
+ * Reads the record under `key`; `subnets` are those that the key says.
  *
  * @throws TsnetError `invalid` or `decoding`, naming what is wrong with it.
  */
-export function parseLeaseRecord(key: string, text: string): LeaseRecord {
-  const subnets = parseSubnetKey(key.slice(key.lastIndexOf("/") + 1));
+export function parseLeaseRecord(key: string, text: string, subnets: Parts<Cidr> = subnetsIn(key)): LeaseRecord {
   const fields = fieldsOf(parseJson(text));
   const addresses = addressesOf(subnets, { 4: fields.PublicIP, 6: fields.PublicIPv6 });
   const host = textOf(fields.Host);

@@ -12,8 +12,7 @@ import { prefixRange } from "../../lib/etcd/types.ts";
 import type { Cidr } from "../../lib/net/cidr.ts";
 import { parseNetworkConfig } from "../config/network.ts";
 import type { Found } from "../lease/choose.ts";
-import { parseSubnetKey } from "../lease/key.ts";
-import { type LeaseRecord, parseLeaseRecord } from "../lease/lease.ts";
+import { type LeaseRecord, parseLeaseRecord, subnetsIn } from "../lease/lease.ts";
 import type { Lease, NetworkConfig, Parts } from "../types.ts";
 import type { SourceEvents } from "./source.ts";
 
@@ -200,8 +199,8 @@ function noConfig(key: string): TsnetError {
 function read(entry: KeyValue): { subnets: Parts<Cidr>; record: LeaseRecord | undefined; reason: string | undefined } {
   let subnets: Parts<Cidr> = {};
   try {
-    subnets = parseSubnetKey(entry.key.slice(entry.key.lastIndexOf("/") + 1));
-    return { subnets, record: parseLeaseRecord(entry.key, entry.text), reason: undefined };
+    subnets = subnetsIn(entry.key);
+    return { subnets, record: parseLeaseRecord(entry.key, entry.text, subnets), reason: undefined };
   } catch (error) {
     return { subnets, record: undefined, reason: messageOf(error) };
   }
