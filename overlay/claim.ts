@@ -6,9 +6,11 @@
 import { randomBytes } from "node:crypto";
 import type { Log } from "../lib/daemon/log.ts";
 import { messageOf } from "../lib/errors.ts";
-import type { Family } from "../lib/net/address.ts";
+import type { Address, Family } from "../lib/net/address.ts";
 import { type Cidr, networkOf } from "../lib/net/cidr.ts";
 import { formatMac } from "../lib/net/mac.ts";
+import { addrList } from "../lib/netlink/addr.ts";
+import { RtSocket } from "../lib/netlink/socket.ts";
 import { readSubnetEnv } from "../lib/overlay/subnetenv.ts";
 import { hasContainers } from "./files/containers.ts";
 import { readVtep, writeVtep } from "./files/identity.ts";
@@ -38,7 +40,13 @@ export function claimOf(options: ClaimOptions, network: NetworkConfig, underlay:
     parts: mapParts(underlay.publicAddresses, (address) => ({ address, mac: macs[address.family] })),
     previous,
     pinned: hasContainers(previous, settings.conflist),
+    present: presentAddresses(),
   };
+}
+
+function presentAddresses(): readonly Address[] {
+  using host = RtSocket.open();
+  return addrList(host).map(({ cidr }) => cidr.address);
 }
 
 /**

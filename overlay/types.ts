@@ -88,6 +88,8 @@ export interface Claim {
   readonly previous: Parts<Cidr>;
   /** Containers have addresses of `previous`: no other subnet will do. */
   readonly pinned: boolean;
+  /** All addresses of this host, where they are known: what it once told others and is not one of them leads astray. */
+  readonly present?: readonly Address[];
 }
 
 /** The interface that leads to the other hosts. */

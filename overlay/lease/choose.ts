@@ -16,7 +16,7 @@ import { FAMILIES, mapParts, valuesOf } from "../parts.ts";
 import type { OwnLease } from "../source/source.ts";
 import { SubnetTable } from "../subnets.ts";
 import type { Claim, NetworkConfig, Parts } from "../types.ts";
-import { relationOf } from "./identity.ts";
+import { leadsAstray, relationOf } from "./identity.ts";
 import type { LeaseRecord } from "./lease.ts";
 import { freeSubnet, numberOf, sizeOf, subnetAt } from "./pool.ts";
 
@@ -47,13 +47,19 @@ export type Choice<F extends Found> =
       /** What is ours there already; those that are not of `subnets` are to go. */
       readonly own: readonly F[];
     }
-  | Exclude<OwnLease, { readonly kind: "held" }>;
+  | Exclude<OwnLease, { readonly kind: "held" }>
+  /** Another host has our address; what is ours there and tells one that we had is to go. */
+  | { readonly kind: "shared"; readonly reason: string; readonly astray: readonly F[] };
 
 export function chooseSubnet<F extends Found>(question: Question<F>): Choice<F> {
   const missing = familyMissing(question);
   if (missing !== undefined) return refused(missing);
   const { own, others, impostor } = sort(question);
-  if (impostor !== undefined) return refused(impostorText(impostor, question.claim));
+  if (impostor !== undefined) {
+    const reason = impostorText(impostor, question.claim);
+    const astray = own.filter((one) => !isReservation(one) && leadsAstray(one.record?.addresses ?? {}, question.claim));
+    return astray.length === 0 ? refused(reason) : { kind: "shared", reason, astray };
+  }
   const taken = new SubnetTable();
   for (const { subnets, key } of others) for (const subnet of valuesOf(subnets)) taken.add(subnet, key);
   const view: View<F> = { ...question, taken, others };

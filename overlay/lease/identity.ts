@@ -7,10 +7,10 @@
  *
  * @module
  */
-import { type Family, sameAddress } from "../../lib/net/address.ts";
+import { type Address, type Family, sameAddress } from "../../lib/net/address.ts";
 import { overlaps } from "../../lib/net/cidr.ts";
-import { FAMILIES } from "../parts.ts";
-import type { Claim } from "../types.ts";
+import { FAMILIES, valuesOf } from "../parts.ts";
+import type { Claim, Parts } from "../types.ts";
 import type { LeaseRecord } from "./lease.ts";
 
 /** Of a record to the host of a claim. */
@@ -21,6 +21,17 @@ export function relationOf(record: LeaseRecord, claim: Claim): Relation {
   const mac = compareMacs(record, claim);
   if (same) return mac === "differ" ? "same-address" : "own";
   return hasMoved(record, claim, mac === "same") ? "moved" : "other";
+}
+
+/**
+ * Whether others are told an address that this host had and has no more. Packets for it go to whoever has that now, who
+ * is kept from telling so himself.
+ */
+export function leadsAstray(addresses: Parts<Address>, claim: Claim): boolean {
+  const { present } = claim;
+  if (present === undefined) return false;
+  const ours = [...present, ...FAMILIES.flatMap((family) => claim.parts[family]?.address ?? [])];
+  return valuesOf(addresses).some((told) => !ours.some((address) => sameAddress(address, told)));
 }
 
 function hasAddress({ addresses }: LeaseRecord, claim: Claim, family: Family): boolean {

@@ -144,6 +144,11 @@ export class EtcdHolder {
     this.#settled = false;
     const { found } = records;
     const choice = chooseSubnet({ config, found, claim, held: this.#held, replaceLease, random: Math.random });
+    if (choice.kind === "shared") {
+      this.#tell({ kind: "refused", reason: choice.reason });
+      await this.#remove(client, choice.astray);
+      return;
+    }
     if (choice.kind !== "take") {
       this.#tell(choice);
       return;
@@ -159,6 +164,16 @@ export class EtcdHolder {
     this.#tell({ kind: "held", lease: leaseOf(key, claim, choice.subnets), ...(expires && { expires }) });
     if (expires === undefined || this.#grant === undefined) return;
     this.#after(Math.min(LONGEST_MS, Math.max(0, this.#left(this.#grant) - this.#margin)));
+  }
+
+  /** Unless somebody has changed one of them. */
+  async #remove(client: EtcdClient, all: readonly EtcdRecord[]): Promise<void> {
+    const there = all.filter(({ remembered }) => !remembered);
+    const revision = await client.commit(
+      there.map(({ key, revision }) => ({ kind: "unchanged", key, revision })),
+      there.map(({ key }) => ({ kind: "delete", key })),
+    );
+    if (revision !== undefined) for (const { key } of there) this.#options.records.deleted(key, revision);
   }
 
   /** Returns when the lease ends; undefined: never; `changed` if somebody was quicker. */

@@ -14,8 +14,9 @@ import type { Log } from "../../lib/daemon/log.ts";
 import { messageOf } from "../../lib/errors.ts";
 import type { KubeClient } from "../../lib/kube/client.ts";
 import { formatCidr } from "../../lib/net/cidr.ts";
+import { leadsAstray } from "../lease/identity.ts";
 import { leaseOf } from "../lease/lease.ts";
-import { valuesOf } from "../parts.ts";
+import { mapParts, valuesOf } from "../parts.ts";
 import type { Claim, Lease, NetworkConfig } from "../types.ts";
 import { objectionTo, sharesAddress } from "./assigned.ts";
 import {
@@ -149,9 +150,12 @@ export class NodeClaim {
     return `Node ${holder.host} has the address ${address} of this host, too: choose another interface or address on one of them, or delete Node ${holder.host} if its host is no more`;
   }
 
-  /** A host that lost its address to another must not go on telling it. */
+  /** A host that lost its address to another must not go on telling it, nor one that it had before. */
   #withdrawn(offered: Claim, node: NodeRecord): Patched {
-    return carries(node, offered) ? annotationsToRemove(node, this.#options.prefix) : {};
+    const told = toldBy(node);
+    const addresses = mapParts(told?.parts ?? {}, ({ address }) => address);
+    const wrong = told !== undefined && (carries(node, offered) || leadsAstray(addresses, offered));
+    return wrong ? annotationsToRemove(node, this.#options.prefix) : {};
   }
 
   #condition({ unavailable }: NodeRecord): object | undefined {
@@ -216,11 +220,16 @@ function isEmpty(annotations: Patched): boolean {
 
 /** Whether the Node tells others one of these addresses. */
 function carries(node: NodeRecord, offered: Claim): boolean {
+  const told = toldBy(node);
+  return told !== undefined && sharesAddress(offered, [told]) !== undefined;
+}
+
+/** What others read of the Node; undefined if they cannot. */
+function toldBy(node: NodeRecord): Lease | undefined {
   try {
-    const lease = leaseOfNode(node);
-    return lease !== undefined && sharesAddress(offered, [lease]) !== undefined;
+    return leaseOfNode(node);
   } catch {
-    return false;
+    return undefined;
   }
 }
 

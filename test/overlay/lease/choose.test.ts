@@ -132,6 +132,22 @@ describe("row 18: who is who", () => {
     expect(chosen(ask({ found: [lease(before, "10.244.7.0/24")] }))).toBe("10.244.7.0/24");
   });
 
+  test("an address that we had and have no more is told by nobody while another host has ours", () => {
+    const rival = lease(
+      { ...host("b", 2), parts: { 4: { ...host("b", 2).parts[4], address: address(1) } } },
+      "10.244.7.0/24",
+    );
+    const before = lease({ ...OURS, parts: { 4: { ...OURS.parts[4], address: address(99) } } }, "10.244.8.0/24");
+    const found = [rival, before];
+    expect(ask({ found, claim: { ...OURS, present: [address(1)] } })).toMatchObject({
+      kind: "shared",
+      astray: [before],
+    });
+    // Where it is still an address of this host, or nobody knows, packets come.
+    expect(ask({ found, claim: { ...OURS, present: [address(1), address(99)] } }).kind).toBe("refused");
+    expect(ask({ found }).kind).toBe("refused");
+  });
+
   test("the same MAC with another name is a copy of another host, which keeps its subnet", () => {
     const original = { ...host("b", 2), parts: { 4: { address: address(2), mac: "0a:00:00:00:00:01" } } };
     const claim = { ...OURS, previous: four("10.244.7.0/24") };

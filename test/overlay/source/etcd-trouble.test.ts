@@ -220,6 +220,20 @@ describe("our lease", () => {
     expect(await etcd.get(keyOf(A))).toContain("192.0.2.111");
   });
 
+  test("and that of another host with which we exchange addresses follow both, as none goes on telling what it has no more", async () => {
+    const [one, two] = [await listen(), await listen()];
+    one.source.claim(claimOf(A));
+    two.source.claim(claimOf(B));
+    await one.heard.answered("held");
+    await two.heard.answered("held");
+    one.source.claim(claimOf({ ...A, address: B.address }, { present: [parseAddress(B.address)] }));
+    await one.heard.answered("refused");
+    two.source.claim(claimOf({ ...B, address: A.address }, { present: [parseAddress(A.address)] }));
+    for (const { heard } of [one, two]) await heard.until("it follows", () => heard.answer?.kind === "held");
+    expect(await etcd.get(keyOf(A))).toContain(`"${B.address}"`);
+    expect(await etcd.get(keyOf(B))).toContain(`"${A.address}"`);
+  });
+
   test("of this host's address with another MAC is taken with replaceLease", async () => {
     await world.setHost({ ...B, address: A.address, subnet: A.subnet });
     const { source, heard } = await listen({ replaceLease: true });

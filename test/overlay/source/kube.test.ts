@@ -343,6 +343,20 @@ describe("a claim", () => {
     await two.answered("held");
   });
 
+  test("row 18: of two hosts that exchange their addresses each follows, as none goes on telling what it has no more", async () => {
+    await fake.world.assign(A);
+    await fake.world.assign(B);
+    const [one, two] = [listen("a", claimOf(A)), listen("b", claimOf(B))];
+    await one.heard.answered("held");
+    await two.heard.answered("held");
+    one.source.claim(claimOf({ ...A, address: B.address }, { present: [parseAddress(B.address)] }));
+    two.source.claim(claimOf({ ...B, address: A.address }, { present: [parseAddress(A.address)] }));
+    await one.heard.until("a follows", () => fake.api.annotations("a")[`${PREFIX}public-ip`] === B.address);
+    await two.heard.until("b follows", () => fake.api.annotations("b")[`${PREFIX}public-ip`] === A.address);
+    await one.heard.until("a is content", () => one.heard.answer?.kind === "held");
+    await two.heard.until("b is content", () => two.heard.answer?.kind === "held");
+  });
+
   test("row 18: is refused as often as it is made, and nothing is written", async () => {
     await fake.world.assign(A);
     await fake.world.setHost({ ...B, address: A.address });
