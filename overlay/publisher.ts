@@ -14,6 +14,7 @@ import { type Address, type Family, formatAddress, parseAddress } from "../lib/n
 import { formatCidr } from "../lib/net/cidr.ts";
 import { type AgentPeer, type AgentState, readAgentState, writeAgentState } from "../lib/overlay/state.ts";
 import { gatewayOf, writeSubnetEnv } from "../lib/overlay/subnetenv.ts";
+import { exists } from "../lib/sys/files.ts";
 import { identify } from "../lib/sys/process.ts";
 import type { AgentView } from "./agent.ts";
 import { writeConflist } from "./files/conflist.ts";
@@ -64,6 +65,23 @@ export class Publisher {
     writeSubnetEnv(settings.subnetFile, { networks: network.networks, subnets, mtu, ipMasq: settings.masquerade });
     const { subnetFile } = settings;
     writeConflist(settings.conflist, { subnetFile, stateFile: this.#statePath }, log);
+  }
+
+  /** Writes again what somebody removed, and says so. */
+  restore(): void {
+    const { settings, log, view, fabric } = this.#options;
+    const { network, own, trouble } = view();
+    if (network === undefined || own === undefined || trouble !== undefined) return;
+    const files = [settings.subnetFile, settings.conflist.path, this.#statePath];
+    const missing = files.filter((file) => file !== "" && !exists(file));
+    if (missing.length === 0) return;
+    try {
+      this.publish(network, own, fabric.mtu);
+      this.tell(true);
+      for (const file of missing) log.warn("repaired", { kind: "file", object: file, found: "missing" });
+    } catch (error) {
+      log.error("a file that was removed cannot be written again", { reason: messageOf(error) });
+    }
   }
 
   /** The view has changed; what is urgent is written at once. */

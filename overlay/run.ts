@@ -106,6 +106,7 @@ async function assemble(settings: OverlaySettings, log: Log) {
     },
     underlayChanged: () => agent.stand(),
     compared(ms) {
+      publisher.restore();
       metrics.synced(ms);
       health.synced();
     },

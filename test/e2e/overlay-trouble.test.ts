@@ -68,6 +68,16 @@ it("tells its state as soon as there is room for it", async () => {
   await ready();
 });
 
+it("writes again what somebody removed, such as whoever cleans up after flannel", async () => {
+  await start("--compare-period", "1s");
+  await ready();
+  await host.sh("rm -r /run/flannel /etc/cni/net.d /run/tsnet/overlay/agent.json");
+  const files = ["/run/flannel/subnet.env", "/etc/cni/net.d/10-tsnet.conflist", "/run/tsnet/overlay/agent.json"];
+  const there = async () => (await host.run(["cat", ...files])).exitCode === 0;
+  await eventually(there, "the files are there again", 3000);
+  expect((await host.ok(["cat", LOG])).match(/WARN repaired kind=file/g)).toHaveLength(files.length);
+});
+
 it("is the only one, whatever became of the state that names it", async () => {
   await start();
   await ready();
