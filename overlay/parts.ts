@@ -11,17 +11,15 @@ export const FAMILIES: readonly Family[] = [4, 6];
 
 /** What there is, IPv4 first. */
 export function valuesOf<T>(parts: Parts<T>): readonly T[] {
-  return FAMILIES.flatMap((family) => parts[family] ?? []);
+  const { 4: four, 6: six } = parts;
+  if (six === undefined) return four === undefined ? [] : [four];
+  return four === undefined ? [six] : [four, six];
 }
 
 /** The same families with something else. */
 export function mapParts<T, U>(parts: Parts<T>, map: (value: T) => U): Parts<U> {
-  return Object.fromEntries(
-    FAMILIES.flatMap((family) => {
-      const value = parts[family];
-      return value === undefined ? [] : [[family, map(value)]];
-    }),
-  );
+  const { 4: four, 6: six } = parts;
+  return { ...(four === undefined ? {} : { 4: map(four) }), ...(six === undefined ? {} : { 6: map(six) }) };
 }
 
 /** What there is of the families that `others` has. */

@@ -112,9 +112,11 @@ export class Roster {
   /** The lease with the families that the network has, or why it is none for this network. */
   #withinNetwork(lease: Lease): Lease | string {
     const { networks, backend } = this.#options;
-    const ours = backend.type === "vxlan" ? `vxlan with VNI ${backend.vni}` : backend.type;
-    const theirs = lease.backend === "vxlan" ? `vxlan with VNI ${lease.vni}` : lease.backend;
-    if (ours !== theirs) return `${lease.host} uses ${theirs}, this network ${ours}`;
+    const ours = { type: backend.type, vni: backend.type === "vxlan" ? backend.vni : undefined };
+    const theirs = { type: lease.backend, vni: lease.backend === "vxlan" ? lease.vni : undefined };
+    if (ours.type !== theirs.type || ours.vni !== theirs.vni) {
+      return `${lease.host} uses ${backendText(theirs)}, this network ${backendText(ours)}`;
+    }
     const parts: { [F in Family]?: LeasePart } = {};
     for (const family of FAMILIES) {
       const [part, network] = [lease.parts[family], networks[family]];
@@ -144,15 +146,15 @@ export class Roster {
 
   #conflict(part: LeasePart): { readonly what: string; readonly how: string } | undefined {
     const own = this.#options.own.parts[part.subnet.address.family];
-    const what = formatCidr(part.subnet);
+    const names = namesOf(part);
     if (own !== undefined) {
-      if (overlaps(own.subnet, part.subnet)) return { what, how: `overlaps ${formatCidr(own.subnet)} of this host` };
-      const shared = namesOf(part).find((name) => this.#ownNames.has(name));
+      if (overlaps(own.subnet, part.subnet)) return overlapping(part, own.subnet, "this host");
+      const shared = names.find((name) => this.#ownNames.has(name));
       if (shared !== undefined) return { what: shared, how: "is this host's, too" };
     }
     const other = this.#subnets.overlapping(part.subnet);
-    if (other !== undefined) return { what, how: `overlaps ${formatCidr(other.subnet)} of ${this.#hostOf(other.key)}` };
-    for (const name of namesOf(part)) {
+    if (other !== undefined) return overlapping(part, other.subnet, this.#hostOf(other.key));
+    for (const name of names) {
       const holder = this.#taken.get(name);
       if (holder !== undefined) return { what: name, how: `is that of ${this.#hostOf(holder)}, too` };
     }
@@ -167,10 +169,19 @@ export class Roster {
 /** Those with the longer prefixes first. */
 function byModesty(a: Lease, b: Lease): number {
   for (const family of FAMILIES) {
-    const [one, other] = [a.parts[family], b.parts[family]].map((part) => part?.subnet.prefix ?? bitsOf(family));
-    if (one !== undefined && other !== undefined && one !== other) return other - one;
+    const one = a.parts[family]?.subnet.prefix ?? bitsOf(family);
+    const other = b.parts[family]?.subnet.prefix ?? bitsOf(family);
+    if (one !== other) return other - one;
   }
   return a.key < b.key ? -1 : 1;
+}
+
+function backendText({ type, vni }: { readonly type: Backend["type"]; readonly vni: number | undefined }): string {
+  return type === "vxlan" ? `vxlan with VNI ${vni}` : type;
+}
+
+function overlapping({ subnet }: LeasePart, other: Cidr, host: string) {
+  return { what: formatCidr(subnet), how: `overlaps ${formatCidr(other)} of ${host}` };
 }
 
 function familiesOf(networks: Parts<Cidr>): readonly string[] {
@@ -179,10 +190,8 @@ function familiesOf(networks: Parts<Cidr>): readonly string[] {
 
 /** What no two hosts may share, of one family: both families of a host may have the same MAC. */
 function namesOf({ address, mac }: LeasePart): readonly string[] {
-  return [
-    `the address ${formatAddress(address)}`,
-    ...(mac === undefined ? [] : [`the IPv${address.family} VTEP MAC ${mac}`]),
-  ];
+  const name = `the address ${formatAddress(address)}`;
+  return mac === undefined ? [name] : [name, `the IPv${address.family} VTEP MAC ${mac}`];
 }
 
 /** Why packets cannot be sent to it; undefined for an address of one host. */

@@ -14,20 +14,22 @@ export interface OwnedSubnet {
 export class SubnetTable {
   /** By family and prefix length, of which a network has one or two; then by what stands before the host bits. */
   readonly #byLength = new Map<
-    string,
+    number,
     { readonly prefix: number; readonly family: Family; readonly all: Map<bigint, OwnedSubnet> }
   >();
 
   add(subnet: Cidr, key: string): void {
     const { family } = subnet.address;
-    const name = `${family}/${subnet.prefix}`;
-    const length = this.#byLength.get(name) ?? { prefix: subnet.prefix, family, all: new Map() };
-    this.#byLength.set(name, length);
+    let length = this.#byLength.get(lengthOf(subnet));
+    if (length === undefined) {
+      length = { prefix: subnet.prefix, family, all: new Map() };
+      this.#byLength.set(lengthOf(subnet), length);
+    }
     length.all.set(networkNumber(subnet, subnet.prefix), { subnet, key });
   }
 
   delete(subnet: Cidr): void {
-    this.#byLength.get(`${subnet.address.family}/${subnet.prefix}`)?.all.delete(networkNumber(subnet, subnet.prefix));
+    this.#byLength.get(lengthOf(subnet))?.all.delete(networkNumber(subnet, subnet.prefix));
   }
 
   clear(): void {
@@ -46,6 +48,11 @@ export class SubnetTable {
     }
     return undefined;
   }
+}
+
+/** Of both families, in one number. */
+function lengthOf({ address, prefix }: Cidr): number {
+  return address.family * 1000 + prefix;
 }
 
 function networkNumber({ address }: Cidr, prefix: number): bigint {

@@ -41,19 +41,22 @@ function hasAddress({ addresses }: LeaseRecord, claim: Claim, family: Family): b
 
 /** `unknown`: one has none of a family that the other has, as with host-gw, and in a reservation. */
 function compareMacs({ lease }: LeaseRecord, claim: Claim): "same" | "differ" | "unknown" {
-  const pairs = FAMILIES.map((family) => [lease?.parts[family]?.mac, claim.parts[family]?.mac] as const).filter(
-    ([theirs, ours]) => theirs !== undefined && ours !== undefined,
-  );
-  if (pairs.length === 0) return "unknown";
-  return pairs.every(([theirs, ours]) => theirs === ours) ? "same" : "differ";
+  let found: "same" | "unknown" = "unknown";
+  for (const family of FAMILIES) {
+    const [theirs, ours] = [lease?.parts[family]?.mac, claim.parts[family]?.mac];
+    if (theirs === undefined || ours === undefined) continue;
+    if (theirs !== ours) return "differ";
+    found = "same";
+  }
+  return found;
 }
 
 /** By the host's name; flannel writes none, and then the containers' subnet has to be the same. */
 function hasMoved({ host, lease, subnets }: LeaseRecord, claim: Claim, sameMac: boolean): boolean {
+  if (host === undefined ? !sameMac : host !== claim.host) return false;
   const before = FAMILIES.some((family) => {
     const [theirs, ours] = [subnets[family], claim.previous[family]];
     return theirs !== undefined && ours !== undefined && overlaps(theirs, ours);
   });
-  if (host === claim.host) return sameMac || (before && lease !== undefined);
-  return host === undefined && sameMac && before;
+  return host === undefined ? before : sameMac || (before && lease !== undefined);
 }

@@ -31,7 +31,8 @@ export function parseVtepMac(text: string): string {
     throw new TsnetError(`${text} is the MAC of a group, not of one device`, { code: "invalid" });
   }
   if (bytes.every((byte) => byte === 0)) throw new TsnetError(`${text} is no device's MAC`, { code: "invalid" });
-  return formatMac(bytes);
+  // As a rule it is written so already.
+  return text[2] === ":" ? text.toLowerCase() : formatMac(bytes);
 }
 
 /** IEEE 802, section 8.2: bit 1 of the first byte says that nobody assigned it, bit 0 that it is a group's. */
