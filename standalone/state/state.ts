@@ -1,13 +1,15 @@
 /**
  * What runs, as files: one a network and one a container, for every project of the host, in /run/tsnet, which ends
  * with the boot. Each is written before what it tells of is made and removed after that is gone, so that another
- * process can finish or undo what one that was killed began.
+ * process can finish or undo what one that was killed began. Networks made by command are kept in /var/lib/tsnet as
+ * well, and are there again after a boot.
  *
  * @module
  */
 import { isTsnetError, messageOf, TsnetError } from "../../lib/errors.ts";
 import { removeIfEmpty } from "../../lib/sys/executable.ts";
 import {
+  exists,
   type FileLock,
   lockFile,
   makeDirectory,
@@ -22,6 +24,8 @@ import type { Parser } from "./shape.ts";
 
 /** Where it all lies. */
 export const STATE_DIR = "/run/tsnet";
+/** Where networks lie that stay over a boot. */
+const KEPT_DIR = "/var/lib/tsnet/networks";
 
 /** Milliseconds to wait for another `up` or `down`, which may take its time to stop containers. */
 const LOCK_TIMEOUT = 120_000;
@@ -29,9 +33,11 @@ const LOCK_TIMEOUT = 120_000;
 /** The state of this host. */
 export class State {
   readonly directory: string;
+  readonly #kept: string;
 
-  constructor(directory = STATE_DIR) {
+  constructor(directory = STATE_DIR, kept = KEPT_DIR) {
     this.directory = directory;
+    this.#kept = kept;
   }
 
   /** Keeps every other `up` and `down` of the host away until released. @throws TsnetError `busy`. */
@@ -49,24 +55,50 @@ export class State {
     }
   }
 
-  /** The networks of all projects. */
+  /** The networks of all projects, those too that no process has looked after since the boot. */
   networks(): readonly NetworkRecord[] {
-    return namesIn(`${this.directory}/networks`).flatMap((name) => this.#read(`networks/${name}`, parseNetworkRecord));
+    return [...this.#networksIn(this.#running), ...this.dormantNetworks()].toSorted((a, b) => (a.id < b.id ? -1 : 1));
+  }
+
+  /** The kept networks that have not been made since the boot. */
+  dormantNetworks(): readonly NetworkRecord[] {
+    const kept = namesIn(this.#kept);
+    if (kept.length === 0) return [];
+    const running = new Set(namesIn(this.#running));
+    return this.#networksIn(
+      this.#kept,
+      kept.filter((name) => !running.has(name)),
+    );
   }
 
   putNetwork(network: NetworkRecord): void {
-    this.#write(`networks/${network.id}.json`, network);
+    const name = `${network.id}.json`;
+    this.#write(`${this.#running}/${name}`, network);
+    if (exists(`${this.#kept}/${name}`)) this.#write(`${this.#kept}/${name}`, network);
   }
 
+  /** Has the network stay over a boot. */
+  keepNetwork(network: NetworkRecord): void {
+    this.#write(`${this.#kept}/${network.id}.json`, network);
+  }
+
+  /** The network is not made any more; one that is kept will be again. */
   removeNetwork({ id }: NetworkRecord): void {
-    removeFile(`${this.directory}/networks/${id}.json`);
-    removeIfEmpty(`${this.directory}/networks`);
+    removeFile(`${this.#running}/${id}.json`);
+    removeIfEmpty(this.#running);
+  }
+
+  /** The network does not stay any longer. */
+  forgetNetwork({ id }: NetworkRecord): void {
+    removeFile(`${this.#kept}/${id}.json`);
+    removeIfEmpty(this.#kept);
+    removeIfEmpty(this.#kept.slice(0, this.#kept.lastIndexOf("/")));
   }
 
   /** The containers of all projects, running or not. */
   containers(): readonly ContainerRecord[] {
     return namesIn(`${this.directory}/containers`).flatMap((name) =>
-      this.#read(`containers/${name}/state.json`, parseContainerRecord),
+      this.#read(`${this.directory}/containers/${name}/state.json`, parseContainerRecord),
     );
   }
 
@@ -80,7 +112,7 @@ export class State {
   }
 
   putContainer(container: ContainerRecord): void {
-    this.#write(`containers/${container.name}/state.json`, container);
+    this.#write(`${this.directory}/containers/${container.name}/state.json`, container);
   }
 
   /** Forgets a container with its logs. */
@@ -99,33 +131,41 @@ export class State {
 
   /** A file of the state that is neither a network nor a container, or undefined. */
   note<T>(name: string, parse: Parser<T>): T | undefined {
-    return this.#read(`${name}.json`, parse)[0];
+    return this.#read(`${this.directory}/${name}.json`, parse)[0];
   }
 
   putNote(name: string, value: unknown): void {
-    this.#write(`${name}.json`, value);
+    this.#write(`${this.directory}/${name}.json`, value);
   }
 
   removeNote(name: string): void {
     removeFile(`${this.directory}/${name}.json`);
   }
 
+  get #running(): string {
+    return `${this.directory}/networks`;
+  }
+
+  #networksIn(folder: string, names = namesIn(folder)): readonly NetworkRecord[] {
+    return names
+      .filter((name) => name.endsWith(".json"))
+      .flatMap((name) => this.#read(`${folder}/${name}`, parseNetworkRecord));
+  }
+
   #write(path: string, value: unknown): void {
-    const full = `${this.directory}/${path}`;
-    makeDirectory(full.slice(0, full.lastIndexOf("/")), 0o700);
+    makeDirectory(path.slice(0, path.lastIndexOf("/")), 0o700);
     // Environments hold secrets.
-    replaceFile(full, `${JSON.stringify(value, null, 2)}\n`, 0o600);
+    replaceFile(path, `${JSON.stringify(value, null, 2)}\n`, 0o600);
   }
 
   #read<T>(path: string, parse: Parser<T>): readonly T[] {
-    const full = `${this.directory}/${path}`;
-    const text = readIfThere(full);
+    const text = readIfThere(path);
     if (text === undefined) return [];
     try {
-      return [parse(JSON.parse(text), full)];
+      return [parse(JSON.parse(text), path)];
     } catch (error) {
       if (isTsnetError(error)) throw error;
-      throw new TsnetError(`${full}: ${messageOf(error)}`, { code: "decoding", op: "read state", cause: error });
+      throw new TsnetError(`${path}: ${messageOf(error)}`, { code: "decoding", op: "read state", cause: error });
     }
   }
 }
