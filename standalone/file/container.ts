@@ -7,6 +7,7 @@ import { isAbsolute, normalize, resolve } from "node:path";
 import { parseAddress } from "../../lib/net/address.ts";
 import { formatMac, parseMac } from "../../lib/net/mac.ts";
 import { isName, NAME_FORM } from "./names.ts";
+import { readAliases, readNaming } from "./naming.ts";
 import { collide, formatHostPort, PORT_FORM, parsePorts } from "./ports.ts";
 import {
   type ContainerSpec,
@@ -32,6 +33,9 @@ const KEYS = [
   "mounts",
   "privileged",
   "user",
+  "dns",
+  "dns_search",
+  "extra_hosts",
   ...SHAREABLE,
 ] as const;
 const MODES = "bridge, host, none or container:NAME";
@@ -62,6 +66,7 @@ export function readContainer({ name, key, value }: Entry, folder: string): Cont
     mounts: fields.mounts === undefined ? [] : readMounts(fields.mounts, folder),
     privileged: fields.privileged?.boolean() ?? false,
     ...(user === undefined ? {} : { user }),
+    ...readNaming(fields, network),
     shares: SHAREABLE.filter((which) => readShare(fields[which])),
   };
   checkShares(spec, fields);
@@ -83,7 +88,7 @@ function readMode(fields: Fields): NetworkMode {
 
 function readJoins(value: Value): readonly Join[] {
   if (value.isMap) return value.entries("networks").map(readJoin);
-  return value.list("a list of networks, or a mapping of network to address and mac").flatMap((one) => {
+  return value.list("a list of networks, or a mapping of network to address, mac and aliases").flatMap((one) => {
     const network = one.text("the name of a network");
     return network === undefined ? [] : [{ network, addresses: [] }];
   });
@@ -91,7 +96,7 @@ function readJoins(value: Value): readonly Join[] {
 
 function readJoin({ name: network, value }: Entry): Join {
   if (value.empty) return { network, addresses: [] };
-  const { address, mac } = value.fields(["address", "mac"]);
+  const { address, mac, aliases } = value.fields(["address", "mac", "aliases"]);
   const addresses = address === undefined ? [] : address.isList ? address.list("addresses") : [address];
   const wantedMac = mac?.parsed("a unicast MAC address, such as 02:42:0a:58:01:14", (text) => {
     const bytes = parseMac(text);
@@ -103,6 +108,7 @@ function readJoin({ name: network, value }: Entry): Join {
       (one) => one.parsed("an address, or a list of one IPv4 and one IPv6 address", parseAddress) ?? [],
     ),
     ...(wantedMac === undefined ? {} : { mac: wantedMac }),
+    ...(aliases === undefined ? {} : { aliases: readAliases(aliases) }),
   };
 }
 

@@ -30,8 +30,19 @@ export interface NetworkSpec {
   readonly bridge?: string;
   readonly masquerade: boolean;
   readonly options: NetworkOptions;
+  /** What its containers' addresses are taken from, a part of a subnet; all of it where there is none. */
+  readonly range?: Cidr;
+  /** More routes of its containers. */
+  readonly routes?: readonly NetworkRoute[];
+  readonly labels?: Readonly<Record<string, string>>;
   /** The network of another project, `PROJECT.NETWORK`, that is used as it is. */
   readonly external?: string;
+}
+
+/** A way to somewhere behind a network; by the network's gateway unless `via` says another. */
+export interface NetworkRoute {
+  readonly dst: Cidr;
+  readonly via?: Address;
 }
 
 /** Keys of the bridge and portmap plugins that a file may set. */
@@ -53,6 +64,12 @@ export interface ContainerSpec {
   readonly privileged: boolean;
   /** `name|uid[:group|gid]`; undefined: root. */
   readonly user?: string;
+  /** Resolvers to ask in place of the host's. */
+  readonly dns: readonly Address[];
+  /** Domains that a short name is also looked for in; undefined: the host's. */
+  readonly dnsSearch?: readonly string[];
+  /** Names and their addresses, or `host-gateway` for the host's. */
+  readonly extraHosts: Readonly<Record<string, string>>;
   /** The namespaces that it shares with the host; the network is chosen by {@link ContainerSpec.network}. */
   readonly shares: readonly SharedNamespace[];
 }
@@ -76,6 +93,8 @@ export interface Join {
   readonly addresses: readonly Address[];
   /** `aa:bb:cc:dd:ee:ff`. */
   readonly mac?: string;
+  /** More names of it there, which several containers may share. */
+  readonly aliases?: readonly string[];
 }
 
 export type Protocol = "tcp" | "udp" | "sctp";

@@ -56,6 +56,7 @@ function planAttachment(
     network: network.id,
     ifname: `eth${at}`,
     list: listText(network, at === 0),
+    ...(join.aliases === undefined || join.aliases.length === 0 ? {} : { aliases: join.aliases }),
     capabilityArgs: {
       ...(join.addresses.length === 0 ? {} : { ips: join.addresses.map(formatAddress) }),
       ...(join.mac === undefined ? {} : { mac: join.mac }),
@@ -85,6 +86,9 @@ function startRecord({
   shares,
   rootfs,
   user,
+  dns,
+  dnsSearch,
+  extraHosts,
 }: ContainerSpec): StartRecord {
   return {
     command,
@@ -96,5 +100,8 @@ function startRecord({
     shares,
     ...(rootfs === undefined ? {} : { rootfs }),
     ...(user === undefined ? {} : { user }),
+    ...(dns.length === 0 ? {} : { dns: dns.map(formatAddress) }),
+    ...(dnsSearch === undefined ? {} : { dnsSearch }),
+    ...(Object.keys(extraHosts).length === 0 ? {} : { extraHosts }),
   };
 }

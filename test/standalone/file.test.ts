@@ -127,7 +127,7 @@ describe("a mistake in a tsnet.yaml", () => {
       "containers:\n  web:\n    comand: [x]\n",
       [
         "2:3: containers.web: no command; give one as a list, such as command: [sleep, infinity]",
-        '3:5: containers.web.comand: unknown key "comand", did you mean "command"?; allowed are networks, network, ports, command, environment, rootfs, hostname, workdir, mounts, privileged, user, pid, ipc, uts, mount',
+        '3:5: containers.web.comand: unknown key "comand", did you mean "command"?; allowed are networks, network, ports, command, environment, rootfs, hostname, workdir, mounts, privileged, user, dns, dns_search, extra_hosts, pid, ipc, uts, mount',
       ],
     ],
     [
@@ -158,7 +158,7 @@ describe("a mistake in a tsnet.yaml", () => {
       "containers:\n  web: [x]\n",
       [
         "2:3: containers.web: no command; give one as a list, such as command: [sleep, infinity]",
-        "2:8: containers.web: found a list, allowed is a mapping with the keys networks, network, ports, command, environment, rootfs, hostname, workdir, mounts, privileged, user, pid, ipc, uts, mount",
+        "2:8: containers.web: found a list, allowed is a mapping with the keys networks, network, ports, command, environment, rootfs, hostname, workdir, mounts, privileged, user, dns, dns_search, extra_hosts, pid, ipc, uts, mount",
       ],
     ],
     [
