@@ -7,7 +7,7 @@
  */
 import { type Address, bitsOf } from "../net/address.ts";
 import { firstOf } from "../net/cidr.ts";
-import { parseMac } from "../net/mac.ts";
+import { macNumber } from "../net/mac.ts";
 import {
   AF_BRIDGE,
   NDA_DST,
@@ -72,8 +72,12 @@ export class RtWriter {
     const start = this.#begin(verb);
     // struct rtmsg: u8 family, dst_len, src_len, tos, table, protocol, scope, type; u32 flags.
     this.#u8(familyNumber(family), route.dst.prefix, 0, 0);
-    this.#u8(table < 256 ? table : 0, route.protocol ?? (deleting ? 0 : RTPROT_BOOT));
-    this.#u8(scopeOf(route, deleting), route.type ?? (deleting ? 0 : RTN_UNICAST));
+    this.#u8(
+      table < 256 ? table : 0,
+      route.protocol ?? (deleting ? 0 : RTPROT_BOOT),
+      scopeOf(route, deleting),
+      route.type ?? (deleting ? 0 : RTN_UNICAST),
+    );
     this.#u32(route.onlink === true ? RTNH_F_ONLINK : 0);
     if (route.dst.prefix > 0)
       this.#address(RTA_DST, route.dst.prefix === bitsOf(family) ? route.dst.address : firstOf(route.dst));
@@ -164,14 +168,17 @@ export class RtWriter {
   }
 
   #mac(mac: string): void {
+    const number = macNumber(mac);
     this.#attribute(NDA_LLADDR, 6);
-    this.#bytes.set(parseMac(mac), this.#length);
-    this.#length += 6;
-    this.#u8(0, 0);
+    this.#view.setUint16(this.#length, Math.floor(number / 2 ** 32));
+    this.#view.setUint32(this.#length + 2, number % 2 ** 32);
+    // Up to the next attribute.
+    this.#view.setUint16(this.#length + 6, 0);
+    this.#length += 8;
   }
 
-  #u8(...values: readonly number[]): void {
-    for (const value of values) this.#bytes[this.#length++] = value;
+  #u8(a: number, b: number, c: number, d: number): void {
+    this.#u32((a & 0xff) | ((b & 0xff) << 8) | ((c & 0xff) << 16) | (d << 24));
   }
 
   #u32(value: number): void {

@@ -6,7 +6,7 @@
 import { createHash } from "node:crypto";
 import { TsnetError } from "../../lib/errors.ts";
 import { type Cidr, formatCidr } from "../../lib/net/cidr.ts";
-import { formatMac, parseMac } from "../../lib/net/mac.ts";
+import { formatMac, macNumber, parseMac } from "../../lib/net/mac.ts";
 
 /**
  * The MAC of the host that has `subnet`, where the list of hosts names none: every host computes the same, and two
@@ -26,13 +26,13 @@ export function derivedMac(vni: number, subnet: Cidr): string {
  * delivered to it.
  */
 export function parseVtepMac(text: string): string {
-  const bytes = parseMac(text);
-  if (((bytes[0] ?? 0) & 1) !== 0) {
+  const number = macNumber(text);
+  if (Math.floor(number / 2 ** 40) % 2 === 1) {
     throw new TsnetError(`${text} is the MAC of a group, not of one device`, { code: "invalid" });
   }
-  if (bytes.every((byte) => byte === 0)) throw new TsnetError(`${text} is no device's MAC`, { code: "invalid" });
+  if (number === 0) throw new TsnetError(`${text} is no device's MAC`, { code: "invalid" });
   // As a rule it is written so already.
-  return text[2] === ":" ? text.toLowerCase() : formatMac(bytes);
+  return text[2] === ":" ? text.toLowerCase() : formatMac(parseMac(text));
 }
 
 /** IEEE 802, section 8.2: bit 1 of the first byte says that nobody assigned it, bit 0 that it is a group's. */
