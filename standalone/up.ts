@@ -105,7 +105,7 @@ async function addContainer(
   try {
     note(await connect(runtime, record, turnstile));
     const naming = namingOf(latest, state);
-    note(await startContainer({ record: latest, folder: state.folderOf(record.name), naming, note }));
+    note((await startContainer({ record: latest, folder: state.folderOf(record.name), naming, note })).record);
   } catch (error) {
     await removeContainer(latest, { state, runtime, graceSeconds: 0 });
     throw error;

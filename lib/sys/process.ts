@@ -47,10 +47,28 @@ export function sendSignal(target: ProcessIdentity, signal: NodeJS.Signals): boo
   }
 }
 
-/** Whether the process has a handler for `signal`: SigCgt of proc_pid_status(5). */
+/**
+ * Whether the process would notice `signal` though it is the first of its pid namespace: it has a handler for it, or
+ * holds it back to fetch it when it likes, as init programs do. SigCgt and SigBlk of proc_pid_status(5).
+ */
 export function catchesSignal(pid: number, signal: NodeJS.Signals): boolean {
-  const [, mask = "0"] = /^SigCgt:\s*([0-9a-f]+)$/m.exec(read(`/proc/${pid}/status`) ?? "") ?? [];
+  return inMask(pid, "SigCgt", signal) || inMask(pid, "SigBlk", signal);
+}
+
+/** Whether the process has said that it does not want `signal`: SigIgn of proc_pid_status(5). */
+export function ignoresSignal(pid: number, signal: NodeJS.Signals): boolean {
+  return inMask(pid, "SigIgn", signal);
+}
+
+function inMask(pid: number, name: "SigCgt" | "SigBlk" | "SigIgn", signal: NodeJS.Signals): boolean {
+  const [, mask = "0"] = new RegExp(`^${name}:\\s*([0-9a-f]+)$`, "m").exec(read(`/proc/${pid}/status`) ?? "") ?? [];
   return ((BigInt(`0x${mask}`) >> BigInt((constants.signals[signal] ?? 1) - 1)) & 1n) === 1n;
+}
+
+/** Whether it is the process's group that the keys of its terminal are for: proc_pid_stat(5). */
+export function isInForeground(pid: number): boolean {
+  const fields = statFields(pid);
+  return fields !== undefined && fields[2] === fields[5];
 }
 
 /** The children of a process that has one thread. */
@@ -119,11 +137,17 @@ export function pids(): readonly number[] {
 }
 
 function readStat(pid: number): { readonly dead: boolean; readonly startTime: number } | undefined {
+  const fields = statFields(pid);
+  return fields === undefined
+    ? undefined
+    : { dead: fields[0] === "Z" || fields[0] === "X", startTime: Number(fields[19]) };
+}
+
+/** The fields of proc_pid_stat(5) from the third on. */
+function statFields(pid: number): readonly string[] | undefined {
   const text = read(`/proc/${pid}/stat`);
-  if (text === undefined) return undefined;
   // The second field is the name in parentheses, which may hold anything, also parentheses: count from the last one.
-  const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
-  return { dead: fields[0] === "Z" || fields[0] === "X", startTime: Number(fields[19]) };
+  return text?.slice(text.lastIndexOf(")") + 2).split(" ");
 }
 
 function readLink(path: string): string {

@@ -56,11 +56,27 @@ export interface AttachedOptions {
   readonly terminal: boolean;
   /** Called for a signal that we got and that is meant for it, with its pid: Ctrl-C, TERM. */
   readonly signalled: (pid: number, signal: NodeJS.Signals) => void;
+  /** Called when Ctrl-C was typed on its terminal, which has made a signal of it there. */
+  readonly interrupted?: () => void;
+  /** The folder that it starts in; ours unless given. */
+  readonly cwd?: string;
+}
+
+/** A program that has our standard streams. */
+export interface Attached {
+  readonly pid: number;
+  /** Its exit code, or 128 and the signal's number; our terminal is as before then. */
+  readonly exited: Promise<number>;
+}
+
+/** Starts a program with our standard streams. */
+export function startAttached(argv: readonly string[], options: AttachedOptions): Attached {
+  return options.terminal ? startInTerminal(argv, options) : startWithStreams(argv, options);
 }
 
 /** Runs a program with our standard streams to its end and returns its exit code, or 128 and the signal's number. */
-export async function runAttached(argv: readonly string[], options: AttachedOptions): Promise<number> {
-  return options.terminal ? runInTerminal(argv, options) : runWithStreams(argv, options);
+export function runAttached(argv: readonly string[], options: AttachedOptions): Promise<number> {
+  return startAttached(argv, options).exited;
 }
 
 /** Whether our standard input and output are a terminal. */
@@ -83,31 +99,43 @@ export function openGate(path: string): boolean {
 /** Signals that are for the command and not for us. */
 const FORWARDED = ["SIGINT", "SIGQUIT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2"] as const;
 
-async function runWithStreams(argv: readonly string[], options: AttachedOptions): Promise<number> {
+// The bit of termios(3) by which a terminal makes signals of keys.
+const ISIG = 1;
+const CTRL_C = 3;
+
+function startWithStreams(argv: readonly string[], options: AttachedOptions): Attached {
   // A session of its own keeps the terminal's signals from those that wait for the command: we pass them on.
   const child = Bun.spawn([...argv], {
     stdio: ["inherit", "inherit", "inherit"],
     env: { ...options.env },
     detached: true,
+    ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
   });
   const forward = (signal: NodeJS.Signals) => options.signalled(child.pid, signal);
   for (const signal of FORWARDED) process.on(signal, forward);
-  try {
-    return exitCodeOf(await child.exited, child.signalCode);
-  } finally {
-    for (const signal of FORWARDED) process.off(signal, forward);
-  }
+  const exited = child.exited.then((code) => exitCodeOf(code, child.signalCode));
+  return {
+    pid: child.pid,
+    exited: exited.finally(() => {
+      for (const signal of FORWARDED) process.off(signal, forward);
+    }),
+  };
 }
 
-async function runInTerminal(argv: readonly string[], options: AttachedOptions): Promise<number> {
+function startInTerminal(argv: readonly string[], options: AttachedOptions): Attached {
   const { stdin, stdout } = process;
   const size = () => ({ cols: stdout.columns || 80, rows: stdout.rows || 24 });
   const child = Bun.spawn([...argv], {
     env: { ...options.env },
     terminal: { ...size(), data: (_terminal, data) => void stdout.write(data) },
+    ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
   });
   const { terminal } = child;
-  const onInput = (data: Uint8Array) => void terminal?.write(data);
+  const onInput = (data: Uint8Array) => {
+    const interrupts = data.includes(CTRL_C) && ((terminal?.localFlags ?? 0) & ISIG) !== 0;
+    terminal?.write(data);
+    if (interrupts) options.interrupted?.();
+  };
   const onResize = () => void terminal?.resize(size().cols, size().rows);
   // Our terminal's keys are bytes now, Ctrl-C too; signals still come from elsewhere.
   const forward = (signal: NodeJS.Signals) => options.signalled(child.pid, signal);
@@ -117,16 +145,18 @@ async function runInTerminal(argv: readonly string[], options: AttachedOptions):
   stty("raw", "-echo");
   stdin.on("data", onInput);
   stdout.on("resize", onResize);
-  try {
-    return exitCodeOf(await child.exited, child.signalCode);
-  } finally {
-    for (const signal of FORWARDED) process.off(signal, forward);
-    stdout.off("resize", onResize);
-    stdin.off("data", onInput);
-    stty(mode);
-    stdin.pause();
-    terminal?.close();
-  }
+  const exited = child.exited.then((code) => exitCodeOf(code, child.signalCode));
+  return {
+    pid: child.pid,
+    exited: exited.finally(() => {
+      for (const signal of FORWARDED) process.off(signal, forward);
+      stdout.off("resize", onResize);
+      stdin.off("data", onInput);
+      stty(mode);
+      stdin.pause();
+      terminal?.close();
+    }),
+  };
 }
 
 /** stty(1) on our terminal. */

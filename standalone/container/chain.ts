@@ -5,6 +5,7 @@
  *     unshare           other namespaces of its own; forks, and the child is pid 1
  *     unshare --root    keeps the host's root, where the next programs are, with the folder "." in the new one
  *     flock             waits at the gate, a named pipe, while mounts, host name and control group are made
+ *     setsid            only on a terminal, which becomes the command's own
  *     prlimit           the usual soft limit of open files
  *     setpriv           takes the capabilities away
  *     unshare --root=.  into the root that was made, which needs no program of ours there; then the command
@@ -64,10 +65,12 @@ export interface StartChain {
   readonly programs: Programs;
   /** Our pid, whose root is the host's. */
   readonly self: number;
+  /** Whether standard input is a terminal that is to be the command's own. */
+  readonly terminal?: boolean;
 }
 
 /** The command line that starts a container. */
-export function startChain({ start, netns, gate, user, programs, self }: StartChain): readonly string[] {
+export function startChain({ start, netns, gate, user, programs, self, terminal }: StartChain): readonly string[] {
   const { shares } = start;
   const own = (["mount", "uts", "ipc", "pid"] as const).filter((which) => !shares.includes(which));
   const namespaces = [
@@ -86,6 +89,7 @@ export function startChain({ start, netns, gate, user, programs, self }: StartCh
     programs.flock,
     "--no-fork",
     gate,
+    ...(terminal === true ? [programs.setsid, "--ctty"] : []),
     ...confined({ start, user, programs, workdir: start.workdir, command: start.command }),
   ];
 }

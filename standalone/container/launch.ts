@@ -10,8 +10,15 @@ import { ownExecutable } from "../../lib/sys/executable.ts";
 import { removeFile } from "../../lib/sys/files.ts";
 import { closeFd, openPipe } from "../../lib/sys/native.ts";
 import { childrenOf, commandLineOf, identify, type ProcessIdentity } from "../../lib/sys/process.ts";
-import { type Detached, openGate, startDetached } from "../../lib/sys/spawn.ts";
-import type { ContainerRecord } from "../state/records.ts";
+import {
+  type Attached,
+  type AttachedOptions,
+  type Detached,
+  openGate,
+  startAttached,
+  startDetached,
+} from "../../lib/sys/spawn.ts";
+import type { ContainerRecord, StartRecord } from "../state/records.ts";
 import { environmentOf, type Programs, startChain } from "./chain.ts";
 import { userOf } from "./prepare.ts";
 import { ask } from "./tool.ts";
@@ -27,27 +34,58 @@ export interface Launched {
   readonly record: ContainerRecord;
   readonly folder: string;
   readonly programs: Programs;
-  readonly chain: Detached;
-  readonly pump: Detached;
+  readonly chain: Attached | Detached;
+  /** undefined where the command has our streams, which nobody copies. */
+  readonly pump: Detached | undefined;
 }
+
+/** Our own standard streams for the command, in place of a log. */
+export type Streams = Pick<AttachedOptions, "terminal" | "signalled" | "interrupted">;
 
 /** The path of the pipe that a container's chain waits at. */
 export function gateOf(folder: string): string {
   return `${folder}/start`;
 }
 
-/** Starts the log's pump and the chain that writes to it. */
-export async function launch(record: ContainerRecord, folder: string, programs: Programs): Promise<Launched> {
-  const { netns, start, cgroup } = record;
+export interface Launching {
+  readonly record: ContainerRecord;
+  readonly folder: string;
+  readonly programs: Programs;
+  readonly streams?: Streams | undefined;
+}
+
+/** Starts the log's pump and the chain that writes to it; with `streams` the chain alone. */
+export async function launch({ record, folder, programs, streams }: Launching): Promise<Launched> {
+  const { netns, start } = record;
   const user = userOf(start);
   removeFile(gateOf(folder));
   await ask("make the gate", programs.mkfifo, ["-m", "600", gateOf(folder)]);
+  const chain = { start, netns, gate: gateOf(folder), user, programs, self: process.pid };
+  const env = environmentOf(start, user);
+  if (streams === undefined) return launchLogged({ record, folder, programs }, startChain(chain), env);
+  // In the root folder, which the change of root takes along.
+  const options = { ...streams, cwd: "/", env: streams.terminal ? { ...env, ...terminalOf(start) } : env };
+  const argv = startChain({ ...chain, terminal: streams.terminal });
+  return { record, folder, programs, chain: startAttached(argv, options), pump: undefined };
+}
+
+/** What kind of terminal it is, which is ours. */
+function terminalOf({ environment }: StartRecord): Readonly<Record<string, string>> {
+  const { TERM } = process.env;
+  return TERM === undefined || environment.TERM !== undefined ? {} : { TERM };
+}
+
+function launchLogged(
+  { record, folder, programs }: Launching,
+  argv: readonly string[],
+  env: Readonly<Record<string, string>>,
+): Launched {
+  const { cgroup } = record;
   const pipe = openPipe();
   try {
     const pump = startDetached(pumpCommand(`${folder}/log`), { env: {}, stdin: pipe.read, argv0: LOG_PUMP });
     if (cgroup !== undefined) joinCgroup(`${cgroup}/log`, pump.pid);
-    const argv = startChain({ start, netns, gate: gateOf(folder), user, programs, self: process.pid });
-    const chain = startDetached(argv, { env: environmentOf(start, user), output: pipe.write });
+    const chain = startDetached(argv, { env, output: pipe.write });
     return { record, folder, programs, chain, pump };
   } finally {
     closeFd(pipe.read);
@@ -79,12 +117,13 @@ export async function passGate(launched: Launched, first: ProcessIdentity): Prom
   const { record, folder, programs } = launched;
   await until(launched, () => openGate(gateOf(folder)) || undefined);
   removeFile(gateOf(folder));
-  const links = new Set([programs.flock, programs.prlimit, programs.setpriv, programs.unshare]);
+  const links = new Set([programs.flock, programs.setsid, programs.prlimit, programs.setpriv, programs.unshare]);
   // A command that is itself one of these programs is told from the chain by being what was asked for.
   const isChain = (argv: readonly string[]) =>
     links.has(argv[0] ?? "") && argv.join("\0") !== record.start.command.join("\0");
   await until(launched, (ended) => {
-    if (ended !== undefined) return saidByChain(logOf(launched)) ? undefined : true;
+    // With our streams the chain has complained to the user, and its exit code tells.
+    if (ended !== undefined) return launched.pump !== undefined && saidByChain(logOf(launched)) ? undefined : true;
     const argv = commandLineOf(first.pid);
     return argv.length > 0 && !isChain(argv) ? true : undefined;
   });
@@ -94,7 +133,7 @@ export async function passGate(launched: Launched, first: ProcessIdentity): Prom
 async function until<T>(launched: Launched, look: (ended?: number) => T | undefined): Promise<T> {
   const { chain, pump } = launched;
   let ended: number | undefined;
-  void Promise.all([chain.exited, Promise.race([pump.exited, Bun.sleep(1000)])]).then(([code]) => {
+  void Promise.all([chain.exited, Promise.race([pump?.exited, Bun.sleep(1000)])]).then(([code]) => {
     ended = code;
   });
   const deadline = performance.now() + START_TIMEOUT;
@@ -102,17 +141,27 @@ async function until<T>(launched: Launched, look: (ended?: number) => T | undefi
     const last = ended;
     const found = look(last);
     if (found !== undefined) return found;
-    if (last !== undefined) throw failed(launched, `exit code ${last}`);
-    if (performance.now() > deadline) throw failed(launched, `no answer within ${START_TIMEOUT} ms`);
+    if (last !== undefined) throw new StartError(complaint(launched, `exit code ${last}`), last);
+    if (performance.now() > deadline) throw new StartError(complaint(launched, `no answer in ${START_TIMEOUT} ms`));
     await Bun.sleep(1);
   }
 }
 
-function failed(launched: Launched, how: string): TsnetError {
+/** The command could not be started. */
+export class StartError extends TsnetError {
+  /** What the chain ended with: 126 if there is no starting it, 127 if it is not there; undefined: it did not end. */
+  readonly exitCode: number | undefined;
+
+  constructor(message: string, exitCode?: number) {
+    super(message, { code: "program", op: "start container" });
+    this.exitCode = exitCode;
+  }
+}
+
+function complaint(launched: Launched, how: string): string {
   const { name, start } = launched.record;
   const said = logOf(launched).trim().split("\n").slice(-3).join("; ");
-  const message = `container ${name}: cannot start ${start.command[0]}: ${said === "" ? how : said}`;
-  return new TsnetError(message, { code: "program", op: "start container" });
+  return `container ${name}: cannot start ${start.command[0]}: ${said === "" ? how : said}`;
 }
 
 function logOf({ folder }: Launched): string {

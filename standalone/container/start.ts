@@ -11,7 +11,7 @@ import { findProgram } from "../../lib/sys/spawn.ts";
 import type { ContainerRecord } from "../state/records.ts";
 import { PROGRAMS, type Programs } from "./chain.ts";
 import type { Naming } from "./etc.ts";
-import { launch, passGate, waitAtGate } from "./launch.ts";
+import { launch, passGate, type Streams, waitAtGate } from "./launch.ts";
 import { checkStart, type Prepared, prepare } from "./prepare.ts";
 import { ask } from "./tool.ts";
 
@@ -27,10 +27,19 @@ export interface Starting {
   readonly naming: Naming;
   /** Called as soon as something of the container can be known by it, so that it can be found after a kill. */
   readonly note: (record: ContainerRecord) => void;
+  /** Our own streams for the command; it writes to its log without. */
+  readonly streams?: Streams;
 }
 
-/** Starts the command and returns the record with its process. @throws TsnetError saying what the programs said. */
-export async function startContainer({ record, folder, naming, note }: Starting): Promise<ContainerRecord> {
+/** A container whose command runs, or has run. */
+export interface Started {
+  readonly record: ContainerRecord;
+  /** Its exit code, or 128 and the signal's number. */
+  readonly exited: Promise<number>;
+}
+
+/** Starts the command; the record has its process then. @throws TsnetError saying what the programs said. */
+export async function startContainer({ record, folder, naming, note, streams }: Starting): Promise<Started> {
   checkStart(record.name, record.start);
   const programs = findPrograms();
   const prepared = record.start.shares.includes("mount") ? undefined : prepare(record, folder, naming);
@@ -39,7 +48,7 @@ export async function startContainer({ record, folder, naming, note }: Starting)
   note(known);
   const cgroup = makeGroup(group.cgroup);
   if (cgroup === undefined) known = { ...record, mountPoints: known.mountPoints ?? [] };
-  const launched = await launch(known, folder, programs);
+  const launched = await launch({ record: known, folder, programs, streams });
   const first = await waitAtGate(launched);
   if (cgroup !== undefined) {
     for (const pid of new Set([launched.chain.pid, first.pid])) joinCgroup(`${cgroup}/run`, pid);
@@ -49,7 +58,7 @@ export async function startContainer({ record, folder, naming, note }: Starting)
   await nameHost(known, first.pid, programs);
   if (prepared !== undefined) await mountRoot(known, first.pid, { programs, prepared, folder });
   await passGate(launched, first);
-  return { ...known, phase: "running", startedAt: Date.now() };
+  return { record: { ...known, phase: "running", startedAt: Date.now() }, exited: launched.chain.exited };
 }
 
 /** The control group of a container: named after the host's network namespace, since a machine may hold several hosts. */
