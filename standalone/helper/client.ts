@@ -1,0 +1,78 @@
+/**
+ * The helper as commands see it: there, and told of what has changed.
+ *
+ * Containers run without it, so what goes wrong here is a warning.
+ *
+ * @module
+ */
+import { isTsnetError, messageOf } from "../../lib/errors.ts";
+import { warn } from "../../lib/log.ts";
+import { askControl } from "../../lib/sys/control.ts";
+import { exists } from "../../lib/sys/files.ts";
+import { list, object, text } from "../state/shape.ts";
+import type { State } from "../state/state.ts";
+import { startHelper } from "./keeper.ts";
+import { lockHelper, placeOf } from "./place.ts";
+
+/** Milliseconds to wait for an answer, the helper's start included. */
+const PATIENCE = 3000;
+/** Milliseconds to wait for its end. */
+const END_PATIENCE = 2000;
+
+const parseReport = object({ errors: list(text) });
+
+/** Starts the helper unless it runs; does not wait for it. */
+export async function ensureHelper(state: State): Promise<void> {
+  const lock = lockHelper(state);
+  if (lock === undefined) return;
+  lock.release();
+  await startHelper(state);
+}
+
+/**
+ * Returns when everything that the state tells of is served: names, ports, exit codes. Starts the helper if needed.
+ * Waits at most 3 s.
+ */
+export async function syncHelper(state: State): Promise<void> {
+  const { socket } = placeOf(state);
+  const deadline = performance.now() + PATIENCE;
+  const left = () => Math.max(1, Math.ceil(deadline - performance.now()));
+  let started = false;
+  for (;;) {
+    try {
+      const report = parseReport(
+        await askControl(socket, { method: "POST", path: "/sync" }, left()),
+        "the helper's answer",
+      );
+      for (const error of report.errors) warn(error);
+      return;
+    } catch (error) {
+      const away = isTsnetError(error, "not-found");
+      if (!away || performance.now() > deadline) {
+        warn(`the helper does not answer, so names may not resolve yet: ${messageOf(error)}`);
+        return;
+      }
+      // It may be on its way, or have ended since somebody looked.
+      if (!started) await ensureHelper(state);
+      started = true;
+      await Bun.sleep(5);
+    }
+  }
+}
+
+/** Has the helper end if nothing is left to serve, and returns when it is gone. */
+export async function endHelper(state: State): Promise<void> {
+  const { socket, lock } = placeOf(state);
+  const deadline = performance.now() + END_PATIENCE;
+  try {
+    await askControl(socket, { method: "POST", path: "/end" }, END_PATIENCE);
+  } catch (error) {
+    if (!isTsnetError(error)) throw error;
+  }
+  while (exists(lock) && performance.now() < deadline) await Bun.sleep(2);
+}
+
+/** What the helper tells of itself. @throws TsnetError `not-found` if it does not run. */
+export function helperStatus(state: State): Promise<unknown> {
+  return askControl(placeOf(state).socket, { method: "GET", path: "/status" }, PATIENCE);
+}

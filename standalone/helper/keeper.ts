@@ -1,0 +1,85 @@
+/**
+ * Who keeps the helper alive: systemd where it runs, by a transient unit, else a watcher of a few lines of sh. Both
+ * start it again 0.1 s after it was killed, and let it be once it ended by itself.
+ *
+ * @module
+ */
+import { warn } from "../../lib/log.ts";
+import { cgroupPath, joinCgroup, makeCgroup } from "../../lib/sys/cgroup.ts";
+import { ownExecutable } from "../../lib/sys/executable.ts";
+import { exists } from "../../lib/sys/files.ts";
+import { namespaceOf } from "../../lib/sys/process.ts";
+import { run } from "../../lib/sys/run.ts";
+import { findProgram, startDetached } from "../../lib/sys/spawn.ts";
+import { ensureSymlink } from "../../lib/sys/trees.ts";
+import type { State } from "../state/state.ts";
+import { EXIT, HELPER, placeOf } from "./place.ts";
+
+/** sd_booted(3). */
+const SYSTEMD = "/run/systemd/system";
+
+const PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/**
+ * Starts the helper, kept; does not wait for it. Where one runs already the new one goes away by itself.
+ *
+ * Nothing is done where we are no compiled executable, which has no other name to be called by.
+ */
+export async function startHelper(state: State): Promise<void> {
+  const executable = ownExecutable();
+  if (executable === undefined) return;
+  const { program } = placeOf(state);
+  ensureSymlink(executable, program);
+  if (exists(SYSTEMD) && (await startByManager(program))) return;
+  startWatcher(state);
+}
+
+/** Starts a watcher, which first waits for the end of a helper that runs. */
+export function startWatcher(state: State): void {
+  const { program, lock, log } = placeOf(state);
+  const watcher = startDetached([findProgram("sh"), "-c", WATCHER, program, lock, log], { env: { PATH } });
+  // Out of the control group of whoever runs us: what ends that one is no reason to end the helper.
+  const group = cgroupOfHelper();
+  if (group !== undefined && makeCgroup(group)) joinCgroup(group, watcher.pid);
+}
+
+/** The helper's control group, named after the host's network namespace: a machine may hold several hosts. */
+export function cgroupOfHelper(): string | undefined {
+  return cgroupPath(`tsnet/helper.${namespaceOf("self", "net")}`);
+}
+
+/** The command line that makes the unit. */
+export function unitCommand(program: string): readonly string[] {
+  return [
+    "--quiet",
+    "--collect",
+    `--unit=${HELPER}`,
+    "--description=tsnet: names, ports and repair of containers",
+    "--property=Restart=on-failure",
+    "--property=RestartSec=100ms",
+    "--property=StartLimitIntervalSec=0",
+    `--property=RestartPreventExitStatus=${EXIT.anotherRuns}`,
+    `--setenv=PATH=${PATH}`,
+    program,
+  ];
+}
+
+/** The lock tells that a helper runs; one that the program is gone from (126, 127) is let be, too. */
+const WATCHER = `
+while :; do
+  flock "$1" true
+  "$0" >>"$2" 2>&1 && exit
+  case $? in ${EXIT.anotherRuns}|126|127) exit ;; esac
+  sleep 0.1
+done`;
+
+async function startByManager(program: string): Promise<boolean> {
+  try {
+    const { exitCode, stderr } = await run("systemd-run", unitCommand(program), { light: true, timeoutMs: 3000 });
+    if (exitCode === 0) return true;
+    warn(`systemd does not start the helper, so a watcher of ours does: ${stderr.trim()}`);
+  } catch {
+    // No such program, or a manager that does not answer.
+  }
+  return false;
+}
