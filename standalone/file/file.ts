@@ -13,7 +13,14 @@ import { readContainer } from "./container.ts";
 import { isName, NAME_FORM, nameOfFolder } from "./names.ts";
 import { gatewayOn, isUsable, readNetwork } from "./network.ts";
 import { collide, formatHostPort } from "./ports.ts";
-import { type ContainerSpec, DEFAULT_NETWORK, type Join, type NetworkSpec, type Project } from "./project.ts";
+import {
+  COMMAND_PROJECT,
+  type ContainerSpec,
+  DEFAULT_NETWORK,
+  type Join,
+  type NetworkSpec,
+  type Project,
+} from "./project.ts";
 import { didYouMean, type Entry, Source, type Value } from "./yaml.ts";
 
 /** What the file is called if nobody says otherwise. */
@@ -54,6 +61,11 @@ export function parseProject(text: string, path: string): Project {
   const root = source.root;
   const fields = root.empty ? {} : root.fields(["name", "networks", "containers"]);
   const name = fields.name?.parsed(NAME_FORM, (given) => (isName(given) ? given : undefined));
+  if ((name ?? nameOfFolder(basename(folder))) === COMMAND_PROJECT) {
+    (fields.name ?? root).problem(
+      `"${COMMAND_PROJECT}" is what commands make, such as tsnet run: give the file another name`,
+    );
+  }
   const networks = readNetworks(fields.networks);
   const containers = readContainers(fields.containers, folder);
   if (containers.size === 0 && fields.containers === undefined)

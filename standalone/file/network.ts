@@ -4,21 +4,36 @@
  * @module
  */
 import { type Address, compareAddress, formatAddress, parseAddress } from "../../lib/net/address.ts";
-import {
-  type Cidr,
-  contains,
-  firstOf,
-  formatCidr,
-  lastOf,
-  networkOf,
-  parseCidr,
-  sameCidr,
-} from "../../lib/net/cidr.ts";
+import { type Cidr, contains, firstOf, formatCidr, lastOf, parseCidr } from "../../lib/net/cidr.ts";
+import { idOf } from "../plan/names.ts";
 import { isName, NAME_FORM } from "./names.ts";
-import type { NetworkOptions, NetworkSpec } from "./project.ts";
+import { COMMAND_PROJECT, type NetworkOptions, type NetworkRoute, type NetworkSpec } from "./project.ts";
+import {
+  parseLabel,
+  parseRoute,
+  ROUTE_FORM,
+  whyNotDriver,
+  whyNotName,
+  whyNotRange,
+  whyNotRoute,
+  whyNotSubnet,
+} from "./rules.ts";
 import type { Entry, Value } from "./yaml.ts";
 
-const KEYS = ["subnet", "gateway", "ipv6", "mtu", "bridge", "masquerade", "options", "external"] as const;
+const KEYS = [
+  "driver",
+  "subnet",
+  "ip_range",
+  "gateway",
+  "ipv6",
+  "mtu",
+  "bridge",
+  "masquerade",
+  "routes",
+  "labels",
+  "options",
+  "external",
+] as const;
 const SWITCHES = [
   "hairpinMode",
   "promiscMode",
@@ -29,6 +44,8 @@ const SWITCHES = [
 ] as const;
 const OPTIONS = ["backend", "vlan", ...SWITCHES] as const;
 
+const RANGE_EXAMPLE = "10.88.1.128/25";
+
 // Below 1280 IPv6 cannot be (RFC 8200), below 68 IPv4 cannot (RFC 791).
 const LEAST_MTU = 68;
 const MOST_MTU = 65535;
@@ -36,8 +53,10 @@ const MOST_MTU = 65535;
 /** Reads one network; undefined if it is not usable (which has been noted). */
 export function readNetwork({ name, key, value }: Entry): NetworkSpec | undefined {
   if (!isName(name)) return key.problem(`"${name}" cannot be a network's name, allowed is ${NAME_FORM}`);
+  const reserved = whyNotName(name);
+  if (reserved !== undefined) return key.problem(reserved);
   const fields = value.empty ? {} : value.fields(KEYS);
-  const external = fields.external === undefined ? undefined : readExternal(fields.external);
+  const external = fields.external === undefined ? undefined : readExternal(fields.external, name);
   if (external !== undefined) {
     for (const other of KEYS)
       if (other !== "external") fields[other]?.problem("an external network is used as it is: leave this out");
@@ -45,6 +64,11 @@ export function readNetwork({ name, key, value }: Entry): NetworkSpec | undefine
   }
   const subnet = fields.subnet === undefined ? undefined : readSubnet(fields.subnet, 4);
   const ipv6 = fields.ipv6 === undefined ? undefined : readIpv6(fields.ipv6);
+  if (fields.driver !== undefined) note(fields.driver, whyNotDriver(fields.driver.text("bridge") ?? "bridge"));
+  const range = fields.ip_range?.parsed(`a part of the subnet, such as ${RANGE_EXAMPLE}`, parseCidr);
+  if (range !== undefined) note(fields.ip_range, whyNotRange(range, [subnet, ipv6 === "auto" ? undefined : ipv6]));
+  const routes = fields.routes === undefined ? undefined : readRoutes(fields.routes, [subnet, ipv6]);
+  const labels = fields.labels === undefined ? undefined : readLabels(fields.labels);
   const mtu = fields.mtu?.integer(LEAST_MTU, MOST_MTU);
   const bridge = fields.bridge?.parsed(
     'an interface name of at most 15 bytes, without "/", ":" and white space',
@@ -59,7 +83,14 @@ export function readNetwork({ name, key, value }: Entry): NetworkSpec | undefine
     ...(bridge === undefined ? {} : { bridge }),
     masquerade: fields.masquerade?.boolean() ?? true,
     options: fields.options === undefined ? {} : readOptions(fields.options),
+    ...(range === undefined ? {} : { range }),
+    ...(routes === undefined ? {} : { routes }),
+    ...(labels === undefined ? {} : { labels }),
   };
+}
+
+function note(value: Value | undefined, problem: string | undefined): undefined {
+  return problem === undefined ? undefined : value?.problem(problem);
 }
 
 /** Whether a container may have `address` on `subnet`: it is neither the network's own, nor the broadcast, nor outside. */
@@ -74,23 +105,24 @@ export function gatewayOn(subnet: Cidr, gateways: readonly Address[]): Address {
   return gateways.find((gateway) => gateway.family === family) ?? { family, value: value + 1n };
 }
 
-function readExternal(value: Value): string | undefined {
-  return value.parsed("the network of another project, as PROJECT.NETWORK", (text) => {
+/** `true` is the network of that name that a command made. */
+function readExternal(value: Value, name: string): string | undefined {
+  const allowed = "true for one that tsnet network create made, or that of another project as PROJECT.NETWORK";
+  if (value.text(allowed) === "false") return undefined;
+  return value.parsed(allowed, (text) => {
+    if (text === "true") return idOf(COMMAND_PROJECT, name);
     const parts = text.split(".");
     return parts.length === 2 && parts.every(isName) ? text : undefined;
   });
 }
 
 function readSubnet(value: Value, family: 4 | 6): Cidr | undefined {
-  const longest = family === 4 ? 30 : 126;
   const example = family === 4 ? "10.88.1.0/24" : "fd00:88:1::/64";
   const cidr = value.parsed(`an IPv${family} subnet, such as ${example}`, parseCidr);
   if (cidr === undefined) return undefined;
   if (cidr.address.family !== family) return value.wrong(`an IPv${family} subnet, such as ${example}`);
-  if (!sameCidr(cidr, networkOf(cidr)))
-    return value.problem(`found ${formatCidr(cidr)}, which has host bits set: write ${formatCidr(networkOf(cidr))}`);
-  if (cidr.prefix > longest)
-    return value.problem(`found ${formatCidr(cidr)}, which has no room for a container: at most /${longest}`);
+  const problem = whyNotSubnet(cidr);
+  if (problem !== undefined) return value.problem(problem);
   return cidr;
 }
 
@@ -114,6 +146,28 @@ function readGateways(value: Value, subnet: Cidr | undefined, ipv6: Cidr | "auto
       one.problem(`found ${formatAddress(address)}, allowed is an address of ${formatCidr(within)}`);
     return [address];
   });
+}
+
+function readRoutes(value: Value, subnets: readonly (Cidr | "auto" | undefined)[]): readonly NetworkRoute[] {
+  return value.list(`a list of ${ROUTE_FORM}`).flatMap((one) => {
+    const route = one.parsed(ROUTE_FORM, parseRoute);
+    if (route === undefined) return [];
+    note(one, whyNotRoute(route, subnets));
+    return [route];
+  });
+}
+
+function readLabels(value: Value): Readonly<Record<string, string>> {
+  if (value.isMap) {
+    return Object.fromEntries(
+      value.entries("labels").map(({ name, value: one }) => [name, one.empty ? "" : (one.text("a string") ?? "")]),
+    );
+  }
+  const pairs = value.list("a mapping of labels, or a list of NAME=VALUE").flatMap((one) => {
+    const text = one.text("NAME=VALUE");
+    return text === undefined ? [] : [parseLabel(text)];
+  });
+  return Object.fromEntries(pairs);
 }
 
 function readOptions(value: Value): NetworkOptions {

@@ -55,21 +55,24 @@ function planAttachment(
   return {
     network: network.id,
     ifname: `eth${at}`,
-    list: listText(network, at === 0),
+    list: listText(network, at === 0, join.addresses.length > 0),
     ...(join.aliases === undefined || join.aliases.length === 0 ? {} : { aliases: join.aliases }),
     capabilityArgs: {
       ...(join.addresses.length === 0 ? {} : { ips: join.addresses.map(formatAddress) }),
       ...(join.mac === undefined ? {} : { mac: join.mac }),
       ...(at > 0 || ports.length === 0
         ? {}
-        : {
-            portMappings: ports.map(({ hostIp, ...port }) => ({
-              ...port,
-              ...(hostIp === undefined ? {} : { hostIP: hostIp }),
-            })),
-          }),
+        : { portMappings: portMappings(ports) }),
     },
   };
+}
+
+/** What the portmap plugin gets. */
+export function portMappings(ports: readonly PortRecord[]): readonly object[] {
+  return ports.map(({ hostIp, chosen: _, ...port }) => ({
+    ...port,
+    ...(hostIp === undefined ? {} : { hostIP: hostIp }),
+  }));
 }
 
 function portRecord({ hostIp, ...port }: PublishedPort): PortRecord {

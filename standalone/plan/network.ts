@@ -7,7 +7,13 @@ import { TsnetError } from "../../lib/errors.ts";
 import { formatAddress } from "../../lib/net/address.ts";
 import { type Cidr, formatCidr, parseCidr } from "../../lib/net/cidr.ts";
 import { gatewayOn } from "../file/network.ts";
-import { DEFAULT_NETWORK, type NetworkSpec, type Project } from "../file/project.ts";
+import {
+  COMMAND_PROJECT,
+  DEFAULT_NETWORK,
+  type NetworkRoute,
+  type NetworkSpec,
+  type Project,
+} from "../file/project.ts";
 import type { NetworkRecord } from "../state/records.ts";
 import { fingerprintOf } from "./fingerprint.ts";
 import { bridgeNames, idOf } from "./names.ts";
@@ -64,19 +70,22 @@ function externalNetwork(id: string, name: string, now: Situation): NetworkRecor
   const there = now.networks.find((network) => network.id === id);
   if (there !== undefined) return there;
   const all = now.networks.map((network) => network.id).join(", ");
-  throw new TsnetError(
-    `external network ${id} (${name}) is not up: ${all === "" ? "no network is" : `there are ${all}`}`,
-    {
-      code: "not-found",
-      op: "plan",
-    },
-  );
+  const others = all === "" ? "no network is" : `there are ${all}`;
+  const create = id === idOf(COMMAND_PROJECT, name) ? `; make it by: tsnet network create ${name}` : "";
+  throw new TsnetError(`external network ${id} (${name}) is not up: ${others}${create}`, {
+    code: "not-found",
+    op: "plan",
+  });
 }
 
-function newNetwork(
-  project: Project,
+/** What a new network needs to know of the host. */
+type Surroundings = Pick<Situation, "networks" | "facts">;
+
+/** @throws TsnetError `conflict` for a subnet or bridge that somebody has. */
+export function newNetwork(
+  project: Pick<Project, "name">,
   spec: NetworkSpec,
-  { now, planned }: { readonly now: Situation; readonly planned: readonly NetworkRecord[] },
+  { now, planned }: { readonly now: Surroundings; readonly planned: readonly NetworkRecord[] },
 ): NetworkRecord {
   const id = idOf(project.name, spec.name);
   const others = [...now.networks.filter((there) => there.project !== project.name), ...planned];
@@ -98,6 +107,9 @@ function newNetwork(
     ...(mtu === undefined ? {} : { mtu }),
     masquerade: spec.masquerade,
     options: spec.options,
+    ...(spec.range === undefined ? {} : { range: formatCidr(spec.range) }),
+    ...(spec.routes === undefined ? {} : { routes: spec.routes.map(routeRecord) }),
+    ...(spec.labels === undefined ? {} : { labels: spec.labels }),
     fingerprint: fingerprintOf(spec),
   };
 }
@@ -112,9 +124,9 @@ function checkSubnet(name: string, subnet: Cidr, taken: readonly Taken[]): void 
 
 /** A bridge that the file names is taken as it is if it is there; one that we name is made. */
 function chooseBridge(
-  project: Project,
+  project: Pick<Project, "name">,
   spec: NetworkSpec,
-  { now, planned }: { readonly now: Situation; readonly planned: readonly NetworkRecord[] },
+  { now, planned }: { readonly now: Surroundings; readonly planned: readonly NetworkRecord[] },
 ): Pick<NetworkRecord, "bridge" | "ownsBridge"> {
   const { links } = now.facts;
   const before = now.networks.find(({ id }) => id === idOf(project.name, spec.name));
@@ -160,6 +172,10 @@ function checkUnused(network: NetworkRecord, now: Situation): void {
 /** Why a network cannot go. */
 export function inUse(network: NetworkRecord, user: string): string {
   return `network ${network.id} is used by container ${user} of another project: take that down first`;
+}
+
+function routeRecord({ dst, via }: NetworkRoute): { readonly dst: string; readonly via?: string } {
+  return { dst: formatCidr(dst), ...(via === undefined ? {} : { via: formatAddress(via) }) };
 }
 
 function takenByNetwork(network: NetworkRecord): readonly Taken[] {
