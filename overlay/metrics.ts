@@ -124,10 +124,10 @@ export class OverlayMetrics {
   }
 }
 
-/** What a repair is of: an entry of the kernel's (overlay/kernel/fabric.ts), or the packet filter's rules. */
+/** What a repair is of: an entry of the kernel's (overlay/kernel/fabric.ts), or what there is beside: the packet filter's rules, forwarding, files. */
 type RepairKind = (typeof KINDS)[number];
 
-const KINDS = ["device", "address", "route", "neighbour", "fdb", "rules"] as const;
+const KINDS = ["device", "address", "route", "neighbour", "fdb", "rules", "sysctl", "file"] as const;
 const PREFIX = "tsnet_overlay_";
 
 function labelsOf(peer: string, family: Family) {

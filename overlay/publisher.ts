@@ -67,20 +67,22 @@ export class Publisher {
     writeConflist(settings.conflist, { subnetFile, stateFile: this.#statePath }, log);
   }
 
-  /** Writes again what somebody removed, and says so. */
-  restore(): void {
+  /** Writes again what somebody removed, and says so. Returns how many files that was. */
+  restore(): number {
     const { settings, log, view, fabric } = this.#options;
     const { network, own, trouble } = view();
-    if (network === undefined || own === undefined || trouble !== undefined) return;
+    if (network === undefined || own === undefined || trouble !== undefined) return 0;
     const files = [settings.subnetFile, settings.conflist.path, this.#statePath];
     const missing = files.filter((file) => file !== "" && !exists(file));
-    if (missing.length === 0) return;
+    if (missing.length === 0) return 0;
     try {
       this.publish(network, own, fabric.mtu);
       this.tell(true);
       for (const file of missing) log.warn("repaired", { kind: "file", object: file, found: "missing" });
+      return missing.length;
     } catch (error) {
       log.error("a file that was removed cannot be written again", { reason: messageOf(error) });
+      return 0;
     }
   }
 

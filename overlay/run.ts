@@ -7,13 +7,14 @@ import { systemClock } from "../lib/daemon/clock.ts";
 import type { Log } from "../lib/daemon/log.ts";
 import { signalled } from "../lib/daemon/signals.ts";
 import { messageOf } from "../lib/errors.ts";
+import type { Family } from "../lib/net/address.ts";
 import { RtSocket } from "../lib/netlink/socket.ts";
 import { collectGarbage } from "../lib/sys/memory.ts";
 import { notifyManager } from "../lib/sys/notify.ts";
 import { Agent } from "./agent.ts";
 import { claimOf } from "./claim.ts";
 import { Health, openServers } from "./health.ts";
-import { prepareHost } from "./host/prepare.ts";
+import { Forwarding, prepareHost } from "./host/prepare.ts";
 import { openFabric } from "./kernel/open.ts";
 import { lockHost } from "./lock.ts";
 import { Lookout } from "./lookout.ts";
@@ -25,6 +26,7 @@ import { Protection } from "./protection.ts";
 import { Publisher } from "./publisher.ts";
 import type { OverlaySettings } from "./settings.ts";
 import { openSource } from "./source/open.ts";
+import type { NetworkConfig } from "./types.ts";
 import { chooseUnderlay } from "./underlay/choose.ts";
 
 /**
@@ -66,6 +68,7 @@ async function assemble(settings: OverlaySettings, log: Log) {
   const socket = RtSocket.open();
   const fabric = openFabric({ log, clock });
   const protection = new Protection(settings, log);
+  const forwarding = new Forwarding();
   const metrics = new OverlayMetrics();
   const publisher: Publisher = new Publisher({
     ...{ settings, source: source.name, fabric, clock, log },
@@ -85,8 +88,7 @@ async function assemble(settings: OverlaySettings, log: Log) {
     claimOf: (network, underlay, own) =>
       claimOf({ settings, log, adoptable: fabric.adoptable }, network, underlay, own),
     async protect(network, own) {
-      const families = FAMILIES.filter((family) => network.networks[family] !== undefined);
-      prepareHost(families, log, { services: settings.source.kind === "kube" });
+      prepareHost(familiesOf(network), log, { services: settings.source.kind === "kube" });
       return protection.apply(network, own);
     },
     publish: (network, own, mtu) => {
@@ -106,7 +108,11 @@ async function assemble(settings: OverlaySettings, log: Log) {
     },
     underlayChanged: () => agent.stand(),
     compared(ms) {
-      publisher.restore();
+      metrics.repaired("file", publisher.restore());
+      for (const object of forwarding.keep(familiesOf(agent.view.network), log)) {
+        log.warn("repaired", { kind: "sysctl", object, found: "different" });
+        metrics.repaired("sysctl", 1);
+      }
       metrics.synced(ms);
       health.synced();
     },
@@ -114,6 +120,10 @@ async function assemble(settings: OverlaySettings, log: Log) {
   const health = new Health({ clock, comparePeriod: settings.comparePeriod, trouble: () => agent.view.trouble });
   const servers = openServers({ settings, health, metrics, log, clock });
   return { servers, source, socket, fabric, protection, publisher, agent, lookout, prober };
+}
+
+function familiesOf(network: NetworkConfig | undefined): readonly Family[] {
+  return FAMILIES.filter((family) => network?.networks[family] !== undefined);
 }
 
 /** For a unit of Type=notify, as flanneld's is. */

@@ -30,6 +30,28 @@ export function prepareHost(families: readonly Family[], log: Log, { services = 
   checkBridgeFilter(families, log, services);
 }
 
+/** Forwarding as it was last seen, so that it is turned on again where somebody turned it off since. */
+export class Forwarding {
+  readonly #on = new Set<Family>();
+
+  /** The sysctls that were off and are on again. One that cannot be written is tried and told once. */
+  keep(families: readonly Family[], log: Log): readonly string[] {
+    const repaired: string[] = [];
+    for (const family of families) {
+      if (this.#isOn(family)) this.#on.add(family);
+      else if (this.#on.delete(family)) {
+        ensureForwarding(family, log);
+        if (this.#isOn(family)) repaired.push(dotted(FORWARDING[family]));
+      }
+    }
+    return repaired;
+  }
+
+  #isOn(family: Family): boolean {
+    return readSysctl(FORWARDING[family]) === "1";
+  }
+}
+
 function ensureForwarding(family: Family, log: Log): void {
   const key = FORWARDING[family];
   const before = readSysctl(key);
@@ -68,6 +90,7 @@ function set(key: string, value: string, log: Log, otherwise: string): boolean {
   }
 }
 
+/** As sysctl takes it: a dot in a link's name, as in eth0.100, is a slash there. */
 function dotted(key: string): string {
-  return key.replaceAll("/", ".");
+  return key.replace(/[/.]/g, (separator) => (separator === "/" ? "." : "/"));
 }

@@ -78,6 +78,17 @@ it("writes again what somebody removed, such as whoever cleans up after flannel"
   expect((await host.ok(["cat", LOG])).match(/WARN repaired kind=file/g)).toHaveLength(files.length);
 });
 
+it("turns forwarding on again that somebody turned off", async () => {
+  await start("--compare-period", "1s");
+  await ready();
+  await Bun.sleep(1200);
+  await host.sh("sysctl -qw net.ipv4.ip_forward=0");
+  const forwards = async () => (await host.ok(["sysctl", "-n", "net.ipv4.ip_forward"])).trim() === "1";
+  await eventually(forwards, "the host forwards again", 3000);
+  const line = "WARN repaired kind=sysctl object=net.ipv4.ip_forward found=different";
+  await eventually(async () => (await host.ok(["cat", LOG])).includes(line), "it is told", 1000);
+});
+
 it("is the only one, whatever became of the state that names it", async () => {
   await start();
   await ready();

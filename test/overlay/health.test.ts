@@ -62,7 +62,9 @@ test("metrics tell peers, repairs by kind, connection, comparisons and the lease
   expect(await lines(metrics)).toEqual([
     "lease_expires_timestamp_seconds none",
     ...["peers 0", "ready 0", "refused_leases 0"],
-    ...["address", "device", "fdb", "neighbour", "route", "rules"].map((kind) => `repairs_total{kind="${kind}"} 0`),
+    ...["address", "device", "fdb", "file", "neighbour", "route", "rules", "sysctl"].map(
+      (kind) => `repairs_total{kind="${kind}"} 0`,
+    ),
     ...["source_connected 0", "sync_age_seconds none", "syncs_total 0"],
   ]);
   metrics.peers(4);

@@ -41,6 +41,18 @@ describe("forwarding", () => {
     expect(await sysctl("net.ipv6.conf.up2.accept_ra")).toBe("0");
   });
 
+  test("the command for a link with a dot in its name is one that sysctl takes", async () => {
+    await host.sh(`
+      ip link add up0.7 type veth peer name up1
+      sysctl -qw net.ipv6.conf.up0/7.accept_ra=1 net.ipv4.ip_forward=1`);
+    const readOnly = ["unshare", "--mount", "sh", "-c", 'mount -o bind,ro /proc/sys /proc/sys; exec "$@"', "sh"];
+    const [line = ""] = (await prepared({}, readOnly)).filter((one) => one.includes("up0"));
+    const command = line.split(": ").at(-1) ?? "";
+    expect(command).toBe("sysctl -w net.ipv6.conf.up0/7.accept_ra=2");
+    await host.sh(command);
+    expect(await sysctl("net.ipv6.conf.up0/7.accept_ra")).toBe("2");
+  });
+
   test("that cannot be turned on is told, and nothing fails", async () => {
     const readOnly = ["unshare", "--mount", "sh", "-c", 'mount -o bind,ro /proc/sys /proc/sys; exec "$@"', "sh"];
     const log = await prepared({}, readOnly);

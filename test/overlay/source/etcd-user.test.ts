@@ -53,7 +53,7 @@ test("a token that nobody used for long is asked for anew", async () => {
   const heard = await listen();
   await heard.answered("held");
   await Bun.sleep(3000);
-  source?.claim(claimOf({ ...A, address: "192.0.2.111" }));
+  source?.claim(claimOf({ ...A, name: "renamed" }));
   await heard.answered("held", 1);
   expect(heard.connections).toEqual(["up"]);
 });
