@@ -58,7 +58,7 @@ function concerns({ family, table, chain, hook }: NftBaseChain, { networks }: Fo
 
 const IPTABLES_TABLES = new Set(["filter", "mangle", "security"]);
 /** Ours, and those of service proxies, which drop what is for services that nobody serves. */
-const HARMLESS_TABLES = new Set(["tsnet", "tsnet-proxy", "kube-proxy"]);
+const HARMLESS_TABLES = new Set(["tsnet", "tsnet-isolation", "tsnet-proxy", "kube-proxy"]);
 
 /** Why a chain drops it; undefined if it does not, or accepts it before. */
 function dropReason(chain: NftChain, forwarded: Forwarded): string | undefined {
