@@ -1,5 +1,6 @@
 /**
- * Published ports: `[hostIP:]host:container[/proto]`, single or in ranges of the same length.
+ * Published ports: `[hostIP:]host:container[/proto]`, single or in ranges of the same length. Without a host port, or
+ * with 0, one is chosen (plan/choose.ts).
  *
  * @module
  */
@@ -8,15 +9,16 @@ import type { Protocol, PublishedPort } from "./project.ts";
 
 /** What a port entry may look like, for messages. */
 export const PORT_FORM =
-  '[hostIP:]host:container[/tcp|udp|sctp] with ports from 1 to 65535, such as "8080:80", "127.0.0.1:53:53/udp" or "8000-8009:9000-9009"';
+  '[hostIP:]host:container[/tcp|udp|sctp] with ports from 1 to 65535, such as "8080:80", "127.0.0.1:53:53/udp" or "8000-8009:9000-9009"; "80" and "0:80" have a free port of the host chosen';
 
-const FORM = /^(?:(\[[^\]]+\]|[^:[\]]+):)?(\d+(?:-\d+)?):(\d+(?:-\d+)?)(?:\/([a-z]+))?$/i;
+const FORM = /^(?:(?:(\[[^\]]+\]|[^:[\]]+):)?(\d+(?:-\d+)?)?:)?(\d+(?:-\d+)?)(?:\/([a-z]+))?$/i;
 
 /** The ports of one entry, or undefined if it is none. */
 export function parsePorts(text: string): readonly PublishedPort[] | undefined {
   const [matched, ip, host = "", container = "", proto = "tcp"] = FORM.exec(text) ?? [];
   const protocol = protocolOf(proto);
-  const [hostPorts, containerPorts] = [parseRange(host), parseRange(container)];
+  const containerPorts = parseRange(container);
+  const hostPorts = /^0*$/.test(host) ? containerPorts?.map(() => 0) : parseRange(host);
   if (matched === undefined || protocol === undefined || hostPorts === undefined || containerPorts === undefined)
     return undefined;
   if (hostPorts.length !== containerPorts.length) return undefined;
@@ -24,9 +26,9 @@ export function parsePorts(text: string): readonly PublishedPort[] | undefined {
   return hostPorts.map((hostPort, at) => ({ ...hostIp, hostPort, containerPort: containerPorts[at] ?? 0, protocol }));
 }
 
-/** Whether both would claim the same port of the host: no address means all of them. */
+/** Whether both would claim the same port of the host: no address means all of them. What is to be chosen never does. */
 export function collide(one: PublishedPort, other: PublishedPort): boolean {
-  if (one.hostPort !== other.hostPort || one.protocol !== other.protocol) return false;
+  if (one.hostPort === 0 || one.hostPort !== other.hostPort || one.protocol !== other.protocol) return false;
   const [a, b] = [one.hostIp, other.hostIp];
   if (a === undefined || b === undefined) return true;
   if (a.family !== b.family) return false;

@@ -103,6 +103,7 @@ export type Protocol = "tcp" | "udp" | "sctp";
 export interface PublishedPort {
   /** The host's address that it holds on; undefined: all of them. */
   readonly hostIp?: Address;
+  /** 0: one is to be chosen. */
   readonly hostPort: number;
   readonly containerPort: number;
   readonly protocol: Protocol;

@@ -60,9 +60,7 @@ function planAttachment(
     capabilityArgs: {
       ...(join.addresses.length === 0 ? {} : { ips: join.addresses.map(formatAddress) }),
       ...(join.mac === undefined ? {} : { mac: join.mac }),
-      ...(at > 0 || ports.length === 0
-        ? {}
-        : { portMappings: portMappings(ports) }),
+      ...(at > 0 || ports.length === 0 ? {} : { portMappings: portMappings(ports) }),
     },
   };
 }

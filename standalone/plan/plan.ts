@@ -7,6 +7,7 @@
 import { TsnetError } from "../../lib/errors.ts";
 import type { ContainerSpec, Project } from "../file/project.ts";
 import type { ContainerRecord, NetworkRecord } from "../state/records.ts";
+import { choosePorts } from "./choose.ts";
 import { planContainer } from "./container.ts";
 import { planNetworks } from "./network.ts";
 import { checkPorts } from "./ports.ts";
@@ -37,17 +38,20 @@ export function planUp(project: Project, now: Situation): Plan {
   );
   const kept = keepable(wanted, mine);
   const isKept = ({ name }: ContainerRecord) => kept.has(name);
-  const addContainers = wanted.filter((record) => !isKept(record));
-  checkNetns(addContainers, now);
   const keptRecords = mine.filter(({ record }) => isKept(record));
   const others = now.containers.filter(({ record }) => record.project !== project.name);
-  checkPorts(addContainers, {
-    running: [...keptRecords, ...others].map(({ record }) => record),
-    facts: now.facts,
-  });
-  checkAddresses(
+  const addContainers = choosePorts(
+    wanted.filter((record) => !isKept(record)),
+    {
+      running: [...keptRecords, ...others].map(({ record }) => record),
+      before: mine.map(({ record }) => record),
+      facts: now.facts,
+    },
+  );
+  checkFree(
     addContainers,
     [...keptRecords, ...others].map(({ record }) => record),
+    now,
   );
   return {
     removeContainers: mine.map(({ record }) => record).filter((record) => !isKept(record)),
@@ -57,6 +61,21 @@ export function planUp(project: Project, now: Situation): Plan {
     addContainers,
     keep: keptRecords.filter(({ damage }) => damage === undefined).map(({ record }) => record),
   };
+}
+
+/**
+ * Whether new containers can have their namespaces, ports and addresses beside those that stay.
+ *
+ * @throws TsnetError `conflict`.
+ */
+export function checkFree(
+  wanted: readonly ContainerRecord[],
+  staying: readonly ContainerRecord[],
+  now: Pick<Situation, "containers" | "netnsNames" | "facts">,
+): void {
+  checkNetns(wanted, now);
+  checkPorts(wanted, { running: staying, facts: now.facts });
+  checkAddresses(wanted, staying);
 }
 
 /** Those whose network namespace is another's come after it. */
@@ -86,7 +105,7 @@ function checkNames(project: Project, now: Situation): void {
   }
 }
 
-function checkNetns(wanted: readonly ContainerRecord[], now: Situation): void {
+function checkNetns(wanted: readonly ContainerRecord[], now: Pick<Situation, "containers" | "netnsNames">): void {
   for (const { id, name, netns } of wanted) {
     const known = now.containers.some(({ record }) => record.name === name);
     if (known || !netns.endsWith(`/${id}`) || !now.netnsNames.includes(id)) continue;

@@ -12,7 +12,7 @@ import { isHeldBy } from "../host/listeners.ts";
 import type { ContainerRecord, PortRecord } from "../state/records.ts";
 
 /** A port as a value again. */
-export function toPort({ hostIp, ...port }: PortRecord): PublishedPort {
+export function toPort({ hostIp, chosen: _, ...port }: PortRecord): PublishedPort {
   return { ...port, ...(hostIp === undefined ? {} : { hostIp: parseAddress(hostIp) }) };
 }
 

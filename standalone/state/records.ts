@@ -45,7 +45,11 @@ export type NetworkRecord = ReturnType<typeof parseNetworkRecord>;
 
 const parsePortRecord = object(
   { hostPort: number, containerPort: number, protocol: word("tcp", "udp", "sctp") },
-  { hostIp: text },
+  {
+    hostIp: text,
+    /** Nobody asked for this very host port: it was free. */
+    chosen: flag,
+  },
 );
 export type PortRecord = ReturnType<typeof parsePortRecord>;
 

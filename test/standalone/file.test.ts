@@ -244,14 +244,36 @@ describe("containers row 29: ports", () => {
     ]);
   });
 
-  test.each(["8080:http", "70000:80", "80", "0:80", "80:80/icmp", "1-2:1-3", "9-8:9-8", "1.2.3:80:80", "::1:80:80"])(
-    "%s is wrong",
-    (port) => {
-      expect(errorsOf(web(`    ports: ["${port}"]\n`))).toEqual([
-        expect.stringMatching(/^4:13: containers\.web\.ports\[0\]: found ".*", allowed is \[hostIP:\]host:container/),
-      ]);
-    },
-  );
+  test("without a host port, or with 0, have one chosen", () => {
+    const ports = parse(web("    ports: [80, 0:81, 127.0.0.1::82, '[::1]:0:83/udp', 84-85]\n")).containers.get(
+      "web",
+    )?.ports;
+    expect(ports?.map(formatPort)).toEqual([
+      "0->80/tcp",
+      "0->81/tcp",
+      "127.0.0.1:0->82/tcp",
+      "[::1]:0->83/udp",
+      "0->84/tcp",
+      "0->85/tcp",
+    ]);
+  });
+
+  test.each([
+    "8080:http",
+    "70000:80",
+    "0-3:80-83",
+    "80:0",
+    "127.0.0.1:80",
+    "80:80/icmp",
+    "1-2:1-3",
+    "9-8:9-8",
+    "1.2.3:80:80",
+    "::1:80:80",
+  ])("%s is wrong", (port) => {
+    expect(errorsOf(web(`    ports: ["${port}"]\n`))).toEqual([
+      expect.stringMatching(/^4:13: containers\.web\.ports\[0\]: found ".*", allowed is \[hostIP:\]host:container/),
+    ]);
+  });
 
   test("may not be published twice, in a container or between two", () => {
     expect(errorsOf(web("    ports: [80:80, 127.0.0.1:80:81]\n"))).toEqual([
