@@ -59,7 +59,7 @@ export async function connect(
   await turnstile.pass(() => makeNetns(record.id));
   openLoopback(record.netns);
   const attachments: AttachmentRecord[] = [];
-  for (const attachment of record.attachments) attachments.push(await add(runtime, record, attachment));
+  for (const attachment of record.attachments) attachments.push(await attach(runtime, record, attachment));
   return { ...record, attachments };
 }
 
@@ -67,10 +67,10 @@ export async function connect(
 export async function reconnect(runtime: Runtime, record: ContainerRecord): Promise<ContainerRecord> {
   const attachments: AttachmentRecord[] = [];
   for (const attachment of record.attachments) {
-    await runtime.delList(listOf(attachment), callOf(record, attachment));
+    await detach(runtime, record, attachment);
     const ips = (attachment.addresses ?? []).map((address) => address.replace(/\/\d+$/, ""));
     const again = { ...attachment, capabilityArgs: { ...attachment.capabilityArgs, ips } };
-    attachments.push({ ...(await add(runtime, record, again)), capabilityArgs: attachment.capabilityArgs });
+    attachments.push({ ...(await attach(runtime, record, again)), capabilityArgs: attachment.capabilityArgs });
   }
   return { ...record, attachments };
 }
@@ -80,13 +80,36 @@ export async function disconnect(runtime: Runtime, record: ContainerRecord): Pro
   const errors: unknown[] = [];
   for (const attachment of record.attachments.toReversed()) {
     try {
-      await runtime.delList(listOf(attachment), callOf(record, attachment));
+      await detach(runtime, record, attachment);
     } catch (error) {
       errors.push(error);
     }
   }
   if (ownsNetns(record)) await removeNetns(record.id).catch((error: unknown) => errors.push(error));
   if (errors.length > 0) throw joinErrors("disconnect", errors);
+}
+
+/** Adds one interface to a container that has a namespace; it comes back with its addresses. */
+export async function attach(
+  runtime: Runtime,
+  record: ContainerRecord,
+  attachment: AttachmentRecord,
+): Promise<AttachmentRecord> {
+  const list = listOf(attachment);
+  const { ips, interfaces } = parseResult(await runtime.addList(list, callOf(record, attachment)), list.cniVersion);
+  const mac = interfaces.find(({ name, sandbox }) => name === attachment.ifname && sandbox === record.netns)?.mac;
+  return {
+    ...attachment,
+    addresses: ips.map(({ address }) => formatCidr(address)),
+    ...(mac === undefined ? {} : { mac }),
+  };
+}
+
+/** Takes one interface of a container away; what is gone already is fine. */
+export async function detach(runtime: Runtime, record: ContainerRecord, attachment: AttachmentRecord): Promise<void> {
+  const call = callOf(record, attachment);
+  // A foreign namespace may be gone and its path another's by now. The host's end is by a name of its own.
+  await runtime.delList(listOf(attachment), record.network === "foreign" ? { ...call, netns: "" } : call);
 }
 
 /**
@@ -136,17 +159,6 @@ function openLoopback(path: string): void {
   } finally {
     netns.close();
   }
-}
-
-async function add(runtime: Runtime, record: ContainerRecord, attachment: AttachmentRecord): Promise<AttachmentRecord> {
-  const list = listOf(attachment);
-  const { ips, interfaces } = parseResult(await runtime.addList(list, callOf(record, attachment)), list.cniVersion);
-  const mac = interfaces.find(({ name, sandbox }) => name === attachment.ifname && sandbox === record.netns)?.mac;
-  return {
-    ...attachment,
-    addresses: ips.map(({ address }) => formatCidr(address)),
-    ...(mac === undefined ? {} : { mac }),
-  };
 }
 
 function listOf({ list, network }: AttachmentRecord): NetworkList {

@@ -41,6 +41,8 @@ export function isRunning({ process }: ContainerRecord): boolean {
  * A first process of a pid namespace that has no handler for TERM would not notice it, so it is killed at once.
  */
 export async function stopContainer(record: ContainerRecord, folder: string, graceSeconds: number): Promise<void> {
+  // Who started it ends it.
+  if (record.network === "foreign") return;
   const { process, cgroup } = record;
   const mounts = holdOwnMounts(record);
   try {
