@@ -1,5 +1,6 @@
 /**
- * A network of the file beside its containers: forwarding to and from it is accepted, and what it leaves is removed.
+ * A network of the file beside its containers: forwarding to and from it is accepted, the walls around it are built,
+ * and what it leaves is removed.
  * Its bridge is made by the first container's plugin.
  *
  * @module
@@ -12,12 +13,14 @@ import { linkDel, linkGet } from "../lib/netlink/link.ts";
 import { RtSocket } from "../lib/netlink/socket.ts";
 import { LOCK_DIR } from "../lib/runtime/lock.ts";
 import { removeTree } from "../lib/sys/trees.ts";
+import { isolate } from "./isolation/isolation.ts";
 import { IPAM_DIR } from "./plan/list.ts";
 import type { NetworkRecord } from "./state/records.ts";
 import type { State } from "./state/state.ts";
 
 /**
- * Has the network's packets forwarded where rules of the host's would drop them.
+ * Has the network's packets forwarded where rules of the host's would drop them, and keeps others out: before the
+ * first container is on it.
  *
  * @throws TsnetError `conflict` if a chain of somebody else's drops them and cannot be overruled; `not-found` if no
  *   packet filter works here. Nothing has been changed then.
@@ -28,6 +31,13 @@ export async function addNetwork(state: State, network: NetworkRecord): Promise<
     await acceptForwarding(network);
   } catch (error) {
     state.removeNetwork(network);
+    throw error;
+  }
+  try {
+    await isolate(state.networks());
+  } catch (error) {
+    // What made this fail may make that fail, and is what has to be told.
+    await removeNetwork(state, network).catch(() => undefined);
     throw error;
   }
 }
@@ -48,15 +58,13 @@ export async function checkForwarding(network: NetworkRecord): Promise<void> {
 /** Removes all of a network that no container is on any more. Goes on past errors. */
 export async function removeNetwork(state: State, network: NetworkRecord): Promise<void> {
   const errors: unknown[] = [];
-  try {
-    await (await firewallOf(network)).detach(ownerOf(network), ["accept"]);
-  } catch (error) {
-    errors.push(error);
-  }
-  try {
-    removeBridge(network);
-  } catch (error) {
-    errors.push(error);
+  const others = state.networks().filter(({ id }) => id !== network.id);
+  for (const step of [
+    async () => (await firewallOf(network)).detach(ownerOf(network), ["accept"]),
+    async () => removeBridge(network),
+    () => isolate(others),
+  ]) {
+    await step().catch((error: unknown) => errors.push(error));
   }
   removeTree(`${IPAM_DIR}/${network.id}`);
   removeTree(`${LOCK_DIR}/${network.id}`);
