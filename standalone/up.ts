@@ -13,12 +13,14 @@ import { parseCidr } from "../lib/net/cidr.ts";
 import type { Runtime } from "../lib/runtime/runtime.ts";
 import { useUsualUmask } from "../lib/sys/spawn.ts";
 import { connect, openRuntime, reconnect } from "./attach.ts";
+import type { Streams } from "./container/launch.ts";
 import { checkStart } from "./container/prepare.ts";
-import { findPrograms, startContainer } from "./container/start.ts";
+import { findPrograms, type Started, startContainer } from "./container/start.ts";
 import { GRACE_SECONDS } from "./container/stop.ts";
 import { removeContainer, removeContainers } from "./down.ts";
 import type { Project } from "./file/project.ts";
 import { guardForwarding } from "./forwarding.ts";
+import { ensureHelper, syncHelper } from "./helper/client.ts";
 import { namingOf } from "./naming.ts";
 import { acceptForwarding, addNetwork, removeNetwork } from "./network.ts";
 import { observe } from "./observe.ts";
@@ -46,6 +48,7 @@ export async function up(project: Project, state: State): Promise<Raised> {
     const now = await observe(project, state, runtime);
     const plan = planUp(project, now);
     checkAll(plan);
+    await ensureHelper(state);
     await apply(plan, { state, runtime, now });
     return {
       started: plan.addContainers.map(({ name }) => name),
@@ -82,7 +85,9 @@ async function apply(plan: Plan, { state, runtime, now }: Applying): Promise<voi
   for (const record of plan.repair) state.putContainer(await reconnect(runtime, record));
   const turnstile = new Turnstile();
   for (const wave of wavesOf(plan.addContainers)) {
-    await each(wave, (record) => addContainer(record, { state, runtime, turnstile }));
+    await each(wave, async (record) => {
+      await addContainer(record, { state, runtime, turnstile });
+    });
   }
   // Where an accept has to stand depends on who holds rules, and the plugins may have been the first to write some.
   const touched = new Set(
@@ -91,21 +96,35 @@ async function apply(plan: Plan, { state, runtime, now }: Applying): Promise<voi
   for (const network of state.networks()) if (touched.has(network.id)) await acceptForwarding(network);
 }
 
+export interface Adding {
+  readonly state: State;
+  readonly runtime: Runtime;
+  readonly turnstile: Turnstile;
+  /** Our own streams for the command, in place of its log. */
+  readonly streams?: Streams;
+  /** Told whenever more is known of it. */
+  readonly note?: (record: ContainerRecord) => void;
+}
+
 /** Makes one container, or leaves nothing of it. */
-async function addContainer(
-  record: ContainerRecord,
-  { state, runtime, turnstile }: { readonly state: State; readonly runtime: Runtime; readonly turnstile: Turnstile },
-): Promise<void> {
+export async function addContainer(record: ContainerRecord, adding: Adding): Promise<Started> {
+  const { state, runtime, turnstile, streams } = adding;
   let latest = record;
   const note = (known: ContainerRecord) => {
     latest = known;
     state.putContainer(known);
+    adding.note?.(known);
   };
   note(record);
   try {
     note(await connect(runtime, record, turnstile));
     const naming = namingOf(latest, state);
-    note((await startContainer({ record: latest, folder: state.folderOf(record.name), naming, note })).record);
+    const served = () => syncHelper(state);
+    const folder = state.folderOf(record.name);
+    const ours = streams === undefined ? {} : { streams };
+    const started = await startContainer({ record: latest, folder, naming, note, served, ...ours });
+    note(started.record);
+    return started;
   } catch (error) {
     await removeContainer(latest, { state, runtime, graceSeconds: 0 });
     throw error;
@@ -135,7 +154,8 @@ async function each<T>(items: readonly T[], work: (item: T) => Promise<void>): P
   if (errors.length > 0) throw joinErrors("up", errors);
 }
 
-function familiesOf(networks: readonly NetworkRecord[]): readonly Family[] {
+/** The families of the addresses that networks have. */
+export function familiesOf(networks: readonly NetworkRecord[]): readonly Family[] {
   const families = networks.flatMap(({ subnets }) => subnets.map((subnet) => parseCidr(subnet).address.family));
   return [...new Set(families)];
 }

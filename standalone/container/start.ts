@@ -27,6 +27,8 @@ export interface Starting {
   readonly naming: Naming;
   /** Called as soon as something of the container can be known by it, so that it can be found after a kill. */
   readonly note: (record: ContainerRecord) => void;
+  /** Called when all of it is there but the command, which starts when that is done: its names and ports are served. */
+  readonly served: () => Promise<void>;
   /** Our own streams for the command; it writes to its log without. */
   readonly streams?: Streams;
 }
@@ -39,7 +41,8 @@ export interface Started {
 }
 
 /** Starts the command; the record has its process then. @throws TsnetError saying what the programs said. */
-export async function startContainer({ record, folder, naming, note, streams }: Starting): Promise<Started> {
+export async function startContainer(starting: Starting): Promise<Started> {
+  const { record, folder, naming, note, streams } = starting;
   checkStart(record.name, record.start);
   const programs = findPrograms();
   const prepared = record.start.shares.includes("mount") ? undefined : prepare(record, folder, naming);
@@ -57,6 +60,7 @@ export async function startContainer({ record, folder, naming, note, streams }: 
   note(known);
   await nameHost(known, first.pid, programs);
   if (prepared !== undefined) await mountRoot(known, first.pid, { programs, prepared, folder });
+  await starting.served();
   await passGate(launched, first);
   return { record: { ...known, phase: "running", startedAt: Date.now() }, exited: launched.chain.exited };
 }

@@ -7,12 +7,13 @@
  */
 import { isTsnetError, messageOf } from "../../lib/errors.ts";
 import { warn } from "../../lib/log.ts";
+import { removeCgroup } from "../../lib/sys/cgroup.ts";
 import { askControl } from "../../lib/sys/control.ts";
-import { exists } from "../../lib/sys/files.ts";
+import { exists, removeFile } from "../../lib/sys/files.ts";
 import { list, object, text } from "../state/shape.ts";
 import type { State } from "../state/state.ts";
-import { startHelper } from "./keeper.ts";
-import { lockHelper, placeOf } from "./place.ts";
+import { cgroupOfHelper, startHelper } from "./keeper.ts";
+import { clearPlace, lockHelper, placeOf } from "./place.ts";
 
 /** Milliseconds to wait for an answer, the helper's start included. */
 const PATIENCE = 3000;
@@ -21,7 +22,10 @@ const END_PATIENCE = 2000;
 
 const parseReport = object({ errors: list(text) });
 
-/** Starts the helper unless it runs; does not wait for it. */
+/**
+ * Starts the helper unless it runs; does not wait for it. It ends where the state tells of nothing and nobody holds the
+ * state's lock: so hold it, or have written what there is to serve.
+ */
 export async function ensureHelper(state: State): Promise<void> {
   const lock = lockHelper(state);
   if (lock === undefined) return;
@@ -60,16 +64,24 @@ export async function syncHelper(state: State): Promise<void> {
   }
 }
 
-/** Has the helper end if nothing is left to serve, and returns when it is gone. */
+/** Has the helper end if nothing is left to serve, and returns when it is gone with all that was its. */
 export async function endHelper(state: State): Promise<void> {
-  const { socket, lock } = placeOf(state);
+  const { socket, lock, program } = placeOf(state);
   const deadline = performance.now() + END_PATIENCE;
   try {
     await askControl(socket, { method: "POST", path: "/end" }, END_PATIENCE);
+    while (exists(lock) && performance.now() < deadline) await Bun.sleep(2);
   } catch (error) {
     if (!isTsnetError(error)) throw error;
+    // One that was killed leaves its files.
+    const held = lockHelper(state);
+    if (held !== undefined) clearPlace(state);
+    held?.release();
   }
-  while (exists(lock) && performance.now() < deadline) await Bun.sleep(2);
+  removeFile(program);
+  const group = cgroupOfHelper();
+  // Its watcher ends a moment later.
+  while (group !== undefined && !removeCgroup(group) && performance.now() < deadline) await Bun.sleep(2);
 }
 
 /** What the helper tells of itself. @throws TsnetError `not-found` if it does not run. */

@@ -5,10 +5,10 @@
  */
 import { isTsnetError } from "../../lib/errors.ts";
 import { type ControlRequest, serveControl } from "../../lib/sys/control.ts";
-import { lockFile, makeDirectory } from "../../lib/sys/files.ts";
+import { lockFile } from "../../lib/sys/files.ts";
 import { residentBytes } from "../../lib/sys/memory.ts";
-import { type DirectoryWatch, watchDirectory } from "../../lib/sys/watch.ts";
 import type { State } from "../state/state.ts";
+import { StateFollower } from "./follower.ts";
 import { clearPlace, placeOf } from "./place.ts";
 import { Service } from "./service.ts";
 import type { HelperPart } from "./view.ts";
@@ -17,14 +17,10 @@ import type { HelperPart } from "./view.ts";
 const TICK = 100;
 /** Milliseconds between two syncs where nobody told of a change: inotify may lose events. */
 const CALM = 10_000;
-/** Milliseconds to wait for the first network or container. */
-const FIRST_PATIENCE = 10_000;
 
 /** Returns when nothing is left to serve. */
 export async function serve(state: State, parts: ReadonlyMap<string, HelperPart>): Promise<void> {
   const service = new Service(state, parts);
-  const begun = performance.now();
-  let seen = false;
   let ended = false;
   const answer = async ({ method, path }: ControlRequest): Promise<unknown> => {
     if (method === "GET" && path === "/status") return statusOf(service);
@@ -34,20 +30,17 @@ export async function serve(state: State, parts: ReadonlyMap<string, HelperPart>
     return { ended };
   };
   const control = serveControl(placeOf(state).socket, answer);
-  const watches = watchState(state, () => void service.sync());
-  let looked = 0;
+  const follower = new StateFollower(state);
+  let synced = Number.NEGATIVE_INFINITY;
   while (!ended) {
-    const now = performance.now();
-    if (now - looked > CALM) {
-      looked = now;
+    if (follower.changed() || performance.now() - synced > CALM) {
       await service.sync();
+      synced = performance.now();
     }
-    const idle = service.isIdle();
-    seen ||= !idle;
-    if (idle && (seen || now - begun > FIRST_PATIENCE) && nobodyIsAtWork(state)) break;
+    if (service.isIdle() && nobodyIsAtWork(state)) break;
     await Bun.sleep(TICK);
   }
-  for (const watch of watches) watch.close();
+  follower.close();
   control.close();
   service.close();
   clearPlace(state);
@@ -55,14 +48,6 @@ export async function serve(state: State, parts: ReadonlyMap<string, HelperPart>
 
 function statusOf(service: Service): unknown {
   return { pid: process.pid, residentBytes: residentBytes(), ...service.last };
-}
-
-/** Told by inotify of what commands wrote, also of what one that was killed then did not tell us of. */
-function watchState({ directory }: State, changed: () => void): readonly DirectoryWatch[] {
-  return ["containers", "networks"].flatMap((name) => {
-    makeDirectory(`${directory}/${name}`, 0o700);
-    return watchDirectory(`${directory}/${name}`, changed, changed);
-  });
 }
 
 /** An `up` or `down` may be about to make what we are to serve. */

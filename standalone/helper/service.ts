@@ -54,7 +54,7 @@ export class Service {
 
   /** Whether the state tells of nothing any more. */
   isIdle(): boolean {
-    return this.#state.containers().length === 0 && this.#state.networks().length === 0;
+    return this.#state.containers().length === 0 && this.#state.networksUp().length === 0;
   }
 
   close(): void {
@@ -76,7 +76,7 @@ export class Service {
   }
 
   #look(): HelperView {
-    return { containers: this.#state.containers().filter(isServed), networks: this.#state.networks() };
+    return { containers: this.#state.containers().filter(isServed), networks: this.#state.networksUp() };
   }
 }
 

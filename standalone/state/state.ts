@@ -17,6 +17,7 @@ import {
   readIfThere,
   removeFile,
   replaceFile,
+  setModifiedAt,
 } from "../../lib/sys/files.ts";
 import { removeTree } from "../../lib/sys/trees.ts";
 import { type ContainerRecord, type NetworkRecord, parseContainerRecord, parseNetworkRecord } from "./records.ts";
@@ -57,7 +58,12 @@ export class State {
 
   /** The networks of all projects, those too that no process has looked after since the boot. */
   networks(): readonly NetworkRecord[] {
-    return [...this.#networksIn(this.#running), ...this.dormantNetworks()].toSorted((a, b) => (a.id < b.id ? -1 : 1));
+    return [...this.networksUp(), ...this.dormantNetworks()].toSorted((a, b) => (a.id < b.id ? -1 : 1));
+  }
+
+  /** The networks that are there, or are being made. */
+  networksUp(): readonly NetworkRecord[] {
+    return this.#networksIn(this.#running);
   }
 
   /** The kept networks that have not been made since the boot. */
@@ -113,6 +119,8 @@ export class State {
 
   putContainer(container: ContainerRecord): void {
     this.#write(`${this.directory}/containers/${container.name}/state.json`, container);
+    // Who watches the folder of folders is not told of what changes in one of them.
+    setModifiedAt(`${this.directory}/containers`, Date.now());
   }
 
   /** Forgets a container with its logs. */
