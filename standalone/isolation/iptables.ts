@@ -80,7 +80,7 @@ function forwardRules({ pairs, isolated, internal }: Walls, family: Family): rea
     ...internal.flatMap((bridge) => [`-i ${bridge} -j DROP`, `-o ${bridge} -j DROP`]),
     ANSWERS,
     // A published port led it here.
-    "-m conntrack --ctstatus DNAT -j RETURN",
+    "-m conntrack --ctstate DNAT -j RETURN",
     ...isolated.flatMap(({ bridge, subnets }) =>
       subnets === undefined
         ? [`-o ${bridge} -j DROP`]
