@@ -119,6 +119,19 @@ it("gives its lease up at a second --cleanup if etcd was away at the first", asy
   await etcd.stop();
 });
 
+it("gives its lease up at --cleanup where others know it by another address than its own, as behind a NAT", async () => {
+  const etcd = await startEtcd({ host, tls: false });
+  await etcd.put(`${PREFIX}/config`, JSON.stringify(NETWORK));
+  const flags = [...etcd.flags(), "--iface", "eth0", "--public-ip", "203.0.113.9"];
+  await start(...flags);
+  await ready();
+  await agent.stop("TERM");
+  expect(await etcd.keys(`${PREFIX}/subnets/`)).toHaveLength(1);
+  expect((await host.run([...COMMAND, "--cleanup", ...flags])).exitCode).toBe(0);
+  expect(await etcd.keys(`${PREFIX}/subnets/`)).toEqual([]);
+  await etcd.stop();
+});
+
 describe("killed", () => {
   // More than a start makes of one of them: a bound on the loop, not an expectation.
   const MOST = 60;
