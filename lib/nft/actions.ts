@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Family } from "../net/address.ts";
+import { type Address, addressBytes, type Family, formatAddress } from "../net/address.ts";
 import type { NfWriter } from "../sys/nfwriter.ts";
 import { NFTA_DATA_VERDICT, NFTA_VERDICT_CHAIN, NFTA_VERDICT_CODE, VERDICT } from "./constants.ts";
 import { expression, FIRST_REGISTER, loadAll, type NftExpression, registersOf } from "./expressions.ts";
@@ -59,6 +59,24 @@ export function dnatToPort(family: Family, key: readonly NftExpression[], map: s
         value(writer, 2, Buffer.of(port >> 8, port & 0xff));
       });
       nat(writer, family, SECOND_REGISTER, NF_NAT_RANGE_PROTO_SPECIFIED);
+    },
+  };
+}
+
+/** `dnat to 127.0.0.11:5353`. */
+export function dnatTo(address: Address, port: number): NftStatement {
+  return {
+    text: `dnat to ${address.family === 4 ? formatAddress(address) : `[${formatAddress(address)}]`}:${port}`,
+    write(writer) {
+      expression(writer, "immediate", () => {
+        writer.attributeU32(1, FIRST_REGISTER);
+        value(writer, 2, Buffer.from(addressBytes(address)));
+      });
+      expression(writer, "immediate", () => {
+        writer.attributeU32(1, SECOND_REGISTER);
+        value(writer, 2, Buffer.of(port >> 8, port & 0xff));
+      });
+      nat(writer, address.family, SECOND_REGISTER, NF_NAT_RANGE_PROTO_SPECIFIED);
     },
   };
 }

@@ -3,8 +3,13 @@
  *
  * @module
  */
+import { namesPart } from "../names/part.ts";
+import { portsPart } from "../ports/part.ts";
 import type { HelperPart } from "./view.ts";
 
 export function openParts(): ReadonlyMap<string, HelperPart> {
-  return new Map<string, HelperPart>([]);
+  return new Map<string, HelperPart>([
+    ["names", namesPart()],
+    ["ports", portsPart()],
+  ]);
 }

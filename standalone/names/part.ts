@@ -1,0 +1,125 @@
+/**
+ * What the helper does for names: one resolver in the network namespace of each container that has networks, all
+ * answering from the same zone.
+ *
+ * @module
+ */
+import { isTsnetError, joinErrors } from "../../lib/errors.ts";
+import { type Netns, openNetns } from "../../lib/sys/netns.ts";
+import { identityOf } from "../../lib/sys/watch.ts";
+import type { HelperPart, HelperView } from "../helper/view.ts";
+import type { ContainerRecord } from "../state/records.ts";
+import { answerQuery } from "./answer.ts";
+import { removeRedirect } from "./redirect.ts";
+import { HostResolvers } from "./resolvers.ts";
+import { NameServer, type Say } from "./server.ts";
+import { askUpstream } from "./upstream.ts";
+import { Zone } from "./zone.ts";
+
+/** Milliseconds between two looks at the rules of one container; a sync may come for each of hundreds that start. */
+const CHECK_AFTER = 500;
+
+export function namesPart(): HelperPart {
+  return new Names();
+}
+
+interface Served {
+  readonly netns: Netns;
+  /** Which namespace it is, so that a new one of the same name is told from it. */
+  readonly identity: string | undefined;
+  readonly server: NameServer;
+  /** Somebody else's namespace is left as it was found. */
+  readonly foreign: boolean;
+  checked: number;
+}
+
+class Names implements HelperPart {
+  readonly #served = new Map<string, Served>();
+  readonly #resolvers = new HostResolvers();
+  #zone = new Zone({ containers: [], networks: [] });
+  #turns = new Map<string, number>();
+
+  async sync(view: HelperView): Promise<void> {
+    this.#zone = new Zone(view);
+    this.#turns = new Map();
+    const wanted = new Map(view.containers.filter(hasNames).map((container) => [container.id, container]));
+    const errors: unknown[] = [];
+    for (const [id, served] of this.#served) {
+      const container = wanted.get(id);
+      if (container === undefined || identityOf(container.netns) !== served.identity) this.#release(id, served, errors);
+    }
+    for (const container of wanted.values()) {
+      await this.#ensure(container).catch((error: unknown) => errors.push(error));
+    }
+    if (errors.length > 0) throw joinErrors("serve names", errors);
+  }
+
+  close(): void {
+    for (const { server, netns } of this.#served.values()) {
+      server.close();
+      netns.close();
+    }
+    this.#served.clear();
+  }
+
+  async #ensure({ id, netns: path, network }: ContainerRecord): Promise<void> {
+    const there = this.#served.get(id);
+    if (there !== undefined) {
+      if (performance.now() - there.checked < CHECK_AFTER) return;
+      there.checked = performance.now();
+      there.server.check();
+      return;
+    }
+    const netns = tryOpen(path);
+    if (netns === undefined) return;
+    try {
+      const server = await NameServer.open(netns, this.#sayTo(id));
+      const foreign = network === "foreign";
+      this.#served.set(id, { netns, identity: identityOf(path), server, foreign, checked: performance.now() });
+    } catch (error) {
+      netns.close();
+      throw error;
+    }
+  }
+
+  #release(id: string, { server, netns, foreign }: Served, errors: unknown[]): void {
+    this.#served.delete(id);
+    try {
+      server.close();
+      if (foreign) removeRedirect(netns);
+    } catch (error) {
+      errors.push(error);
+    } finally {
+      netns.close();
+    }
+  }
+
+  #sayTo(id: string): Say {
+    const turn = (question: string) => {
+      const turns = this.#turns.get(question) ?? 0;
+      this.#turns.set(question, turns + 1);
+      return turns;
+    };
+    return (query, transport) => {
+      const said = answerQuery(query, { zone: this.#zone, id, transport, turn });
+      if (said.kind === "answer") return said.bytes;
+      if (said.kind === "nothing") return undefined;
+      const asked = this.#zone.askedBy(id);
+      return askUpstream(query, transport, typeof asked === "string" ? this.#resolvers.list() : asked);
+    };
+  }
+}
+
+function hasNames({ network, netns }: ContainerRecord): boolean {
+  return (network === "bridge" || network === "foreign") && netns !== "";
+}
+
+/** Undefined if it is gone: the next view will not have the container. */
+function tryOpen(path: string): Netns | undefined {
+  try {
+    return openNetns(path);
+  } catch (error) {
+    if (isTsnetError(error, "not-found", "invalid-netns")) return undefined;
+    throw error;
+  }
+}
