@@ -400,6 +400,10 @@ export class Agent implements SourceEvents {
       metrics.repaired(kind, 1);
     }
     if (Bun.deepEquals(failures, this.#failures)) return;
+    for (const [peer, reason] of failures) {
+      if (this.#failures.get(peer) !== reason)
+        log.error("the kernel refuses a repair", { of: peer || "this host", reason });
+    }
     this.#failures = failures;
     this.#peersChanged();
   }

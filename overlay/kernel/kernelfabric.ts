@@ -22,7 +22,7 @@ import { Hops } from "./hops.ts";
 import { type Made, type MakeContext, makeDevice } from "./make.ts";
 import type { Rivalry } from "./rivalry.ts";
 import { type TableChange, WantedTable } from "./table.ts";
-import { type HopTo, needsHop, planOwn, planPeer } from "./wanted.ts";
+import { type DeviceRef, type HopTo, needsHop, planOwn, planPeer } from "./wanted.ts";
 import { UnderlayWatch } from "./watch.ts";
 
 /** The owner of what is this host's own, in failures too. */
@@ -51,8 +51,8 @@ export class KernelFabric implements Fabric {
   readonly #failures = new Map<string, string>();
   #standing: Standing | undefined;
   #made: Parts<Made> = {};
-  /** What the devices were called when they were last there. */
-  #names: Parts<string> = {};
+  /** What the devices were when they were last there. */
+  #last: Parts<DeviceRef> = {};
   #table = new WantedTable();
   /** The peers are known: what is nobody's goes. */
   #settled = false;
@@ -166,13 +166,13 @@ export class KernelFabric implements Fabric {
       const wish = wishes[family];
       if (wish === undefined) continue;
       try {
-        made[family] = makeDevice(this.#context, wish, this.#names[family]);
+        made[family] = makeDevice(this.#context, wish, this.#last[family]);
       } catch (error) {
         errors.push(error);
       }
     }
     this.#made = made;
-    this.#names = { ...this.#names, ...this.devices };
+    this.#last = { ...this.#last, ...made };
     return errors[0];
   }
 

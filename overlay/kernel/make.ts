@@ -35,13 +35,14 @@ export interface Made extends DeviceRef {
 }
 
 /**
- * Makes it so. `name`: the one that it has had.
+ * Makes it so. `before`: what it was when it was last there.
  *
  * @throws TsnetError `conflict` if its name or its VNI and port are somebody else's; `kernel-lacks`, `permission`.
  */
-export function makeDevice(context: MakeContext, spec: DeviceSpec, name: string | undefined): Made {
+export function makeDevice(context: MakeContext, spec: DeviceSpec, before: DeviceRef | undefined): Made {
   const { socket } = context;
-  const there = findDevice(socket, spec.family, spec.vni, name);
+  const name = before?.name;
+  const there = findDevice(socket, spec.family, spec.vni, name) ?? namedAgain(context, spec, before);
   const shaped = there === undefined ? undefined : shape(context, there, spec);
   const link = shaped?.link ?? add(context, spec, there?.name ?? name ?? deviceNames(spec.family, spec.vni)[0]);
   setSysctls(context, link.name, spec.family);
@@ -78,6 +79,20 @@ export function findDevice(socket: RtSocket, family: Family, vni: number, name?:
     );
   }
   return undefined;
+}
+
+/** The device that somebody gave another name, under its own. Few kernels rename a device that is up. */
+function namedAgain(
+  { socket, log }: MakeContext,
+  { vni }: DeviceSpec,
+  before: DeviceRef | undefined,
+): Link | undefined {
+  const link = before === undefined ? undefined : linkGet(socket, before.index);
+  if (before === undefined || link === undefined || vxlanOf(link)?.vni !== vni) return undefined;
+  linkSet(socket, link.index, { up: false });
+  linkSet(socket, link.index, { name: before.name });
+  log.warn("a VXLAN device was renamed: it has its own name again", { device: before.name, found: link.name });
+  return { ...link, name: before.name, up: false };
 }
 
 interface Shaped {

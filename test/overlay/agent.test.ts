@@ -324,3 +324,12 @@ test("what the source has against our subnets is not forgotten when the kernel a
   await clock.pass(0);
   expect(agent.view.trouble).toBeUndefined();
 });
+
+test("what the kernel refuses of a repair is told once", async () => {
+  const { agent, logged } = await running();
+  logged.length = 0;
+  const failures = new Map([["", "VNI 1 on port 8472 is that of theirs"]]);
+  agent.repaired({ repairs: [], failures });
+  agent.repaired({ repairs: [], failures: new Map(failures) });
+  expect(logged).toEqual([expect.stringContaining("that of theirs")]);
+});

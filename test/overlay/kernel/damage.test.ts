@@ -161,6 +161,11 @@ describe("what anybody does to the devices is noticed and put right, with all th
   it.each([
     ["the device is deleted", "ip link del tsnet.1", ["device missing: tsnet.1"]],
     ["the device is taken down", "ip link set tsnet.1 down", ["device different: tsnet.1 up"]],
+    [
+      "the device is renamed",
+      "ip link set tsnet.1 down; ip link set tsnet.1 name theirs; ip link set theirs up",
+      ["device different: tsnet.1 up"],
+    ],
     ["the device is taken down and up", "ip link set tsnet.1 down; ip link set tsnet.1 up", undefined],
     ["the device of IPv6 is taken down and up", "ip link set tsnet-v6.1 down; ip link set tsnet-v6.1 up", undefined],
     [
