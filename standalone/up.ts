@@ -21,6 +21,7 @@ import { removeContainer, removeContainers } from "./down.ts";
 import type { Project } from "./file/project.ts";
 import { guardForwarding } from "./forwarding.ts";
 import { ensureHelper, syncHelper } from "./helper/client.ts";
+import { isolate } from "./isolation/isolation.ts";
 import { namingOf } from "./naming.ts";
 import { acceptForwarding, addNetwork, removeNetwork } from "./network.ts";
 import { observe } from "./observe.ts";
@@ -80,6 +81,8 @@ async function apply(plan: Plan, { state, runtime, now }: Applying): Promise<voi
   await removeContainers(plan.removeContainers, { state, runtime, graceSeconds: GRACE_SECONDS });
   for (const network of plan.removeNetworks) await removeNetwork(state, network);
   for (const network of again) await addNetwork(state, network);
+  for (const network of plan.openNetworks) state.putNetwork(network);
+  await isolate(state.networks());
   await guardForwarding(state, familiesOf(state.networks()), now.facts.routedLinks);
   // Rules and links that somebody took away are put back under the running containers.
   for (const record of plan.repair) state.putContainer(await reconnect(runtime, record));

@@ -70,7 +70,8 @@ export function parseProject(text: string, path: string): Project {
   const containers = readContainers(fields.containers, folder);
   if (containers.size === 0 && fields.containers === undefined)
     root.problem("no containers: name one under the key containers");
-  for (const check of [checkJoins, checkContainerModes, checkAddresses, checkPorts]) check(networks, containers);
+  for (const check of [checkOpenings, checkJoins, checkContainerModes, checkAddresses, checkPorts])
+    check(networks, containers);
   source.finish();
   return {
     name: name ?? nameOfFolder(basename(folder)),
@@ -105,6 +106,19 @@ function readContainers(section: Value | undefined, folder: string): Containers 
     if (spec !== undefined) containers.set(entry.name, { spec, entry });
   }
   return containers;
+}
+
+function checkOpenings(networks: Networks): void {
+  const known = [...networks.keys()];
+  for (const { spec, entry } of networks.values()) {
+    for (const other of spec.open ?? []) {
+      const pointer = placeOf(entry, "open_to");
+      if (other === spec.name) pointer.problem("a network is open to itself: name another");
+      else if (isName(other) && other !== DEFAULT_NETWORK && !networks.has(other)) {
+        pointer.problem(`unknown network "${other}"${didYouMean(other, known)}; there are ${known.join(", ")}`);
+      }
+    }
+  }
 }
 
 function checkJoins(networks: Networks, containers: Containers): void {

@@ -5,6 +5,7 @@
  */
 import { type Address, compareAddress, formatAddress, parseAddress } from "../../lib/net/address.ts";
 import { type Cidr, contains, firstOf, formatCidr, lastOf, parseCidr } from "../../lib/net/cidr.ts";
+import { EVERYBODY } from "../isolation/walls.ts";
 import { idOf } from "../plan/names.ts";
 import { isName, NAME_FORM } from "./names.ts";
 import { COMMAND_PROJECT, type NetworkOptions, type NetworkRoute, type NetworkSpec } from "./project.ts";
@@ -29,6 +30,9 @@ const KEYS = [
   "mtu",
   "bridge",
   "masquerade",
+  "internal",
+  "isolation",
+  "open_to",
   "routes",
   "labels",
   "options",
@@ -44,6 +48,7 @@ const SWITCHES = [
 ] as const;
 const OPTIONS = ["backend", "vlan", ...SWITCHES] as const;
 
+const OPEN_FORM = "a network of this file, or one of another project as PROJECT.NETWORK";
 const RANGE_EXAMPLE = "10.88.1.128/25";
 
 // Below 1280 IPv6 cannot be (RFC 8200), below 68 IPv4 cannot (RFC 791).
@@ -83,10 +88,35 @@ export function readNetwork({ name, key, value }: Entry): NetworkSpec | undefine
     ...(bridge === undefined ? {} : { bridge }),
     masquerade: fields.masquerade?.boolean() ?? true,
     options: fields.options === undefined ? {} : readOptions(fields.options),
+    ...readIsolation(fields),
     ...(range === undefined ? {} : { range }),
     ...(routes === undefined ? {} : { routes }),
     ...(labels === undefined ? {} : { labels }),
   };
+}
+
+/** What the keys about who gets in and out say. */
+function readIsolation({
+  internal,
+  isolation,
+  open_to: openTo,
+}: Partial<Record<(typeof KEYS)[number], Value>>): Pick<NetworkSpec, "internal" | "open"> {
+  const isInternal = internal?.boolean() === true;
+  const isOff = isolation?.boolean() === false;
+  const open = openTo?.list("a list of networks").flatMap((one) => one.parsed(OPEN_FORM, parseNetworkName) ?? []);
+  if (isOff && isInternal)
+    isolation?.problem("found false, but an internal network lets nobody in: leave out one of the two");
+  if (isOff && open !== undefined)
+    openTo?.problem("isolation: false opens the network to everybody: leave out one of the two");
+  return {
+    ...(isInternal ? { internal: true } : {}),
+    ...(isOff ? { open: [EVERYBODY] } : open === undefined || open.length === 0 ? {} : { open }),
+  };
+}
+
+function parseNetworkName(text: string): string | undefined {
+  const parts = text.split(".");
+  return parts.length <= 2 && parts.every(isName) ? text : undefined;
 }
 
 function note(value: Value | undefined, problem: string | undefined): undefined {

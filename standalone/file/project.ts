@@ -35,6 +35,13 @@ export interface NetworkSpec {
   /** More routes of its containers. */
   readonly routes?: readonly NetworkRoute[];
   readonly labels?: Readonly<Record<string, string>>;
+  /** Nobody in it gets out, and nobody gets in. */
+  readonly internal?: true;
+  /**
+   * Networks between which and this one nothing is kept apart: those of the file by their names, those of others as
+   * `PROJECT.NETWORK`. `*`: everybody who finds a way gets in.
+   */
+  readonly open?: readonly string[];
   /** The network of another project, `PROJECT.NETWORK`, that is used as it is. */
   readonly external?: string;
 }

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { TsnetError } from "../../lib/errors.ts";
 import { formatAddress } from "../../lib/net/address.ts";
 import type { ContainerSpec, Join, Project, PublishedPort } from "../file/project.ts";
 import type { AttachmentRecord, ContainerRecord, NetworkRecord, PortRecord, StartRecord } from "../state/records.ts";
@@ -15,7 +16,7 @@ import type { Situation } from "./situation.ts";
 export function planContainer(
   project: Project,
   spec: ContainerSpec,
-  { networks, now }: { readonly networks: NetworkPlan; readonly now: Situation },
+  { networks, now }: { readonly networks: Pick<NetworkPlan, "byName">; readonly now: Situation },
 ): ContainerRecord {
   const id = idOf(project.name, spec.name);
   const ports = spec.ports.map(portRecord);
@@ -28,9 +29,7 @@ export function planContainer(
     netns: netnsOf(project, spec, id),
     attachments:
       network.kind === "bridge"
-        ? network.joins.map((join, at) =>
-            planAttachment(join, at, { network: networks.byName.get(join.network), ports }),
-          )
+        ? planAttachments(spec.name, { joins: network.joins, networks: networks.byName, ports })
         : [],
     ports,
     start: startRecord(spec),
@@ -44,23 +43,49 @@ function netnsOf(project: Project, { network }: ContainerSpec, id: string): stri
   return netnsPath(network.kind === "container" ? idOf(project.name, network.container) : id);
 }
 
-/** Ports and the default route come with the first network. */
+interface Attaching {
+  readonly joins: readonly Join[];
+  readonly networks: NetworkPlan["byName"];
+  readonly ports: readonly PortRecord[];
+}
+
+/** Ports and the default route come with the first network that packets leave and enter. */
+function planAttachments(name: string, { joins, networks, ports }: Attaching): readonly AttachmentRecord[] {
+  const all = joins.map((join) => {
+    const network = networks.get(join.network);
+    // The file's check found every network that a container names.
+    if (network === undefined) throw new Error(`no network ${join.network}`);
+    return { join, network };
+  });
+  const main = all.findIndex(({ network }) => network.internal !== true);
+  if (main < 0 && ports.length > 0) {
+    const ids = all.map(({ network }) => network.id).join(", ");
+    throw new TsnetError(
+      `container ${name} publishes ports, but nobody gets into ${ids}: put it on a network that is not internal, too`,
+      { code: "conflict", op: "plan" },
+    );
+  }
+  return all.map(({ join, network }, at) => planAttachment(join, at, { network, isMain: at === main, ports }));
+}
+
 function planAttachment(
   join: Join,
   at: number,
-  { network, ports }: { readonly network: NetworkRecord | undefined; readonly ports: readonly PortRecord[] },
+  {
+    network,
+    isMain,
+    ports,
+  }: { readonly network: NetworkRecord; readonly isMain: boolean; readonly ports: readonly PortRecord[] },
 ): AttachmentRecord {
-  // The file's check found every network that a container names.
-  if (network === undefined) throw new Error(`no network ${join.network}`);
   return {
     network: network.id,
     ifname: `eth${at}`,
-    list: listText(network, at === 0, join.addresses.length > 0),
+    list: listText(network, isMain, join.addresses.length > 0),
     ...(join.aliases === undefined || join.aliases.length === 0 ? {} : { aliases: join.aliases }),
     capabilityArgs: {
       ...(join.addresses.length === 0 ? {} : { ips: join.addresses.map(formatAddress) }),
       ...(join.mac === undefined ? {} : { mac: join.mac }),
-      ...(at > 0 || ports.length === 0 ? {} : { portMappings: portMappings(ports) }),
+      ...(!isMain || ports.length === 0 ? {} : { portMappings: portMappings(ports) }),
     },
   };
 }

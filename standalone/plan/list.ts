@@ -30,7 +30,8 @@ export function listText(network: NetworkRecord, defaultRoute: boolean, anyAddre
         type: "bridge",
         bridge: network.bridge,
         isGateway: true,
-        isDefaultGateway: defaultRoute,
+        // A default route would lead nowhere, and keep a container that is on other networks, too, from theirs.
+        isDefaultGateway: defaultRoute && network.internal !== true,
         ipMasq: network.masquerade,
         ...(backend === undefined ? {} : { ipMasqBackend: backend }),
         hairpinMode: options.promiscMode !== true,

@@ -14,6 +14,7 @@ import {
   type NetworkSpec,
   type Project,
 } from "../file/project.ts";
+import { EVERYBODY } from "../isolation/walls.ts";
 import type { NetworkRecord } from "../state/records.ts";
 import { fingerprintOf } from "./fingerprint.ts";
 import { bridgeNames, idOf } from "./names.ts";
@@ -46,6 +47,14 @@ export function planNetworks(project: Project, now: Situation): NetworkPlan {
   return { byName, add, remove };
 }
 
+/** Networks that stay as they are, but for who gets in. */
+export function openedAnew({ byName, add }: NetworkPlan, now: Situation): readonly NetworkRecord[] {
+  return [...byName.values()].filter((network) => {
+    const there = now.networks.find(({ id }) => id === network.id);
+    return there !== undefined && !add.includes(network) && String(there.open ?? []) !== String(network.open ?? []);
+  });
+}
+
 /** Networks that a container is on: no other is made. Those with a subnet of their own choice come first. */
 function usedNetworks(project: Project): readonly NetworkSpec[] {
   const modes = [...project.containers.values()].map(({ network }) => network);
@@ -63,7 +72,9 @@ function defaultNetwork(name = DEFAULT_NETWORK): NetworkSpec {
 /** The network as it is, if the file still says the same of it: with the subnet that was chosen then. */
 function keptNetwork(project: Project, spec: NetworkSpec, now: Situation): NetworkRecord | undefined {
   const there = now.networks.find(({ id }) => id === idOf(project.name, spec.name));
-  return there?.fingerprint === fingerprintOf(spec) ? there : undefined;
+  if (there?.fingerprint !== fingerprintOf(fixedPart(spec))) return undefined;
+  const { open: _, ...rest } = there;
+  return { ...rest, ...openingsOf(project, spec) };
 }
 
 function externalNetwork(id: string, name: string, now: Situation): NetworkRecord {
@@ -78,12 +89,15 @@ function externalNetwork(id: string, name: string, now: Situation): NetworkRecor
   });
 }
 
+/** A file, or what stands for one. */
+type NamedProject = Pick<Project, "name"> & Partial<Pick<Project, "networks">>;
+
 /** What a new network needs to know of the host. */
 type Surroundings = Pick<Situation, "networks" | "facts">;
 
 /** @throws TsnetError `conflict` for a subnet or bridge that somebody has. */
 export function newNetwork(
-  project: Pick<Project, "name">,
+  project: NamedProject,
   spec: NetworkSpec,
   { now, planned }: { readonly now: Surroundings; readonly planned: readonly NetworkRecord[] },
 ): NetworkRecord {
@@ -105,13 +119,27 @@ export function newNetwork(
     subnets: subnets.map(formatCidr),
     gateways: subnets.map((subnet) => formatAddress(gatewayOn(subnet, spec.gateways))),
     ...(mtu === undefined ? {} : { mtu }),
-    masquerade: spec.masquerade,
+    masquerade: spec.masquerade && spec.internal !== true,
     options: spec.options,
+    ...(spec.internal === undefined ? {} : { internal: true }),
+    ...openingsOf(project, spec),
     ...(spec.range === undefined ? {} : { range: formatCidr(spec.range) }),
     ...(spec.routes === undefined ? {} : { routes: spec.routes.map(routeRecord) }),
     ...(spec.labels === undefined ? {} : { labels: spec.labels }),
-    fingerprint: fingerprintOf(spec),
+    fingerprint: fingerprintOf(fixedPart(spec)),
   };
+}
+
+/** What cannot be changed under its containers: all but who gets in. */
+function fixedPart({ open: _, ...fixed }: NetworkSpec): object {
+  return fixed;
+}
+
+/** The networks that it is open to, by their ids. */
+function openingsOf(project: NamedProject, { open }: NetworkSpec): Pick<NetworkRecord, "open"> {
+  if (open === undefined) return {};
+  const idOfName = (name: string) => project.networks?.get(name)?.external ?? idOf(project.name, name);
+  return { open: open.map((name) => (name === EVERYBODY || name.includes(".") ? name : idOfName(name))) };
 }
 
 function checkSubnet(name: string, subnet: Cidr, taken: readonly Taken[]): void {

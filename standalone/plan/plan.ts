@@ -9,7 +9,7 @@ import type { ContainerSpec, Project } from "../file/project.ts";
 import type { ContainerRecord, NetworkRecord } from "../state/records.ts";
 import { choosePorts } from "./choose.ts";
 import { planContainer } from "./container.ts";
-import { planNetworks } from "./network.ts";
+import { openedAnew, planNetworks } from "./network.ts";
 import { checkPorts } from "./ports.ts";
 import type { ContainerNow, Situation } from "./situation.ts";
 
@@ -18,6 +18,8 @@ export interface Plan {
   readonly removeContainers: readonly ContainerRecord[];
   readonly removeNetworks: readonly NetworkRecord[];
   readonly addNetworks: readonly NetworkRecord[];
+  /** Stay, and let in others than before. */
+  readonly openNetworks: readonly NetworkRecord[];
   /** Run on, and are put on their networks anew. */
   readonly repair: readonly ContainerRecord[];
   readonly addContainers: readonly ContainerRecord[];
@@ -57,6 +59,7 @@ export function planUp(project: Project, now: Situation): Plan {
     removeContainers: mine.map(({ record }) => record).filter((record) => !isKept(record)),
     removeNetworks: networks.remove,
     addNetworks: networks.add,
+    openNetworks: openedAnew(networks, now),
     repair: keptRecords.filter(({ damage }) => damage !== undefined).map(({ record }) => record),
     addContainers,
     keep: keptRecords.filter(({ damage }) => damage === undefined).map(({ record }) => record),
