@@ -238,7 +238,7 @@ function nameOf(fd: number, family: 4 | 6): { readonly address: Uint8Array; read
  * struct sockaddr_in: u16 family, be16 port, 4 bytes, 8 of zeros; struct sockaddr_in6: u16 family, be16 port, u32 flow,
  * 16 bytes, u32 scope. linux/in.h, linux/in6.h.
  */
-function socketAddress(address: Uint8Array, port: number): Buffer {
+export function socketAddress(address: Uint8Array, port: number): Buffer {
   const four = address.length === 4;
   const bytes = Buffer.alloc(four ? 16 : 28);
   bytes.writeUInt16LE(four ? AF_INET : AF_INET6, 0);

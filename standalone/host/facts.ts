@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { heldSockets } from "../../lib/firewall/listeners.ts";
 import { parseAddress } from "../../lib/net/address.ts";
 import { type Cidr, formatCidr, networkOf, parseCidr } from "../../lib/net/cidr.ts";
 import { type Link, linkList } from "../../lib/netlink/link.ts";
@@ -21,6 +22,7 @@ export interface HostFacts {
   readonly links: ReadonlyMap<string, string | undefined>;
   /** Names of the links that packets can be routed by, without `ours` and lo. */
   readonly routedLinks: readonly string[];
+  /** Without the helper's, which hold what we published. */
   readonly listeners: readonly Listener[];
   /** The program that a listener belongs to, as `nginx (pid 12)`. Looks for it among all processes. */
   ownerOf(listener: Listener): string | undefined;
@@ -55,15 +57,21 @@ export function readFacts(ours: ReadonlySet<string>): HostFacts {
     ],
     links: new Map(links.map((link) => [link.name, link.kind])),
     routedLinks: routedLinks(routes, nameOf).filter((name) => !ours.has(name)),
-    listeners: Object.entries(TABLES).flatMap(([name, protocol]) =>
-      parseListeners(readIfThere(`/proc/net/${name}`) ?? "", protocol),
-    ),
+    listeners: readListeners(),
     ownerOf: ({ inode }) => {
       const pid = socketOwner(inode);
       return pid === undefined ? undefined : `${nameOfProcess(pid)} (pid ${pid})`;
     },
     mtu: leastMtu(routes, links),
   };
+}
+
+/** Who waits at the host's ports, the helper's own sockets excepted. */
+function readListeners(): readonly Listener[] {
+  const held = heldSockets();
+  return Object.entries(TABLES)
+    .flatMap(([name, protocol]) => parseListeners(readIfThere(`/proc/net/${name}`) ?? "", protocol))
+    .filter(({ inode }) => !held.has(inode));
 }
 
 /** The resolvers of a resolv.conf(5). */
