@@ -63,7 +63,10 @@ interface Removal {
   readonly drop: Drop;
 }
 
-/** The engines work beside each other and beside conntrack; what fails is told when all are done. */
+/**
+ * The engines work beside each other and beside conntrack; what fails is told when all are done. Only what published
+ * ports waits for its rules to be gone: a stream that goes on would be led to the container once more.
+ */
 async function removeAll(host: FirewallHost, removal: Removal, lock: FileLock): Promise<void> {
   const { names, own } = removal;
   // The guard that makes the sysctls harmless goes with the last published port.
@@ -71,11 +74,15 @@ async function removeAll(host: FirewallHost, removal: Removal, lock: FileLock): 
   if (published(own) > 0 && published(own) === published(names)) closePaths(host.state);
   const engines = [...new Set(own.map((name) => name.engine))];
   const entries = host.state.read(own);
-  const work = engines.map((engine) => removeFrom(host, engine, entries, removal, lock));
+  const work = Promise.allSettled(engines.map((engine) => removeFrom(host, engine, entries, removal, lock)));
   const addresses = [...new Set(entries.flatMap((entry) => entry.addresses))];
   const ports = entries.flatMap((entry) => entry.ports);
-  const results = await Promise.allSettled([...work, forgetContainer(addresses, ports, host.tools.conntrack)]);
-  const failures = results.flatMap((result) => (result.status === "rejected" ? [result.reason] : []));
+  const forget = async () => {
+    if (ports.length > 0) await work;
+    await forgetContainer(addresses, ports, host.tools.conntrack);
+  };
+  const [results, [flows]] = await Promise.all([work, Promise.allSettled([forget()])]);
+  const failures = [...results, flows].flatMap((result) => (result.status === "rejected" ? [result.reason] : []));
   if (failures.length > 0) throw joinErrors("remove rules", failures);
 }
 
