@@ -1,23 +1,14 @@
 /**
  * The network list that `tsnet install` writes: what it says, and under which name.
  *
- * Runtimes take the first file of the directory, by name, as their network. Ours must not push another one off
- * that place, so its name sorts after every file that is there.
- *
  * @module
  */
 import { type Cidr, formatCidr } from "../lib/net/cidr.ts";
-
-/** Extensions that runtimes read. */
-const EXTENSIONS = [".conf", ".conflist", ".json"];
+import { nameAfter } from "../standalone/networks/sorting.ts";
 
 /** `99-tsnet.conflist`, or a name that sorts after the last of `present`. */
 export function conflistName(present: readonly string[]): string {
-  const usual = "99-tsnet.conflist";
-  const last = present.filter(isNetworkFile).toSorted(byBytes).at(-1);
-  if (last === undefined || byBytes(last, usual) < 0) return usual;
-  // After "zz" and its dot, "tsnet" sorts behind every extension.
-  return `${last.slice(0, last.lastIndexOf("."))}.tsnet.conflist`;
+  return nameAfter("tsnet", present);
 }
 
 /**
@@ -46,12 +37,4 @@ export function conflistText({ bridge, subnet }: { readonly bridge: string; read
     ],
   };
   return `${JSON.stringify(list, null, 2)}\n`;
-}
-
-function isNetworkFile(name: string): boolean {
-  return EXTENSIONS.some((extension) => name.endsWith(extension));
-}
-
-function byBytes(one: string, other: string): number {
-  return Buffer.compare(Buffer.from(one), Buffer.from(other));
 }

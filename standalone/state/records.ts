@@ -39,6 +39,8 @@ export const parseNetworkRecord = object(
     open: list(text),
     /** Made by command: it stays until it is removed, over reboots too. */
     stays: flag,
+    /** Path of the list that shows it to container runtimes. */
+    conflist: text,
   },
 );
 export type NetworkRecord = ReturnType<typeof parseNetworkRecord>;
