@@ -19,6 +19,9 @@ interface CommandFile {
 const files: ReadonlyMap<string, () => Promise<CommandFile>> = new Map([
   ["up", () => import("./up.ts")],
   ["down", () => import("./down.ts")],
+  ["run", () => import("./run.ts")],
+  ["stop", () => import("./stop.ts")],
+  ["rm", () => import("./rm.ts")],
   ["ps", () => import("./ps.ts")],
   ["inspect", () => import("./inspect.ts")],
   ["logs", () => import("./logs.ts")],

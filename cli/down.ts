@@ -3,26 +3,20 @@
  *
  * @module
  */
-import { type Command, InvalidArgumentError } from "commander";
+import type { Command } from "commander";
 import { info } from "../lib/log.ts";
-import { GRACE_SECONDS } from "../standalone/container/stop.ts";
 import { down } from "../standalone/down.ts";
 import { FILE_NAME } from "../standalone/file/file.ts";
 import { State } from "../standalone/state/state.ts";
 import { formatOf, printJson, printLine, usageError, withOutput } from "./output.ts";
 import { type ProjectOptions, projectOf, requireRoot, withProject } from "./project.ts";
+import { type GraceOptions, withGrace } from "./stop.ts";
 
 export function register(program: Command): void {
-  withOutput(withProject(program.command("down")))
+  withOutput(withGrace(withProject(program.command("down"))))
     .description("stop and remove the containers and networks of a project")
-    .option(
-      "-t, --time <seconds>",
-      "how long a container may take after TERM before it is killed",
-      parseSeconds,
-      GRACE_SECONDS,
-    )
     .addHelpText("after", HELP)
-    .action(async (options: ProjectOptions & { readonly output?: unknown; readonly time: number }) => {
+    .action(async (options: ProjectOptions & GraceOptions & { readonly output?: unknown }) => {
       requireRoot("tsnet down");
       const project = projectOf(options);
       if (project === undefined)
@@ -45,11 +39,6 @@ function summaryOf(project: string, containers: number, networks: number): strin
 
 function count(number: number, what: string): string {
   return `${number} ${what}${number === 1 ? "" : "s"}`;
-}
-
-function parseSeconds(text: string): number {
-  if (/^\d{1,6}$/.test(text)) return Number(text);
-  throw new InvalidArgumentError("It is a whole number of seconds.");
 }
 
 const HELP = `

@@ -23,8 +23,13 @@ import { suggest } from "../../lib/suggest.ts";
 
 interface Problem {
   readonly offset: number;
+  /** What is wrong: `containers.web.ports`; undefined: the text as YAML. */
+  readonly what?: string;
   readonly text: string;
 }
+
+/** How a problem is said; with file, line and column unless another way is given. */
+export type Say = (what: string, text: string) => string;
 
 /** One YAML file and what is wrong with it. */
 export class Source {
@@ -32,10 +37,12 @@ export class Source {
   readonly #document: Document.Parsed;
   readonly #lines = new LineCounter();
   readonly #problems: Problem[] = [];
+  readonly #say: Say | undefined;
 
   /** @param path names the file in messages. */
-  constructor(text: string, path: string) {
+  constructor(text: string, path: string, say?: Say) {
     this.path = path;
+    this.#say = say;
     this.#document = parseDocument(text, {
       version: "1.2",
       lineCounter: this.#lines,
@@ -51,8 +58,8 @@ export class Source {
   }
 
   /** Notes that something at `offset` is wrong. */
-  note(offset: number, text: string): void {
-    this.#problems.push({ offset, text });
+  note(offset: number, text: string, what?: string): void {
+    this.#problems.push({ offset, text, ...(what === undefined ? {} : { what }) });
   }
 
   /** What an alias stands for. */
@@ -63,10 +70,13 @@ export class Source {
   /** @throws TsnetError `invalid` with a line for each mistake: `FILE:LINE:COLUMN: what was found, what is allowed`. */
   finish(): void {
     if (this.#problems.length === 0) return;
-    const lines = this.#problems
-      .toSorted((a, b) => a.offset - b.offset)
-      .map(({ offset, text }) => `${this.path}:${this.#positionOf(offset)}: ${text}`);
+    const lines = this.#problems.toSorted((a, b) => a.offset - b.offset).map((problem) => this.#sentenceOf(problem));
     throw new TsnetError([...new Set(lines)].join("\n"), { code: "invalid", op: "read file" });
+  }
+
+  #sentenceOf({ offset, what, text }: Problem): string {
+    if (this.#say !== undefined) return this.#say(what ?? "", text);
+    return `${this.path}:${this.#positionOf(offset)}: ${what === undefined ? text : `${what}: ${text}`}`;
   }
 
   #positionOf(offset: number): string {
@@ -108,7 +118,7 @@ export class Value {
 
   /** Notes what is wrong with this value. */
   problem(text: string): undefined {
-    this.#source.note(this.#place.offset, `${this.#place.what}: ${text}`);
+    this.#source.note(this.#place.offset, text, this.#place.what);
     return undefined;
   }
 
