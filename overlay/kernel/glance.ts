@@ -15,7 +15,7 @@ import type { Lease, Parts } from "../types.ts";
 import type { DeviceSpec } from "./device.ts";
 import type { Difference } from "./difference.ts";
 import { entryOf, isOurs } from "./held.ts";
-import { fixedDifference, outerChanges } from "./make.ts";
+import { fixedDifference, isPort, outerChanges } from "./make.ts";
 import { Observed } from "./observed.ts";
 import type { WantedTable } from "./table.ts";
 import type { DeviceRef } from "./wanted.ts";
@@ -83,7 +83,7 @@ function disturbsDevice(event: RtEvent, wish: DeviceSpec, { index, name }: Devic
   const { link, gone } = event;
   const settings = vxlanOf(link);
   if (gone || settings === undefined || !link.up || link.name !== name) return true;
-  if (link.mtu !== wish.mtu || link.mac !== wish.mac) return true;
+  if (link.mtu !== wish.mtu || link.mac !== wish.mac || isPort(link)) return true;
   return fixedDifference(settings, wish) !== undefined || outerChanges(settings, wish) !== undefined;
 }
 

@@ -128,8 +128,17 @@ function shape(context: MakeContext, link: Link, spec: DeviceSpec): Shaped | und
     linkSet(socket, link.index, { mac: spec.mac });
     changed.push(`${link.name} address ${spec.mac}`);
   }
+  if (isPort(link)) {
+    linkSet(socket, link.index, { master: 0 });
+    changed.push(`${link.name} nomaster`);
+  }
   // With a new MAC the kernel forgets the neighbours (neigh_changeaddr in net/core/neighbour.c).
   return { link, changed, emptied: link.mac !== spec.mac };
+}
+
+/** Whether what it receives goes to a bridge, or to what else it was put under, past the routes of this host. */
+export function isPort({ master }: Link): boolean {
+  return master !== undefined && master !== 0;
 }
 
 /** What no kernel changes while the device is there. */

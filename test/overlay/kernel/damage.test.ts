@@ -162,6 +162,11 @@ describe("what anybody does to the devices is noticed and put right, with all th
     ["the device is deleted", "ip link del tsnet.1", ["device missing: tsnet.1"]],
     ["the device is taken down", "ip link set tsnet.1 down", ["device different: tsnet.1 up"]],
     [
+      "the device is made a port of a bridge",
+      "ip link add theirs type bridge; ip link set tsnet.1 master theirs",
+      ["device different: tsnet.1 nomaster"],
+    ],
+    [
       "the device is renamed",
       "ip link set tsnet.1 down; ip link set tsnet.1 name theirs; ip link set theirs up",
       ["device different: tsnet.1 up"],
