@@ -19,13 +19,13 @@ import { parseCidr } from "../../lib/net/cidr.ts";
 import { kubeSource } from "../../overlay/source/kube.ts";
 import type { Source } from "../../overlay/source/source.ts";
 import type { Claim } from "../../overlay/types.ts";
+import { Door } from "../door.ts";
 import { PROJECT } from "../e2e/host.ts";
 import { A, B, C, claimOf, NETWORK, sourceCases } from "../overlay/source/cases.ts";
 import { flannelAnnotations, KubeWorld, type NodeStore, PREFIX } from "../overlay/source/kubeworld.ts";
 import { Recorder } from "../overlay/source/recorder.ts";
 import { Api, type Manifest } from "./api.ts";
 import { type Cluster, manifestsOf, startCluster } from "./cluster.ts";
-import { Door } from "./door.ts";
 
 const FOLDER = `${PROJECT}/examples/overlay/kubernetes`;
 const ACCOUNT = { namespace: "kube-system", name: "tsnet-overlay" };
@@ -93,12 +93,12 @@ class RealStore implements NodeStore {
     await cluster.api.delete(node(name));
   }
 
-  lose(): Promise<void> {
-    return this.#door.shut();
+  async lose(): Promise<void> {
+    this.#door.shut();
   }
 
   regain(): Promise<void> {
-    return this.#door.open();
+    return this.#door.reopen();
   }
 
   open(nodeName: string, netConfPath: string): Source {
@@ -108,7 +108,7 @@ class RealStore implements NodeStore {
   }
 
   async close(): Promise<void> {
-    await this.#door.shut();
+    this.#door.shut();
     for (const { metadata } of await cluster.api.list("v1", "Node")) await this.delete(metadata.name);
   }
 }

@@ -15,10 +15,10 @@ import { connectKube } from "../../lib/kube/client.ts";
 import { REFLECTOR_TIMES, type ReflectorTimes } from "../../lib/kube/reflector.ts";
 import { kubeSource } from "../../proxy/source/kube.ts";
 import type { Source } from "../../proxy/source/source.ts";
+import { Door } from "../door.ts";
 import { Recorder } from "../proxy/source/recorder.ts";
 import type { Manifest } from "./api.ts";
 import { type Cluster, startCluster } from "./cluster.ts";
-import { Door } from "./door.ts";
 import { service } from "./objects.ts";
 
 const PORTS = [{ port: 80 }];
@@ -51,7 +51,7 @@ beforeEach(async () => {
 });
 afterEach(async () => {
   await source?.stop();
-  await door.shut();
+  door.shut();
   rmSync(directory, { recursive: true });
   for (const { metadata } of await cluster.api.list("v1", "Service", "default")) {
     if (metadata.name !== "kubernetes") await cluster.api.delete({ apiVersion: "v1", kind: "Service", metadata });
@@ -152,7 +152,7 @@ describe("the API server", () => {
     await cluster.api.create(service("web", ["10.96.5.2"], PORTS));
     await cluster.api.create(service("stays", ["10.96.5.4"], PORTS));
     await start();
-    await door.shut();
+    door.shut();
     await until(() => expect(downs()).toHaveLength(4));
     await cluster.api.delete(WEB);
     await cluster.api.create(service("more", ["10.96.5.3"], PORTS));
@@ -160,7 +160,7 @@ describe("the API server", () => {
     await cluster.compact();
     await cluster.startApi();
     expect(services()).toEqual(["default/stays", "default/web"]);
-    await door.open();
+    await door.reopen();
     await until(() => expect(services()).toEqual(["default/more", "default/stays"]));
   });
 

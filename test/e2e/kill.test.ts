@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it } from "vitest";
 import { type Host, PLUGINS } from "./host.ts";
+import { killedAt } from "./killed.ts";
 import { bridgeConf, world } from "./world.ts";
 
 let host: Host;
@@ -7,32 +8,6 @@ afterEach(() => host.destroy());
 
 // More than any ADD makes of one call in one thread: a bound on the loop, not an expectation.
 const MOST_CALLS = 400;
-
-/** Runs ADD and has the kernel kill it at the Nth `call` of any of its threads or children; false if it ended by itself. */
-async function killedAt(call: string, nth: number, conf: object): Promise<boolean> {
-  const trace = [
-    "strace",
-    "-f",
-    "-qq",
-    "-o",
-    "/dev/null",
-    "-e",
-    `trace=${call}`,
-    "-e",
-    `inject=${call}:signal=SIGKILL:when=${nth}`,
-  ];
-  const { exitCode } = await host.run([...trace, `${PLUGINS}/bridge`], {
-    stdin: JSON.stringify(conf),
-    env: {
-      CNI_COMMAND: "ADD",
-      CNI_CONTAINERID: "c1",
-      CNI_NETNS: "/run/netns/c1",
-      CNI_IFNAME: "eth0",
-      CNI_PATH: PLUGINS,
-    },
-  });
-  return exitCode !== 0;
-}
 
 const verb = async (command: string, conf: object) => {
   const out = await host.cni(command, "bridge", conf, { id: "c1", netns: "/run/netns/c1" });
@@ -52,7 +27,7 @@ describe.each(["iptables", "nftables"])("an ADD that masquerades by %s", (ipMasq
       const before = await host.snapshot();
       for (let nth = 1; nth < MOST_CALLS; nth++) {
         for (const repair of ["DEL", "GC"]) {
-          if (!(await killedAt(call, nth, conf))) {
+          if (!(await killedAt(host, { plugin: "bridge", conf, call, nth }))) {
             await verb("DEL", conf);
             expect(await host.snapshot()).toBe(before);
             return void expect(nth, `ADD makes no ${call}: the test has lost its subject`).toBeGreaterThan(1);

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type Host, PLUGINS } from "./host.ts";
+import { killedAt } from "./killed.ts";
 import { addressOf, attach, done, overlayConf, put, putEnv, type Result, usedOnce } from "./overlay-world.ts";
 import { world } from "./world.ts";
 
@@ -43,7 +44,7 @@ describe("an ADD that is killed", () => {
       expect(there).not.toBe(before);
       for (let nth = 1; nth < 100; nth++) {
         for (const repair of ["DEL", "GC"]) {
-          const killed = await killedAt(call, nth);
+          const killed = await killedAt(host, { plugin: "overlay", conf, call, nth });
           await done(host, repair, repair === "GC" ? { ...conf, "cni.dev/valid-attachments": [] } : conf);
           expect(await host.snapshot(), `after ADD was killed at ${call} number ${nth} and ${repair}`).toBe(there);
           if (!killed)
@@ -57,23 +58,6 @@ describe("an ADD that is killed", () => {
     },
     300_000,
   );
-
-  /** Has the kernel kill whoever makes the Nth `call`; false if ADD ended well. */
-  async function killedAt(call: string, nth: number): Promise<boolean> {
-    const trace = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", `trace=${call}`];
-    const inject = ["-e", `inject=${call}:signal=SIGKILL:when=${nth}`];
-    const { exitCode } = await host.run([...trace, ...inject, `${PLUGINS}/overlay`], {
-      stdin: JSON.stringify(conf),
-      env: {
-        CNI_COMMAND: "ADD",
-        CNI_CONTAINERID: "c1",
-        CNI_NETNS: "/run/netns/c1",
-        CNI_IFNAME: "eth0",
-        CNI_PATH: PLUGINS,
-      },
-    });
-    return exitCode !== 0;
-  }
 });
 
 it("many at once get an address each, and leave nothing", async () => {
