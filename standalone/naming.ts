@@ -1,5 +1,5 @@
 /**
- * What a container calls itself, and by which addresses: for its /etc/hosts.
+ * What a container calls itself, by which addresses, and whom it asks for others: for its files of /etc.
  *
  * @module
  */
@@ -16,5 +16,9 @@ export function namingOf(record: ContainerRecord, state: State): Naming {
     hostname: record.start.hostname,
     addresses: owner.attachments.flatMap(({ addresses }) => addresses ?? []).map((cidr) => cidr.replace(/\/\d+$/, "")),
     gateway: network?.gateways[0],
+    network: owner.network,
+    extraHosts: record.start.extraHosts ?? {},
+    dns: owner.start.dns ?? [],
+    dnsSearch: owner.start.dnsSearch,
   };
 }

@@ -9,9 +9,12 @@ import { exists, makeDirectory, overwriteFile, readIfThere } from "../../lib/sys
 import { kindOf, makeInside, resolveInside } from "../../lib/sys/rooted.ts";
 import { ensureSymlink, removeTree } from "../../lib/sys/trees.ts";
 import type { ContainerRecord, StartRecord } from "../state/records.ts";
-import { hostsText, type Naming, resolvText } from "./etc.ts";
-import { type BoundFile, DEVICES, fstabText, GUARDED, hidesRun, planMounts } from "./root.ts";
+import { hostsText, type Naming, resolverText } from "./etc.ts";
+import { type BoundFile, DEVICES, fstabText, GUARDED, hidesRun, planMounts, RESOLVING_SOCKETS } from "./root.ts";
 import { findUser, type User } from "./user.ts";
+
+/** Where systemd-resolved says whom it asks. */
+const RESOLVED_CONF = "/run/systemd/resolve/resolv.conf";
 
 /** What starting needs to know of what was prepared. */
 export interface Prepared {
@@ -51,7 +54,7 @@ export function userOf({
 }
 
 /** Makes the container's folder anew. */
-export function prepare({ name, network, start }: ContainerRecord, folder: string, naming: Naming): Prepared {
+export function prepare({ name, start }: ContainerRecord, folder: string, naming: Naming): Prepared {
   const root = `${folder}/root`;
   for (const entry of ["root", "run", "dev", "etc"]) removeTree(`${folder}/${entry}`);
   for (const path of [root, `${folder}/run/.old`, `${folder}/etc`]) makeDirectory(path);
@@ -59,15 +62,21 @@ export function prepare({ name, network, start }: ContainerRecord, folder: strin
   const made: string[] = [];
   const place = (target: string, kind: "file" | "directory") =>
     placeFor({ start, folder, name }, target, { kind, made });
-  const files = writeEtc({ network, start, folder }, naming).flatMap((file) =>
-    placeEtc(file, { start, folder, place }),
-  );
+  const files = writeEtc({ start, folder }, naming).flatMap((file) => placeEtc(file, { start, folder, place }));
   const mounts = start.mounts.map((mount) => {
     const isFile = kindOf(mount.source) === "file";
     return { ...mount, isFile, target: place(mount.target, isFile ? "file" : "directory") };
   });
   for (const path of start.rootfs === undefined ? [] : ["/proc", "/sys", "/dev", "/run"]) place(path, "directory");
-  const plan = { root, folder, start, files, mounts, guarded: GUARDED.filter(exists) };
+  const plan = {
+    root,
+    folder,
+    start,
+    files,
+    mounts,
+    guarded: GUARDED.filter(exists),
+    silenced: silencedFor(start, naming),
+  };
   overwriteFile(`${folder}/fstab`, fstabText(root, planMounts(plan)));
   return {
     root,
@@ -90,6 +99,11 @@ export function mountsBelowRun(mounts: string, folder: string): readonly string[
   return below.filter((point) => !below.some((other) => point.startsWith(`${other}/`)));
 }
 
+/** Where the host's /run is seen. On the host's network the host's names are the right ones. */
+function silencedFor(start: StartRecord, { network }: Naming): readonly string[] {
+  return hidesRun(start) || network === "host" ? [] : RESOLVING_SOCKETS.filter((path) => kindOf(path) !== "missing");
+}
+
 function prepareDevices(folder: string): void {
   for (const path of ["pts", "shm"]) makeDirectory(`${folder}/${path}`);
   for (const name of DEVICES) overwriteFile(`${folder}/${name}`, "");
@@ -99,26 +113,24 @@ function prepareDevices(folder: string): void {
   ensureSymlink("pts/ptmx", `${folder}/ptmx`);
 }
 
-/** Writes the container's own files of /etc; on the host's network it asks the host's resolver. */
+/** Writes the container's own files of /etc. */
 function writeEtc(
-  { network, start, folder }: Pick<ContainerRecord, "network" | "start"> & { readonly folder: string },
+  { start, folder }: Pick<ContainerRecord, "start"> & { readonly folder: string },
   naming: Naming,
 ): readonly BoundFile[] {
   if (start.shares.includes("mount")) return [];
+  const host = { conf: readIfThere("/etc/resolv.conf") ?? "", upstream: readIfThere(RESOLVED_CONF) ?? "" };
+  // On a root of its own there is no file of the host's to be right.
+  const resolver = resolverText(naming, host) ?? (start.rootfs === undefined ? undefined : host.conf);
   const texts: Readonly<Record<string, string>> = {
     hosts: hostsText(naming),
     hostname: `${start.hostname}\n`,
-    ...(network === "host" && start.rootfs === undefined ? {} : { "resolv.conf": resolverText(network) }),
+    ...(resolver === undefined ? {} : { "resolv.conf": resolver }),
   };
   return Object.entries(texts).map(([name, text]) => {
     overwriteFile(`${folder}/etc/${name}`, text);
     return { source: `${folder}/etc/${name}`, target: `/etc/${name}` };
   });
-}
-
-function resolverText(network: ContainerRecord["network"]): string {
-  const host = readIfThere("/etc/resolv.conf") ?? "";
-  return network === "host" ? host : resolvText(host, readIfThere("/run/systemd/resolve/resolv.conf") ?? "");
 }
 
 /** On the host's root a file that is not there is not made: the host's /etc is not ours. */

@@ -37,7 +37,12 @@ export interface RootPlan {
   readonly mounts: readonly (StartRecord["mounts"][number] & { readonly isFile: boolean })[];
   /** Folders and files of /proc that are there on this kernel, of {@link GUARDED}. */
   readonly guarded: readonly string[];
+  /** Of {@link RESOLVING_SOCKETS}, those that it would see. */
+  readonly silenced: readonly string[];
 }
+
+/** By these a program would ask the host for names, past /etc/resolv.conf: of nscd and of nss-resolve. */
+export const RESOLVING_SOCKETS = ["/run/nscd/socket", "/run/systemd/resolve/io.systemd.Resolve"] as const;
 
 /** What Docker makes read-only, too: the last of them reboots the host. */
 export const GUARDED = ["/proc/sys", "/proc/bus", "/proc/fs", "/proc/irq", "/proc/sysrq-trigger"] as const;
@@ -82,6 +87,8 @@ export function planMounts(plan: RootPlan): readonly Mount[] {
           } as const,
         ]),
     ...(hidesRun(start) ? [bind(`${folder}/run`, "/run", ["nosuid", "nodev"])] : []),
+    // A connection to what is no socket is refused, as if the server were not there.
+    ...plan.silenced.map((path) => bind("/dev/null", path)),
     ...files.map(({ source, target }) => bind(source, target)),
     ...mounts.map(({ source, target, readOnly, isFile }) =>
       bind(source, target, [...(readOnly ? ["ro"] : []), ...(isFile ? [] : noDevices)], "rbind"),

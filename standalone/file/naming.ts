@@ -8,7 +8,7 @@ import type { ContainerSpec, NetworkMode } from "./project.ts";
 import type { Value } from "./yaml.ts";
 
 /** What stands for the host's address in `extra_hosts`, as Docker has it. */
-const HOST_GATEWAY = "host-gateway";
+export const HOST_GATEWAY = "host-gateway";
 
 const HOST_NAME = "a host name: letters, digits, - and _, in parts of at most 63 divided by dots";
 const RESOLVERS = "the address of a resolver, such as 192.168.1.1";
@@ -42,7 +42,7 @@ export function readAliases(value: Value): readonly string[] {
  * A name as it is written in queries; undefined if it is none. Underscores are no part of host names, but of the
  * names that people give to services.
  */
-function parseHostName(text: string): string | undefined {
+export function parseHostName(text: string): string | undefined {
   const parts = text.split(".");
   const good = text.length <= 253 && parts.every((part) => /^[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?$/i.test(part));
   return good ? text : undefined;

@@ -17,9 +17,7 @@ import type { BuiltRule } from "../../lib/nft/rule.ts";
 import type { Netns } from "../../lib/sys/netns.ts";
 import { talkOnce } from "../../lib/sys/nfnetlink.ts";
 import { NfSocket } from "../../lib/sys/nfsocket.ts";
-
-/** The address by which every container asks for names; Docker has the same one. */
-export const RESOLVER = "127.0.0.11";
+import { RESOLVER } from "./address.ts";
 
 const TABLE = { family: "ip", table: "tsnet-names" } as const;
 const CHAIN = { ...TABLE, chain: "output" } as const;

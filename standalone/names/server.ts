@@ -8,9 +8,10 @@ import { isTsnetError } from "../../lib/errors.ts";
 import { openUdp, type UdpSocket } from "../../lib/sys/datagrams.ts";
 import type { Netns } from "../../lib/sys/netns.ts";
 import { listenTcp, type TcpConnection, type TcpHearer, type TcpListener } from "../../lib/sys/streams.ts";
+import { RESOLVER } from "./address.ts";
 import { HEADER_BYTES, RCODE, refuse, type Transport } from "./answer.ts";
 import { Frames, frame } from "./frames.ts";
-import { ensureRedirect, RESOLVER } from "./redirect.ts";
+import { ensureRedirect } from "./redirect.ts";
 
 /**
  * Beyond the ports that the kernel gives out by itself, so that no program of the container has it by chance. The

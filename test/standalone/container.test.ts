@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { environmentOf, execChain, PROGRAMS, type Programs, startChain } from "../../standalone/container/chain.ts";
-import { hostsText, resolvText } from "../../standalone/container/etc.ts";
+import { hostsText, type Naming, resolverText } from "../../standalone/container/etc.ts";
 import { mountsBelowRun } from "../../standalone/container/prepare.ts";
 import { fstabText, planMounts } from "../../standalone/container/root.ts";
 import { findUser } from "../../standalone/container/user.ts";
@@ -14,6 +14,15 @@ const START: StartRecord = {
   mounts: [],
   privileged: false,
   shares: [],
+};
+const NAMING: Naming = {
+  hostname: "web",
+  addresses: [],
+  gateway: undefined,
+  network: "bridge",
+  extraHosts: {},
+  dns: [],
+  dnsSearch: undefined,
 };
 const ROOT = { uid: 0, gid: 0, groups: [], home: "/root" };
 const programs = Object.fromEntries(PROGRAMS.map((name) => [name, `/bin/${name}`])) as Programs;
@@ -79,6 +88,7 @@ describe("a container's mounts", () => {
   const table = (
     start: Partial<StartRecord>,
     mounts: readonly { source: string; target: string; readOnly: boolean; isFile: boolean }[] = [],
+    silenced: readonly string[] = [],
   ) =>
     fstabText(
       "/c/root",
@@ -89,8 +99,15 @@ describe("a container's mounts", () => {
         files: [{ source: "/c/etc/hosts", target: "/etc/hosts" }],
         mounts,
         guarded: ["/proc/sys"],
+        silenced,
       }),
     );
+
+  test("containers row 22: where the host's /run is seen, hide what would answer past resolv.conf", () => {
+    expect(table({ privileged: true }, [], ["/run/nscd/socket"])).toContain(
+      "/dev/null /c/root/run/nscd/socket none bind 0 0\n/c/etc/hosts /c/root/etc/hosts none bind 0 0\n",
+    );
+  });
 
   test("containers row 14: on the host's root hide /run and make /proc/sys and /sys read-only", () => {
     expect(table({})).toBe(`/ /c/root none rbind 0 0
@@ -148,22 +165,51 @@ tsnet /c/root/dev/shm tmpfs nosuid,nodev,mode=1777,size=64m 0 0
 
 describe("a container's files of /etc", () => {
   test("lead from its name to itself", () => {
-    expect(hostsText({ hostname: "web.example.org", addresses: ["10.1.0.2", "fd00::2"], gateway: "10.1.0.1" })).toBe(
+    expect(
+      hostsText({ ...NAMING, hostname: "web.example.org", addresses: ["10.1.0.2", "fd00::2"], gateway: "10.1.0.1" }),
+    ).toBe(
       "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n10.1.0.2 web.example.org web\nfd00::2 web.example.org web\n10.1.0.1 host.tsnet.internal\n",
     );
-    expect(hostsText({ hostname: "alone", addresses: [], gateway: undefined })).toBe(
+    expect(hostsText({ ...NAMING, hostname: "alone" })).toBe(
       "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n127.0.1.1 alone\n",
     );
   });
 
+  test("containers row 22: name more hosts, and the host itself by a name of one's choice", () => {
+    const naming = { ...NAMING, addresses: ["10.1.0.2"], extraHosts: { nas: "192.168.1.9", gate: "host-gateway" } };
+    expect(hostsText({ ...naming, gateway: "10.1.0.1" })).toContain("\n192.168.1.9 nas\n10.1.0.1 gate\n");
+    expect(hostsText({ ...naming, network: "host" })).toContain("\n192.168.1.9 nas\n127.0.0.1 gate\n");
+    expect(hostsText({ ...naming, network: "none" })).not.toContain("gate");
+  });
+
+  test("containers row 22: name our resolver where there are networks, and look for names as they are first", () => {
+    const host = { conf: "nameserver 10.0.0.1\nsearch lan corp\noptions edns0\n", upstream: "" };
+    expect(resolverText(NAMING, host)).toBe("nameserver 127.0.0.11\nsearch lan corp\noptions ndots:0\n");
+    expect(resolverText({ ...NAMING, dns: ["10.0.0.9"], dnsSearch: ["example.com"] }, host)).toBe(
+      "nameserver 127.0.0.11\nsearch example.com\noptions ndots:0\n",
+    );
+    expect(resolverText({ ...NAMING, dnsSearch: [] }, host)).toBe("nameserver 127.0.0.11\noptions ndots:0\n");
+  });
+
+  test("leave the host's resolvers where there are none of ours, unless others are wished", () => {
+    const host = { conf: "nameserver 10.0.0.1\nsearch lan\noptions edns0\n", upstream: "" };
+    const hosted = { ...NAMING, network: "host" } as const;
+    expect(resolverText(hosted, host)).toBeUndefined();
+    expect(resolverText({ ...hosted, dns: ["10.0.0.9"] }, host)).toBe(
+      "nameserver 10.0.0.9\nsearch lan\noptions edns0\n",
+    );
+    expect(resolverText({ ...hosted, dnsSearch: [] }, host)).toBe("nameserver 10.0.0.1\noptions edns0\n");
+  });
+
   test("name resolvers that it can reach", () => {
-    expect(resolvText("# c\nnameserver 10.0.0.1\nnameserver 127.0.0.1\noptions edns0\n", "nameserver 9.9.9.9\n")).toBe(
+    const alone = (conf: string, upstream: string) => resolverText({ ...NAMING, network: "none" }, { conf, upstream });
+    expect(alone("# c\nnameserver 10.0.0.1\nnameserver 127.0.0.1\noptions edns0\n", "nameserver 9.9.9.9\n")).toBe(
       "nameserver 10.0.0.1\noptions edns0\n",
     );
-    expect(resolvText("nameserver 127.0.0.53\nsearch lan\n", "nameserver 10.0.0.2\nsearch other\n")).toBe(
+    expect(alone("nameserver 127.0.0.53\nsearch lan\n", "nameserver 10.0.0.2\nsearch other\n")).toBe(
       "search lan\nnameserver 10.0.0.2\n",
     );
-    expect(resolvText("nameserver ::1\n", "")).toBe("\n");
+    expect(alone("nameserver ::1\n", "")).toBe("\n");
   });
 });
 
