@@ -29,7 +29,7 @@ const COLUMNS: readonly Column<ContainerView>[] = [
   {
     title: "STATUS",
     cell: ({ status, startedAt }) => (status === "running" ? `running ${age(startedAt)}` : status),
-    style: ({ status }) => (status === "running" ? "green" : "red"),
+    style: ({ status }) => (status === "running" || status === "connected" ? "green" : "red"),
   },
   { title: "NETWORK", cell: ({ network, interfaces }) => interfaces.map((one) => one.network).join(", ") || network },
   {

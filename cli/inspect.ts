@@ -8,7 +8,7 @@ import { TsnetError } from "../lib/errors.ts";
 import { readFacts } from "../standalone/host/facts.ts";
 import { State } from "../standalone/state/state.ts";
 import { viewContainer, viewNetwork } from "../standalone/view.ts";
-import { type Column, formatOf, printJson, printRows, withOutput } from "./output.ts";
+import { type Column, formatOf, type OutputFormat, printJson, printRows, withOutput } from "./output.ts";
 
 export function register(program: Command): void {
   withOutput(program.command("inspect"))
@@ -18,8 +18,7 @@ export function register(program: Command): void {
     .action((names: readonly string[], options: { readonly output?: unknown }) => {
       const state = new State();
       const found = names.map((name) => inspect(name, state));
-      if (formatOf(options) === "json") printJson(found);
-      else for (const one of found) printRows("table", linesOf(one), COLUMNS);
+      printFound(formatOf(options), found);
     });
 }
 
@@ -50,6 +49,12 @@ function unknown(name: string, state: State): TsnetError {
   const all = [...state.containers().map((container) => container.name), ...state.networks().map(({ id }) => id)];
   const there = all.length === 0 ? "there are none" : `there are ${all.join(", ")}`;
   return new TsnetError(`no container or network ${name}: ${there}`, { code: "not-found", op: "inspect" });
+}
+
+/** Prints what is known of things: as JSON, or each leaf on a line of its own. */
+export function printFound(format: OutputFormat, found: readonly object[]): void {
+  if (format === "json") printJson(found);
+  else for (const one of found) printRows("table", linesOf(one), COLUMNS);
 }
 
 /** Every leaf on a line of its own: `interfaces[0].mac`. */

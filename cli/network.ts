@@ -1,19 +1,34 @@
 /**
- * `tsnet network ...`: what concerns the networks of this host as a whole.
+ * `tsnet network ...`: the networks of this host, and who is on them.
  *
  * @module
  */
 import type { Command } from "commander";
+import { State } from "../standalone/state/state.ts";
+import { registerConnect } from "./network-connect.ts";
+import { registerCreate } from "./network-create.ts";
+import { registerList } from "./network-list.ts";
+import { registerRemove } from "./network-remove.ts";
 import { formatOf, printJson, printLine, withOutput } from "./output.ts";
 
 export function register(program: Command): void {
   const network = program
     .command("network")
-    .description("look after the networks of this host")
+    .description("make, list and remove networks, and connect containers to them")
     .helpCommand(false)
-    .addHelpText("after", "\nExample:\n  tsnet network reload");
+    .addHelpText("after", EXAMPLE);
+  for (const part of [registerList, registerCreate, registerRemove, registerConnect, registerReload]) part(network);
+}
+
+const EXAMPLE = `
+A network is named as it was created; one of a file is PROJECT.NETWORK.
+
+Example:
+  tsnet network create front && tsnet run -d --network front busybox httpd -f`;
+
+function registerReload(network: Command): void {
   withOutput(network.command("reload"))
-    .description("put back the rules of running containers after something flushed the firewall")
+    .description("put back the rules of networks and containers after something flushed the firewall, or after a boot")
     .addHelpText(
       "after",
       `
@@ -24,7 +39,11 @@ Example:
   firewall-cmd --reload && tsnet network reload`,
     )
     .action(async (options) => {
-      const { chooseFirewall } = await import("../lib/firewall/firewall.ts");
+      const [{ chooseFirewall }, { reloadNetworks }] = await Promise.all([
+        import("../lib/firewall/firewall.ts"),
+        import("../standalone/networks/restore.ts"),
+      ]);
+      await reloadNetworks(new State());
       const firewall = await chooseFirewall();
       await firewall.reload();
       if (formatOf(options) === "json") printJson({ reloaded: true, backend: firewall.backend });

@@ -16,7 +16,7 @@ import { endHelper, syncHelper } from "./helper/client.ts";
 import { removeNetwork } from "./network.ts";
 import { ofProject } from "./observe.ts";
 import { inUse } from "./plan/network.ts";
-import type { ContainerRecord } from "./state/records.ts";
+import type { ContainerRecord, NetworkRecord } from "./state/records.ts";
 import type { State } from "./state/state.ts";
 
 /** What `down` did. */
@@ -32,8 +32,8 @@ export async function down(project: string, state: State, graceSeconds: number):
   const lock = state.lock();
   try {
     const containers = ofProject(state.containers(), project);
-    const networks = ofProject(state.networks(), project);
-    checkUnused(project, state);
+    const networks = ofProject(state.networks(), project).filter(({ stays }) => stays !== true);
+    checkUnused(networks, project, state);
     if (containers.length === 0 && networks.length === 0) return { containers: [], networks: [], stillForwarding: [] };
     const runtime = openRuntime(state.directory);
     const errors: unknown[] = [];
@@ -76,9 +76,9 @@ export async function removeContainer(
   state.removeContainer(record);
 }
 
-function checkUnused(project: string, state: State): void {
+function checkUnused(networks: readonly NetworkRecord[], project: string, state: State): void {
   const others = state.containers().filter((record) => record.project !== project);
-  for (const network of ofProject(state.networks(), project)) {
+  for (const network of networks) {
     const user = others.find(({ attachments }) => attachments.some((one) => one.network === network.id));
     if (user !== undefined) throw new TsnetError(inUse(network, user.id), { code: "conflict", op: "down" });
   }

@@ -5,8 +5,10 @@
  */
 import { isRunning } from "./container/stop.ts";
 import { formatPort } from "./file/ports.ts";
+import { formatRoute } from "./file/rules.ts";
 import type { HostFacts } from "./host/facts.ts";
 import { isHeldBy } from "./host/listeners.ts";
+import { isThere } from "./networks/foreign.ts";
 import { toPort } from "./plan/ports.ts";
 import type { ContainerRecord, NetworkRecord } from "./state/records.ts";
 
@@ -15,8 +17,9 @@ export interface ContainerView {
   readonly name: string;
   /**
    * `exited (?)`: nobody was there to hear its exit code. `incomplete`: an `up` was cut off; run it again, or `down`.
+   * Of what tsnet did not start: `connected`, or `gone`.
    */
-  readonly status: "running" | "exited (?)" | "incomplete";
+  readonly status: "running" | "exited (?)" | "incomplete" | "connected" | "gone";
   readonly pid?: number;
   /** When it was started, ISO 8601. */
   readonly startedAt?: string;
@@ -41,11 +44,24 @@ export interface InterfaceView {
 
 export interface NetworkView {
   readonly id: string;
+  readonly driver: "bridge";
   readonly bridge: string;
   readonly subnets: readonly string[];
   readonly gateways: readonly string[];
   readonly mtu?: number;
   readonly masquerade: boolean;
+  readonly internal: boolean;
+  readonly range?: string;
+  /** `10.20.0.0/16 via 10.88.1.5`. */
+  readonly routes?: readonly string[];
+  /** Networks that it is open to; `*`: all. */
+  readonly open?: readonly string[];
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly options: Readonly<Record<string, string | number | boolean>>;
+  /** Made by command, and there until it is removed. */
+  readonly stays: boolean;
+  /** Path of the list that shows it to container runtimes. */
+  readonly conflist?: string;
   /** Names of containers, and their addresses. */
   readonly containers: Readonly<Record<string, readonly string[]>>;
 }
@@ -57,7 +73,7 @@ export function viewContainer(record: ContainerRecord, facts: Pick<HostFacts, "l
   return {
     project: record.project,
     name: record.name,
-    status: record.phase === "making" ? "incomplete" : running ? "running" : "exited (?)",
+    status: record.network === "foreign" ? foreignStatus(record) : statusOf(record, running),
     ...(running && process !== undefined ? { pid: process.pid } : {}),
     ...(startedAt === undefined ? {} : { startedAt: new Date(startedAt).toISOString() }),
     network: joins === undefined ? record.network : `container:${joins}`,
@@ -73,19 +89,37 @@ export function viewContainer(record: ContainerRecord, facts: Pick<HostFacts, "l
   };
 }
 
+function statusOf({ phase }: ContainerRecord, running: boolean): ContainerView["status"] {
+  if (phase === "making") return "incomplete";
+  return running ? "running" : "exited (?)";
+}
+
+function foreignStatus(record: ContainerRecord): ContainerView["status"] {
+  return isThere(record) ? "connected" : "gone";
+}
+
 /** One network as it is now. */
 export function viewNetwork(network: NetworkRecord, containers: readonly ContainerRecord[]): NetworkView {
-  const { id, bridge, subnets, gateways, masquerade, mtu } = network;
+  const { id, bridge, subnets, gateways, masquerade, mtu, range, routes, open, labels, options, conflist } = network;
   const on = containers.flatMap(({ name, attachments }) =>
     attachments.filter((one) => one.network === id).map(({ addresses }) => [name, addresses ?? []] as const),
   );
   return {
     id,
+    driver: "bridge",
     bridge,
     subnets,
     gateways,
     masquerade,
+    internal: network.internal === true,
     ...(mtu === undefined ? {} : { mtu }),
+    ...(range === undefined ? {} : { range }),
+    ...(routes === undefined ? {} : { routes: routes.map(formatRoute) }),
+    ...(open === undefined ? {} : { open }),
+    ...(labels === undefined ? {} : { labels }),
+    options,
+    stays: network.stays === true,
+    ...(conflist === undefined ? {} : { conflist }),
     containers: Object.fromEntries(on),
   };
 }

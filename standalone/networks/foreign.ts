@@ -7,7 +7,7 @@
 import { resolve } from "node:path";
 import { TsnetError } from "../../lib/errors.ts";
 import { isOwnNetns, NETNS_DIR, openNetns } from "../../lib/sys/netns.ts";
-import { bootId, identify, nameOfProcess, type ProcessIdentity } from "../../lib/sys/process.ts";
+import { bootId, identify, isAlive, nameOfProcess, type ProcessIdentity } from "../../lib/sys/process.ts";
 import { isName } from "../file/names.ts";
 import { COMMAND_PROJECT } from "../file/project.ts";
 import { idOf } from "../plan/names.ts";
@@ -58,6 +58,17 @@ export function foreignRecord({ netns, process, name }: Foreign): ContainerRecor
     ...(process === undefined ? {} : { process }),
     startedAt: Date.now(),
   };
+}
+
+/** Whether a foreign owner, or the namespace where none is known, is still there. */
+export function isThere({ netns, process }: ContainerRecord): boolean {
+  if (process !== undefined) return isAlive(process);
+  try {
+    openNetns(netns).close();
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** Whether the record's namespace is the one of that inode. */

@@ -9,6 +9,7 @@ import { diskStore } from "../../lib/ipam/disk.ts";
 import { warn } from "../../lib/log.ts";
 import { formatAddress } from "../../lib/net/address.ts";
 import { cleanUp } from "../down.ts";
+import { COMMAND_PROJECT } from "../file/project.ts";
 import { removeNetwork } from "../network.ts";
 import { IPAM_DIR } from "../plan/list.ts";
 import type { ContainerRecord, NetworkRecord } from "../state/records.ts";
@@ -49,7 +50,9 @@ export async function pruneNetworks(
 /** Networks that a command made and that nobody is on. */
 export function unusedNetworks(state: State): readonly NetworkRecord[] {
   const containers = state.containers();
-  return state.networks().filter((network) => network.stays === true && userOf(network, containers) === undefined);
+  return state
+    .networks()
+    .filter((network) => network.project === COMMAND_PROJECT && userOf(network, containers) === undefined);
 }
 
 /** Who is on the network, in words: a container of ours, or one of a runtime that shares it; undefined if nobody is. */

@@ -6,7 +6,8 @@
 import { parseCidr } from "../../lib/net/cidr.ts";
 import { guardForwarding } from "../forwarding.ts";
 import { readFacts } from "../host/facts.ts";
-import { addNetwork } from "../network.ts";
+import { isolate } from "../isolation/isolation.ts";
+import { acceptForwarding, addNetwork } from "../network.ts";
 import type { State } from "../state/state.ts";
 
 /**
@@ -20,6 +21,21 @@ export async function restoreNetworks(state: State): Promise<void> {
   if (dormant.length === 0) return;
   for (const network of dormant) await addNetwork(state, network);
   await guardHost(state);
+}
+
+/** Puts back what of the networks themselves somebody took away; for the rules of containers see the firewall's reload. */
+export async function reloadNetworks(state: State): Promise<void> {
+  if (state.networks().length === 0) return;
+  const lock = state.lock();
+  try {
+    await restoreNetworks(state);
+    const networks = state.networks();
+    for (const network of networks) await acceptForwarding(network);
+    await isolate(networks);
+    await guardHost(state);
+  } finally {
+    lock.release();
+  }
 }
 
 /** Keeps the host from becoming a router for everybody by the networks that there are. */
