@@ -6,6 +6,8 @@
 
 import { parseResult } from "../lib/cni/versions.ts";
 import { isTsnetError, joinErrors, messageOf, TsnetError } from "../lib/errors.ts";
+import { forgetContainer } from "../lib/firewall/flows.ts";
+import { realTools } from "../lib/firewall/tools.ts";
 import { formatCidr } from "../lib/net/cidr.ts";
 import { linkSet } from "../lib/netlink/link.ts";
 import { RtSocket } from "../lib/netlink/socket.ts";
@@ -105,11 +107,25 @@ export async function attach(
   };
 }
 
+/** Has an interface that stays publish what `attachment` says, and nothing else. */
+export async function republish(
+  runtime: Runtime,
+  record: ContainerRecord,
+  attachment: AttachmentRecord,
+): Promise<void> {
+  await runtime.addAgain(listOf(attachment), callOf(record, attachment), "portmap");
+}
+
 /** Takes one interface of a container away; what is gone already is fine. */
 export async function detach(runtime: Runtime, record: ContainerRecord, attachment: AttachmentRecord): Promise<void> {
   const call = callOf(record, attachment);
   // A foreign namespace may be gone and its path another's by now. The host's end is by a name of its own.
-  await runtime.delList(listOf(attachment), record.network === "foreign" ? { ...call, netns: "" } : call);
+  const list = listOf(attachment);
+  await runtime.delList(list, record.network === "foreign" ? { ...call, netns: "" } : call);
+  // Else done together with its rules.
+  const isMasqueraded = list.plugins.some(({ raw }) => raw.ipMasq === true);
+  const addresses = (attachment.addresses ?? []).map((address) => address.replace(/\/\d+$/, ""));
+  if (!isMasqueraded) await forgetContainer(addresses, [], realTools().conntrack);
 }
 
 /**

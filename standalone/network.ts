@@ -14,6 +14,7 @@ import { RtSocket } from "../lib/netlink/socket.ts";
 import { LOCK_DIR } from "../lib/runtime/lock.ts";
 import { removeTree } from "../lib/sys/trees.ts";
 import { isolate } from "./isolation/isolation.ts";
+import { EVERYBODY } from "./isolation/walls.ts";
 import { IPAM_DIR } from "./plan/list.ts";
 import type { NetworkRecord } from "./state/records.ts";
 import type { State } from "./state/state.ts";
@@ -89,6 +90,6 @@ function ownerOf({ id, project, bridge }: NetworkRecord): Attachment {
   return { network: id, containerId: project, ifname: bridge };
 }
 
-function wishOf({ bridge, subnets }: NetworkRecord) {
-  return { link: bridge, addresses: subnets.map(parseCidr) };
+function wishOf({ bridge, subnets, open }: NetworkRecord) {
+  return { link: bridge, addresses: subnets.map(parseCidr), inbound: open?.includes(EVERYBODY) === true };
 }

@@ -13,6 +13,7 @@ import { parseCidr } from "../lib/net/cidr.ts";
 import type { Runtime } from "../lib/runtime/runtime.ts";
 import { useUsualUmask } from "../lib/sys/spawn.ts";
 import { connect, openRuntime, reconnect } from "./attach.ts";
+import { join, leave } from "./change.ts";
 import type { Streams } from "./container/launch.ts";
 import { checkStart } from "./container/prepare.ts";
 import { findPrograms, type Started, startContainer } from "./container/start.ts";
@@ -21,9 +22,11 @@ import { removeContainer, removeContainers } from "./down.ts";
 import type { Project } from "./file/project.ts";
 import { guardForwarding } from "./forwarding.ts";
 import { ensureHelper, syncHelper } from "./helper/client.ts";
+import { endForbiddenFlows } from "./isolation/flows.ts";
 import { isolate } from "./isolation/isolation.ts";
 import { namingOf } from "./naming.ts";
 import { acceptForwarding, addNetwork, removeNetwork } from "./network.ts";
+import { restoreNetworks } from "./networks/restore.ts";
 import { observe } from "./observe.ts";
 import { type Plan, planUp } from "./plan/plan.ts";
 import type { Situation } from "./plan/situation.ts";
@@ -31,12 +34,19 @@ import type { ContainerRecord, NetworkRecord } from "./state/records.ts";
 import type { State } from "./state/state.ts";
 import { Turnstile } from "./turnstile.ts";
 
-/** What `up` did, by names of containers. */
+/** What `up` had to do. */
 export interface Raised {
-  readonly started: readonly string[];
-  readonly repaired: readonly string[];
-  readonly removed: readonly string[];
+  readonly steps: readonly Step[];
 }
+
+export interface UpOptions {
+  /** Finds out what there is to do, and does nothing. */
+  readonly dryRun?: boolean;
+  readonly progress?: Progress;
+}
+
+/** Told of each container what is done with it or waited for, and undefined when that is over. */
+export type Progress = (name: string, doing: string | undefined) => void;
 
 /** How many containers are made at a time. */
 const WORKERS = 8;
@@ -45,15 +55,17 @@ export async function up(project: Project, state: State): Promise<Raised> {
   useUsualUmask();
   const lock = state.lock();
   try {
+    await restoreNetworks(state);
     const runtime = openRuntime(state.directory);
     const now = await observe(project, state, runtime);
     const plan = planUp(project, now);
     checkAll(plan);
     await ensureHelper(state);
     await apply(plan, { state, runtime, now });
+    if (plan.change.length + plan.repair.length + plan.removeContainers.length > 0) await syncHelper(state);
     return {
       started: plan.addContainers.map(({ name }) => name),
-      repaired: plan.repair.map(({ name }) => name),
+      repaired: plan.repair.map(({ record }) => record.name),
       removed: plan.removeContainers.map(({ name }) => name).filter((name) => !project.containers.has(name)),
     };
   } finally {
@@ -79,13 +91,16 @@ async function apply(plan: Plan, { state, runtime, now }: Applying): Promise<voi
   // A packet filter that is in the way shows here, before anything is taken down.
   for (const network of fresh) await addNetwork(state, network);
   await removeContainers(plan.removeContainers, { state, runtime, graceSeconds: GRACE_SECONDS });
+  for (const change of plan.change) await leave(change, { state, runtime });
   for (const network of plan.removeNetworks) await removeNetwork(state, network);
   for (const network of again) await addNetwork(state, network);
   for (const network of plan.openNetworks) state.putNetwork(network);
   await isolate(state.networks());
+  if (plan.openNetworks.length > 0) await endForbiddenFlows(state.networks());
   await guardForwarding(state, familiesOf(state.networks()), now.facts.routedLinks);
   // Rules and links that somebody took away are put back under the running containers.
-  for (const record of plan.repair) state.putContainer(await reconnect(runtime, record));
+  for (const { record } of plan.repair) state.putContainer(await reconnect(runtime, record));
+  for (const change of plan.change) await join(change, { state, runtime });
   const turnstile = new Turnstile();
   for (const wave of wavesOf(plan.addContainers)) {
     await each(wave, async (record) => {
@@ -93,9 +108,12 @@ async function apply(plan: Plan, { state, runtime, now }: Applying): Promise<voi
     });
   }
   // Where an accept has to stand depends on who holds rules, and the plugins may have been the first to write some.
-  const touched = new Set(
-    [...plan.repair, ...plan.addContainers].flatMap(({ attachments }) => attachments.map(({ network }) => network)),
-  );
+  const containers = [
+    ...plan.repair.map(({ record }) => record),
+    ...plan.change.map(({ to }) => to),
+    ...plan.addContainers,
+  ];
+  const touched = new Set(containers.flatMap(({ attachments }) => attachments.map(({ network }) => network)));
   for (const network of state.networks()) if (touched.has(network.id)) await acceptForwarding(network);
 }
 

@@ -43,10 +43,12 @@ async function refuseForeignDrops(host: FirewallHost, wish: AcceptWish): Promise
   if (first !== undefined) throw refusal(first.chain, wish, first.reason);
 }
 
-function refusal({ family, table, chain }: NftBaseChain, { link }: AcceptWish, reason: string): TsnetError {
+function refusal({ family, table, chain }: NftBaseChain, { link, inbound }: AcceptWish, reason: string): TsnetError {
   const insert = `nft insert rule ${family} ${table} ${chain}`;
+  const to = inbound === true ? [""] : [" ct state established,related", " ct status dnat"];
+  const rules = [`iifname "${link}"`, ...to.map((which) => `oifname "${link}"${which}`)];
   return new TsnetError(
-    `nftables chain ${family} ${table} ${chain} drops what is forwarded to and from ${link} (${reason}), and no other table can overrule it; add to it: ${insert} iifname "${link}" accept; ${insert} oifname "${link}" ct state established,related accept; ${insert} oifname "${link}" ct status dnat accept`,
+    `nftables chain ${family} ${table} ${chain} drops what is forwarded to and from ${link} (${reason}), and no other table can overrule it; add to it: ${rules.map((rule) => `${insert} ${rule} accept`).join("; ")}`,
     { code: "conflict", op: "accept forwarding" },
   );
 }

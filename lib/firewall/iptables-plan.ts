@@ -50,9 +50,10 @@ export function planIptAccept(wish: AcceptWish): Content {
     const { family } = cidr.address;
     const at = { family, table: "filter", chain: "TSNET-FORWARD" } as const;
     const who = formatCidr(networkOf(cidr));
+    const which = wish.inbound === true ? "" : "-m conntrack --ctstate RELATED,ESTABLISHED,DNAT ";
     return [
       { ...at, rule: `-s ${who} -i ${wish.link} -j ACCEPT` },
-      { ...at, rule: `-d ${who} -o ${wish.link} -m conntrack --ctstate RELATED,ESTABLISHED,DNAT -j ACCEPT` },
+      { ...at, rule: `-d ${who} -o ${wish.link} ${which}-j ACCEPT` },
     ];
   });
   return { elements: [], rules, chains: [] };

@@ -72,6 +72,8 @@ export interface AcceptWish {
   readonly link: string;
   /** Taken as they stand: `10.1.0.5/32` for one container, `10.1.0.0/24` for a whole bridge. */
   readonly addresses: readonly Cidr[];
+  /** Whether all that is for them is accepted, not only what answers or was led there. */
+  readonly inbound?: boolean;
 }
 
 /** What one attachment asks for; several parts go to the kernel together. */
@@ -115,4 +117,7 @@ export interface Firewall {
 
   /** Puts back what is recorded and was flushed by somebody: `nft flush ruleset`, a reload of firewalld. */
   reload(): Promise<void>;
+
+  /** What of all that is recorded is not there, in the words of its back end: what {@link Firewall.reload} puts back. */
+  missing(): Promise<readonly string[]>;
 }

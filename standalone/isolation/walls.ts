@@ -53,6 +53,18 @@ export function isNothing({ isolated, internal }: Walls): boolean {
   return isolated.length === 0 && internal.length === 0;
 }
 
+/** The networks that something came from and goes to; undefined: from none of ours. */
+export interface Crossing {
+  readonly from: NetworkRecord | undefined;
+  readonly to: NetworkRecord;
+}
+
+/** Whether a wall is in the way, as it is for a connection that no published port led here. */
+export function isWalled({ from, to }: Crossing): boolean {
+  if (from !== undefined && mayReach(from, to)) return false;
+  return from?.internal === true || to.internal === true || to.open?.includes(EVERYBODY) !== true;
+}
+
 /** Opening counts both ways, whichever of the two says so. */
 function mayReach(from: NetworkRecord, to: NetworkRecord): boolean {
   return from.id === to.id || from.open?.includes(to.id) === true || to.open?.includes(from.id) === true;
