@@ -1,7 +1,8 @@
 /**
  * The agent's story: from what the source tells to what the kernel holds and other programs read.
  *
- *     Source → Agent → Roster (who is in) → Fabric (devices, routes, neighbours, FDB)
+ *     Source → Agent → Claimant (underlay, what we ask for) → Source
+ *                    → Peers (who is in) → Fabric (devices, routes, neighbours, FDB)
  *                    → Protection (the host's packet filter) → Publisher (subnet.env, conflist, state)
  *     Lookout (kernel events, comparisons) → Fabric, Protection, and Agent where the underlay has changed
  *
@@ -10,17 +11,18 @@
  *
  * @module
  */
-
 import type { Clock } from "../lib/daemon/clock.ts";
 import type { Log } from "../lib/daemon/log.ts";
 import { messageOf } from "../lib/errors.ts";
 import type { Family } from "../lib/net/address.ts";
-import { type Cidr, formatCidr, sameCidr } from "../lib/net/cidr.ts";
+import { type Cidr, formatCidr } from "../lib/net/cidr.ts";
 import type { AgentTrouble } from "../lib/overlay/state.ts";
+import { Claimant } from "./claimant.ts";
 import type { Fabric, FabricReport } from "./kernel/fabric.ts";
 import type { OverlayMetrics } from "./metrics.ts";
-import { FAMILIES, pickParts, valuesOf } from "./parts.ts";
-import { Roster } from "./roster.ts";
+import { pickParts, valuesOf } from "./parts.ts";
+import { Peers } from "./peers.ts";
+import { Sayings } from "./sayings.ts";
 import type { OwnLease, Source, SourceEvents } from "./source/source.ts";
 import type { Claim, Lease, NetworkConfig, Parts, Underlay } from "./types.ts";
 
@@ -57,35 +59,33 @@ export interface AgentOptions {
   readonly tell: (urgent: boolean) => void;
 }
 
-const UNDERLAY_RETRY_MS = 1000;
 const RETRY_MS = 5000;
 
 export class Agent implements SourceEvents {
   readonly #options: AgentOptions;
   readonly #ended = Promise.withResolvers<number>();
+  readonly #claimant: Claimant;
+  readonly #peers: Peers;
+  readonly #sayings = new Sayings();
   #stopped = false;
   #network: NetworkConfig | undefined;
-  #underlay: Underlay | undefined;
-  /** All that the source told, ours too; undefined until it did. */
-  #leases: Map<string, Lease> | undefined;
-  readonly #malformed = new Map<string, string>();
-  /** Our lease as it was told. */
-  #held: Lease | undefined;
-  /** The same with the families that the network has, once the kernel was asked to follow. */
+  /** Our lease with the families that the network has, once the kernel was asked to follow. */
   #own: Lease | undefined;
-  #roster: Roster | undefined;
-  #failures: ReadonlyMap<string, string> = new Map();
   #connected = false;
   /** What the source has against our subnets: stays until it gives them, whatever becomes of the rest. */
   #denied: AgentTrouble | undefined;
-  #callOffStand = () => {};
   #trouble: AgentTrouble | undefined = { code: 50, message: "the overlay's agent is starting: try again" };
-  /** What was last logged of a kind, so that it is said once. */
-  readonly #said = new Map<string, string>();
-  #protecting = Promise.resolve();
+  #opening = Promise.resolve();
 
   constructor(options: AgentOptions) {
     this.#options = options;
+    const { log, clock, source, fabric, metrics, chooseUnderlay, claimOf, tell } = options;
+    this.#peers = new Peers({ log, fabric, metrics, changed: () => tell(false) });
+    this.#claimant = new Claimant({
+      ...{ log, clock, source, chooseUnderlay, claimOf },
+      stands: () => this.#bring(),
+      waits: (reason) => this.#wait(reason),
+    });
   }
 
   /** Resolves with the exit code if the agent cannot go on as it is. */
@@ -97,31 +97,27 @@ export class Agent implements SourceEvents {
     return {
       connected: this.#connected,
       network: this.#network,
-      underlay: this.#underlay,
+      underlay: this.#claimant.underlay,
       own: this.#own,
-      peers: this.#roster?.peers ?? [],
-      refused: this.#refusals(),
+      peers: this.#peers.all,
+      refused: this.#peers.refused,
       trouble: this.#trouble,
     };
   }
 
   stop(): void {
     this.#stopped = true;
+    this.#claimant.stop();
   }
 
-  /**
-   * A record that is spoilt has its own reason, whatever is said of the lease that it held before: that is what
-   * somebody has to correct.
-   */
-  #refusals(): ReadonlyMap<string, string> {
-    const all = new Map([...this.#malformed, ...this.#kernelRefusals(), ...(this.#roster?.refused ?? [])]);
-    for (const [key, reason] of this.#malformed) all.set(key, reason);
-    return all;
+  /** Links, addresses or routes have changed by which the underlay is chosen. */
+  stand(): void {
+    if (!this.#stopped) this.#claimant.stand();
   }
 
-  /** The kernel's part of {@link view}: what it refused of this host itself has no peer's key. */
-  #kernelRefusals(): readonly (readonly [string, string])[] {
-    return [...this.#failures].map(([key, reason]) => [key === "" ? "this host" : key, reason]);
+  /** A comparison with the kernel, or its events, led to that. */
+  repaired(report: FabricReport): void {
+    this.#peers.repaired(report);
   }
 
   // What the source tells.
@@ -129,160 +125,81 @@ export class Agent implements SourceEvents {
   network(network: NetworkConfig): void {
     if (this.#network === undefined) {
       this.#network = network;
-      this.stand();
+      this.#claimant.begin(network);
     } else if (!Bun.deepEquals(network, this.#network)) {
       this.#options.log.info("the network's configuration has changed: ending, to be started anew with it");
       // What follows is of the new network, and would be measured by the old one.
-      this.#stopped = true;
+      this.stop();
       this.#ended.resolve(1);
     }
   }
 
   leases(all: readonly Lease[]): void {
     if (this.#stopped) return;
-    this.#leases = new Map(all.map((lease) => [lease.key, lease]));
-    this.#malformed.clear();
-    if (this.#roster === undefined) {
-      this.#bring();
-      return;
-    }
-    this.#roster.replace(all);
-    this.#report(this.#options.fabric.replace(this.#roster.peers));
-    this.#peersChanged();
+    this.#peers.replace(all);
+    if (!this.#peers.entered) this.#bring();
   }
 
   changed(lease: Lease): void {
-    if (this.#stopped) return;
-    this.#leases?.set(lease.key, lease);
-    this.#malformed.delete(lease.key);
-    this.#follow(this.#roster?.upsert(lease));
+    if (!this.#stopped) this.#peers.upsert(lease);
   }
 
   gone(key: string): void {
-    if (this.#stopped) return;
-    this.#leases?.delete(key);
-    this.#malformed.delete(key);
-    this.#follow(this.#roster?.remove(key));
+    if (!this.#stopped) this.#peers.remove(key);
   }
 
   malformed(key: string, reason: string): void {
     if (this.#stopped) return;
-    this.#malformed.set(key, reason);
-    this.#options.log.warn("a record that cannot be read: what it held before stays", { key, reason });
     if (this.#network === undefined) this.#wait(reason);
-    this.#peersChanged();
+    this.#peers.malformed(key, reason);
   }
 
   own(answer: OwnLease): void {
     if (this.#stopped) return;
+    this.#claimant.keep();
     switch (answer.kind) {
       case "held":
         this.#hold(answer.lease, answer.expires);
         break;
       case "taken":
         this.#lost({ code: 51, message: takenText(answer.subnets, answer.holder) });
-        this.#letGoLater(this.#denied);
+        this.#claimant.letGoLater();
         break;
       case "refused":
-        this.#lost({ code: this.#roster === undefined ? 50 : 51, message: answer.reason });
+        this.#lost({ code: this.#peers.entered ? 51 : 50, message: answer.reason });
     }
   }
 
   connection(up: boolean, reason = ""): void {
-    const { log, source, metrics } = this.#options;
+    const { log, source, metrics, tell } = this.#options;
     this.#connected = up;
     metrics.connected(up);
-    if (up) this.#sayOnce("connection", "", () => log.info("hearing of changes", { source: source.name }));
-    else {
-      const fields = { source: source.name, reason };
-      this.#sayOnce("connection", reason, () => log.warn("no changes are heard of: everything stays as it is", fields));
+    this.#sayings.once("connection", up ? "" : reason, () => {
+      if (up) log.info("hearing of changes", { source: source.name });
+      else log.warn("no changes are heard of: everything stays as it is", { source: source.name, reason });
+    });
+    if (!up && this.#network === undefined) {
       const what = reason.includes(source.name) ? reason : `for ${source.name}: ${reason}`;
-      if (this.#network === undefined) this.#wait(`the overlay's agent waits ${what}`);
+      this.#wait(`the overlay's agent waits ${what}`);
     }
-    this.#options.tell(false);
+    tell(false);
   }
 
   // What follows.
-
-  /** Finds the interface that we stand on, at first and whenever links, addresses or routes have changed. */
-  stand(): void {
-    const network = this.#network;
-    if (network === undefined || this.#stopped) return;
-    this.#callOffStand();
-    const { source, log } = this.#options;
-    const found = this.#look(network);
-    if (found === undefined) {
-      this.#callOffStand = this.#options.clock.after(UNDERLAY_RETRY_MS, () => this.stand());
-      return;
-    }
-    const { underlay, claim } = found;
-    if (claim === undefined) return;
-    log.info("underlay", { interface: underlay.name, mtu: underlay.mtu });
-    this.#underlay = underlay;
-    source.claim(claim);
-    this.#bring();
-  }
-
-  /** The underlay, and what we claim by it if it is another than before; undefined if it is not to be known yet. */
-  #look(network: NetworkConfig): { readonly underlay: Underlay; readonly claim: Claim | undefined } | undefined {
-    const { chooseUnderlay, claimOf, log } = this.#options;
-    let what = "no interface leads to the other hosts yet";
-    try {
-      const families = FAMILIES.filter((family) => network.networks[family] !== undefined);
-      const underlay = chooseUnderlay(families, this.#underlay);
-      what = "what this host offers to the others is not known yet";
-      const claim = Bun.deepEquals(underlay, this.#underlay) ? undefined : claimOf(network, underlay, this.#held);
-      this.#said.delete("underlay");
-      return { underlay, claim };
-    } catch (error) {
-      const reason = messageOf(error);
-      this.#sayOnce("underlay", reason, () => log.warn(what, { reason }));
-      if (this.#underlay === undefined) this.#wait(reason);
-      return undefined;
-    }
-  }
 
   #hold(lease: Lease, expires: number | undefined): void {
     const { log, metrics } = this.#options;
     metrics.leaseExpires(expires);
     this.#denied = undefined;
-    const again = Bun.deepEquals(lease, this.#held);
+    const again = Bun.deepEquals(lease, this.#claimant.held);
     if (again && this.#trouble === undefined) return;
-    if (this.#cutsOff(lease)) return;
-    if (!again)
-      log.info("our subnets", {
-        subnets: valuesOf(lease.parts)
-          .map(({ subnet }) => formatCidr(subnet))
-          .join(","),
-      });
-    this.#held = lease;
-    if (!again) this.#roster = undefined;
-    this.#bring();
-  }
-
-  /**
-   * Whether it is another subnet than containers of this host have addresses of, who may have come since we claimed
-   * one. Then we claim theirs, and the source answers that.
-   */
-  #cutsOff({ parts }: Lease): boolean {
-    const [network, underlay, own] = [this.#network, this.#underlay, this.#own];
-    if (network === undefined || underlay === undefined || own === undefined) return false;
-    const same = FAMILIES.every((family) => {
-      const [before, now] = [own.parts[family]?.subnet, parts[family]?.subnet];
-      return before === undefined || (now !== undefined && sameCidr(before, now));
-    });
-    if (same) return false;
-    const { claimOf, source, log } = this.#options;
-    try {
-      const claim = claimOf(network, underlay, own);
-      if (claim.pinned) source.claim(claim);
-      return claim.pinned;
-    } catch (error) {
-      log.error("our subnets stay: whether containers have addresses of them is not known", {
-        reason: messageOf(error),
-      });
-      return true;
+    if (this.#claimant.cutsOff(lease, this.#own)) return;
+    this.#claimant.held = lease;
+    if (!again) {
+      log.info("our subnets", { subnets: textOf(lease.parts) });
+      this.#peers.leave();
     }
+    this.#bring();
   }
 
   /** No subnet is ours for now. What the kernel has stays: containers that are there go on as well as they can. */
@@ -293,148 +210,80 @@ export class Agent implements SourceEvents {
     this.#troubled(trouble);
   }
 
-  #letGoLater(denied: AgentTrouble | undefined): void {
-    this.#options.clock.after(RETRY_MS, () => this.#letGo(denied));
-  }
-
-  /** Once the last container that had an address of what is taken is gone, any subnet will do. */
-  #letGo(denied: AgentTrouble | undefined): void {
-    const [network, underlay] = [this.#network, this.#underlay];
-    if (this.#stopped || this.#denied !== denied || network === undefined || underlay === undefined) return;
-    const { source, claimOf, log } = this.#options;
-    try {
-      const claim = claimOf(network, underlay, this.#held);
-      if (!claim.pinned) {
-        source.claim(claim);
-        return;
-      }
-    } catch (error) {
-      log.warn("whether containers have addresses of our subnets is not known yet", { reason: messageOf(error) });
-    }
-    this.#letGoLater(denied);
-  }
-
   /** As soon as all is known that it takes: makes the kernel so, then the packet filter, then tells others. */
   #bring(): void {
-    const [network, underlay, held, leases] = [this.#network, this.#underlay, this.#held, this.#leases];
-    if (network === undefined || underlay === undefined || held === undefined || leases === undefined) return;
+    const network = this.#network;
+    const { underlay, held } = this.#claimant;
+    if (network === undefined || underlay === undefined || held === undefined || !this.#peers.told) return;
     const own = { ...held, parts: pickParts(held.parts, network.networks) };
     if (valuesOf(own.parts).length === 0) {
       this.#lost({ code: 50, message: `${held.host}, this host, is given no subnet of a family that the network has` });
       return;
     }
     this.#own = own;
-    const { fabric, log, clock, blackholeRoute, bridge } = this.#options;
+    const { fabric, log, blackholeRoute, bridge } = this.#options;
     try {
-      this.#report(fabric.configure({ backend: network.backend, underlay, own: own.parts, blackholeRoute, bridge }));
-      this.#roster ??= new Roster({ networks: network.networks, backend: network.backend, own });
-      this.#roster.replace([...leases.values()]);
-      this.#report(fabric.replace(this.#roster.peers));
+      const { networks, backend } = network;
+      this.#peers.brought(fabric.configure({ backend, underlay, own: own.parts, blackholeRoute, bridge }));
+      this.#peers.enter({ networks, backend, own });
     } catch (error) {
       const reason = messageOf(error);
-      this.#sayOnce("bring", reason, () => log.error("the kernel does not take the network", { reason }));
+      this.#sayings.once("bring", reason, () => log.error("the kernel does not take the network", { reason }));
       this.#wait(reason);
-      clock.after(RETRY_MS, () => this.#bringIfStill(own));
+      this.#bringLater(own);
       return;
     }
-    this.#said.delete("bring");
-    this.#peersChanged();
-    this.#protecting = this.#protecting.then(() => this.#open(network, own));
+    this.#sayings.forget("bring");
+    this.#opening = this.#opening.then(() => this.#open(network, own));
   }
 
-  #bringIfStill(own: Lease): void {
-    if (!this.#stopped && this.#own === own) this.#bring();
+  #bringLater(own: Lease): void {
+    this.#options.clock.after(RETRY_MS, () => {
+      if (!this.#stopped && this.#own === own) this.#bring();
+    });
   }
 
   /** Containers may come, once the packet filter lets them through. */
   async #open(network: NetworkConfig, own: Lease): Promise<void> {
-    const { protect, publish, source, fabric, log, clock } = this.#options;
+    const { protect, publish, source, fabric, log, tell } = this.#options;
     const done = await protect(network, own);
     if (this.#stopped || this.#own !== own) return;
     if (this.#denied !== undefined) {
       this.#troubled(this.#denied);
       return;
     }
-    if (!done && this.#trouble !== undefined) {
-      this.#wait("the host's packet filter does not take the overlay's rules: see the agent's log");
-      clock.after(RETRY_MS, () => this.#bringIfStill(own));
-      return;
-    }
     try {
+      if (!done && this.#trouble !== undefined) throw new Error(NO_RULES);
       publish(network, own, fabric.mtu);
     } catch (error) {
-      log.error("cannot tell others of the network", { reason: messageOf(error) });
       this.#wait(messageOf(error));
-      clock.after(RETRY_MS, () => this.#bringIfStill(own));
+      this.#bringLater(own);
       return;
     }
-    if (this.#trouble !== undefined) log.info("ready", { mtu: fabric.mtu, peers: this.#roster?.peers.length ?? 0 });
+    if (this.#trouble !== undefined) log.info("ready", { mtu: fabric.mtu, peers: this.#peers.all.length });
     this.#trouble = undefined;
     source.ready(true);
-    this.#options.tell(true);
-  }
-
-  #follow(change: ReturnType<Roster["remove"]> | undefined): void {
-    if (change === undefined) return;
-    const { fabric } = this.#options;
-    for (const key of change.removed) this.#report(fabric.remove(key), key);
-    for (const lease of change.upserted) this.#report(fabric.upsert(lease), lease.key);
-    this.#peersChanged();
-  }
-
-  /** What the kernel refused of one peer, or of all. */
-  #report({ failures, repairs }: FabricReport, key?: string): void {
-    const before = key === undefined ? [] : [...this.#failures].filter(([other]) => other !== key);
-    this.#failures = new Map([...before, ...failures]);
-    for (const [peer, reason] of failures)
-      this.#options.log.error("the kernel refuses a peer's entries", { peer, reason });
-    // What was found at a start is no damage: somebody left or came while nobody looked.
-    for (const { kind, object, found } of repairs) this.#options.log.debug(2, "brought", { kind, object, found });
-  }
-
-  /** A comparison with the kernel, or its events, led to that. */
-  repaired({ failures, repairs }: FabricReport): void {
-    const { log, metrics } = this.#options;
-    for (const { kind, object, found } of repairs) {
-      log.warn("repaired", { kind, object, found });
-      metrics.repaired(kind, 1);
-    }
-    if (Bun.deepEquals(failures, this.#failures)) return;
-    for (const [peer, reason] of failures) {
-      if (this.#failures.get(peer) !== reason)
-        log.error("the kernel refuses a repair", { of: peer || "this host", reason });
-    }
-    this.#failures = failures;
-    this.#peersChanged();
-  }
-
-  #peersChanged(): void {
-    const { metrics, log, tell } = this.#options;
-    const { peers, refused } = this.view;
-    metrics.peers(peers.length);
-    metrics.refused(refused.size);
-    for (const [key, reason] of this.#roster?.refused ?? []) {
-      this.#sayOnce(`lease ${key}`, reason, () => log.warn("a lease is left out", { key, reason }));
-    }
-    tell(false);
+    tell(true);
   }
 
   #wait(message: string): void {
-    this.#troubled({ code: this.#roster === undefined ? 50 : 51, message });
+    this.#troubled({ code: this.#peers.entered ? 51 : 50, message });
   }
 
   #troubled(trouble: AgentTrouble): void {
     const { log, tell } = this.#options;
-    this.#sayOnce("trouble", trouble.message, () => log.error("not ready", { reason: trouble.message }));
+    this.#sayings.once("trouble", trouble.message, () => log.error("not ready", { reason: trouble.message }));
     this.#trouble = trouble;
     tell(true);
   }
+}
 
-  #sayOnce(kind: string, text: string, say: () => void): void {
-    if (this.#said.get(kind) === text) return;
-    this.#said.set(kind, text);
-    say();
-  }
+const NO_RULES = "the host's packet filter does not take the overlay's rules: see the agent's log";
+
+function textOf(subnets: Lease["parts"]): string {
+  return valuesOf(subnets)
+    .map(({ subnet }) => formatCidr(subnet))
+    .join(",");
 }
 
 function takenText(subnets: Parts<Cidr>, holder: string): string {

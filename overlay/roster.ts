@@ -46,6 +46,11 @@ export class Roster {
     return [...this.#peers.values()];
   }
 
+  /** How many they are. */
+  get size(): number {
+    return this.#peers.size;
+  }
+
   /** Why others are not, by key. */
   get refused(): ReadonlyMap<string, string> {
     return new Map([...this.#refused].map(([key, { reason }]) => [key, reason]));
