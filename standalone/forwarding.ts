@@ -48,6 +48,25 @@ export async function guardForwarding(
   await runOrWarn(nft, guardTransaction(guard));
 }
 
+/** Whether the guard is in the kernel, if there shall be one. Of its rules their number is compared. */
+export async function isGuarded(state: State, nft: Nft = realNft()): Promise<boolean> {
+  const guard = state.note(NOTE, parseGuard);
+  if (guard === undefined) return true;
+  try {
+    const table = await nft.list(TABLE.family, TABLE.table);
+    return table?.chains.get("forward")?.rules.length === guard.families.length;
+  } catch (error) {
+    if (isTsnetError(error, "not-found", "kernel-lacks")) return true;
+    throw error;
+  }
+}
+
+/** Puts the guard back. */
+export async function restoreGuard(state: State, nft: Nft = realNft()): Promise<void> {
+  const guard = state.note(NOTE, parseGuard);
+  if (guard !== undefined) await runOrWarn(nft, guardTransaction(guard));
+}
+
 /** Takes the guard away, and returns the switches that stay on by our doing, as sysctl(8) names them. */
 export async function unguardForwarding(state: State, nft: Nft = realNft()): Promise<readonly string[]> {
   const guard = state.note(NOTE, parseGuard);

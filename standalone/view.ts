@@ -16,10 +16,10 @@ export interface ContainerView {
   readonly project: string;
   readonly name: string;
   /**
-   * `exited (?)`: nobody was there to hear its exit code. `incomplete`: an `up` was cut off; run it again, or `down`.
+   * `exited (N)`: with its exit code, or 128 and the signal's number; `?` if nobody was there to hear it. `incomplete`: an `up` was cut off; run it again, or `down`.
    * Of what tsnet did not start: `connected`, or `gone`.
    */
-  readonly status: "running" | "exited (?)" | "incomplete" | "connected" | "gone";
+  readonly status: "running" | `exited (${number | "?"})` | "incomplete" | "connected" | "gone";
   readonly pid?: number;
   /** When it was started, ISO 8601. */
   readonly startedAt?: string;
@@ -89,9 +89,9 @@ export function viewContainer(record: ContainerRecord, facts: Pick<HostFacts, "l
   };
 }
 
-function statusOf({ phase }: ContainerRecord, running: boolean): ContainerView["status"] {
+function statusOf({ phase, exit }: ContainerRecord, running: boolean): ContainerView["status"] {
   if (phase === "making") return "incomplete";
-  return running ? "running" : "exited (?)";
+  return running ? "running" : `exited (${exit?.code ?? "?"})`;
 }
 
 function foreignStatus(record: ContainerRecord): ContainerView["status"] {

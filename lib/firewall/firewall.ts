@@ -33,6 +33,7 @@ export async function chooseFirewall(wanted?: Backend, tools: Tools = realTools(
     collect: (network, keep, parts) => collect(host, network, keep, parts),
     ensureUsable: async () => (await import("./check.ts")).ensureUsable(host),
     reload: async () => (await import("./reload.ts")).reload(host),
+    missing: async () => (await import("./reload.ts")).missing(host),
   };
 }
 

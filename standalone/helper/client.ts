@@ -13,7 +13,7 @@ import { exists, removeFile } from "../../lib/sys/files.ts";
 import { list, object, text } from "../state/shape.ts";
 import type { State } from "../state/state.ts";
 import { cgroupOfHelper, startHelper } from "./keeper.ts";
-import { clearPlace, lockHelper, placeOf } from "./place.ts";
+import { clearPlace, HELPER, lockHelper, placeOf } from "./place.ts";
 
 /** Milliseconds to wait for an answer, the helper's start included. */
 const PATIENCE = 3000;
@@ -27,6 +27,7 @@ const parseReport = object({ errors: list(text) });
  * state's lock: so hold it, or have written what there is to serve.
  */
 export async function ensureHelper(state: State): Promise<void> {
+  if (isHelper()) return;
   const lock = lockHelper(state);
   if (lock === undefined) return;
   lock.release();
@@ -38,6 +39,7 @@ export async function ensureHelper(state: State): Promise<void> {
  * Waits at most 3 s.
  */
 export async function syncHelper(state: State): Promise<void> {
+  if (isHelper()) return;
   const { socket } = placeOf(state);
   const deadline = performance.now() + PATIENCE;
   const left = () => Math.max(1, Math.ceil(deadline - performance.now()));
@@ -66,6 +68,7 @@ export async function syncHelper(state: State): Promise<void> {
 
 /** Has the helper end if nothing is left to serve, and returns when it is gone with all that was its. */
 export async function endHelper(state: State): Promise<void> {
+  if (isHelper()) return;
   const { socket, lock, program } = placeOf(state);
   const deadline = performance.now() + END_PATIENCE;
   try {
@@ -87,4 +90,9 @@ export async function endHelper(state: State): Promise<void> {
 /** What the helper tells of itself. @throws TsnetError `not-found` if it does not run. */
 export function helperStatus(state: State): Promise<unknown> {
   return askControl(placeOf(state).socket, { method: "GET", path: "/status" }, PATIENCE);
+}
+
+/** What the helper itself removes is no news to it. */
+function isHelper(): boolean {
+  return process.argv0.endsWith(`/${HELPER}`);
 }

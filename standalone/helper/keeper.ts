@@ -34,13 +34,15 @@ export async function startHelper(state: State): Promise<void> {
   startWatcher(state);
 }
 
-/** Starts a watcher, which first waits for the end of a helper that runs. */
-export function startWatcher(state: State): void {
+/** Starts a watcher, which first waits for the end of a helper that runs; returns its pid. */
+export function startWatcher(state: State): number {
   const { program, lock, log } = placeOf(state);
-  const watcher = startDetached([findProgram("sh"), "-c", WATCHER, program, lock, log], { env: { PATH } });
-  // Out of the control group of whoever runs us: what ends that one is no reason to end the helper.
   const group = cgroupOfHelper();
-  if (group !== undefined && makeCgroup(group)) joinCgroup(group, watcher.pid);
+  const argv = [findProgram("sh"), "-c", WATCHER, program, lock, log, group ?? ""];
+  const { pid } = startDetached(argv, { env: { PATH } });
+  // Out of the control group of whoever runs us: what ends that one is no reason to end the helper.
+  if (group !== undefined && makeCgroup(group)) joinCgroup(group, pid);
+  return pid;
 }
 
 /** The helper's control group, named after the host's network namespace: a machine may hold several hosts. */
@@ -64,14 +66,21 @@ export function unitCommand(program: string): readonly string[] {
   ];
 }
 
-/** The lock tells that a helper runs; one that the program is gone from (126, 127) is let be, too. */
+/**
+ * The lock tells that a helper runs; where the program is gone (126, 127) there is nothing to keep. In the end it
+ * leaves its control group and removes that.
+ */
 const WATCHER = `
 while :; do
   flock "$1" true
-  "$0" >>"$2" 2>&1 && exit
-  case $? in ${EXIT.anotherRuns}|126|127) exit ;; esac
+  "$0" >>"$2" 2>&1 && break
+  case $? in ${EXIT.anotherRuns}|126|127) break ;; esac
   sleep 0.1
-done`;
+done
+[ -n "$3" ] || exit 0
+parent=\${3%/*}
+{ echo $$ >"\${parent%/*}/cgroup.procs" && rmdir "$3" "$parent"; } 2>/dev/null
+exit 0`;
 
 async function startByManager(program: string): Promise<boolean> {
   try {

@@ -6,25 +6,62 @@
  * @module
  */
 import { messageOf } from "../../lib/errors.ts";
+import { overwriteFile } from "../../lib/sys/files.ts";
+import { endedAmong, type HeldProcess, holdProcess } from "../../lib/sys/pidfd.ts";
+import { identify } from "../../lib/sys/process.ts";
 import { writeStderr } from "../../lib/sys/stdio.ts";
 import { State } from "../state/state.ts";
+import { startWatcher } from "./keeper.ts";
 import { openParts } from "./parts.ts";
-import { EXIT, lockHelper } from "./place.ts";
+import { EXIT, lockHelper, placeOf } from "./place.ts";
 import { serve } from "./serve.ts";
 
 /** Milliseconds: somebody who only looks whether a helper runs holds the lock for less. */
 const LOCK_PATIENCE = 300;
+/** Bytes of the log, which lies in memory, before it begins anew. */
+const LOG_ROOM = 1_000_000;
 
 /** Serves until nothing is left, and returns the exit code. */
 export async function main(): Promise<number> {
+  const state = new State();
+  const say = openLog(placeOf(state).log);
   try {
-    const state = new State();
     const lock = lockHelper(state, LOCK_PATIENCE);
     if (lock === undefined) return EXIT.anotherRuns;
-    await serve(state, openParts());
+    await serve({ state, parts: openParts(), say, tick: watchKeeper(state, say) });
     return EXIT.nothingLeft;
   } catch (error) {
-    writeStderr(`tsnet helper: ${messageOf(error)}\n`);
+    say(messageOf(error));
     return 1;
   }
+}
+
+/** Writes lines to standard error, which is the log or a journal. */
+function openLog(path: string): (message: string) => void {
+  let written = 0;
+  return (message) => {
+    const line = `${new Date().toISOString()} ${message.replaceAll("\n", "; ")}\n`;
+    written += line.length;
+    if (written > LOG_ROOM) {
+      overwriteFile(path, "", 0o600);
+      written = line.length;
+    }
+    writeStderr(line);
+  };
+}
+
+/** Whoever keeps us alive may be killed, too: then another does. */
+function watchKeeper(state: State, say: (message: string) => void): () => void {
+  let keeper = hold(process.ppid);
+  return () => {
+    if (keeper === undefined || endedAmong([keeper]).length === 0) return;
+    say("the watcher of this process is gone: another one begins");
+    keeper.close();
+    keeper = hold(startWatcher(state));
+  };
+}
+
+function hold(pid: number): HeldProcess | undefined {
+  const process = identify(pid);
+  return process === undefined ? undefined : holdProcess(process);
 }

@@ -1,16 +1,22 @@
 /**
- * The helper's life: it listens for commands, follows the state, and ends when nothing is left.
+ * The helper's life: it listens for commands, follows the state, the kernel and the containers' processes, and ends
+ * when nothing is left.
  *
  * @module
  */
-import { isTsnetError } from "../../lib/errors.ts";
+import { messageOf } from "../../lib/errors.ts";
 import { type ControlRequest, serveControl } from "../../lib/sys/control.ts";
-import { lockFile } from "../../lib/sys/files.ts";
 import { residentBytes } from "../../lib/sys/memory.ts";
+import type { ContainerRecord } from "../state/records.ts";
 import type { State } from "../state/state.ts";
+import { Exits } from "./exits.ts";
 import { StateFollower } from "./follower.ts";
+import { Lookout } from "./lookout.ts";
+import { Mender } from "./mender.ts";
+import { Owners } from "./owners.ts";
 import { clearPlace, placeOf } from "./place.ts";
 import { Service } from "./service.ts";
+import { isSpent, sweep } from "./sweep.ts";
 import type { HelperPart } from "./view.ts";
 
 /** Milliseconds between two looks at what changes without a word. */
@@ -18,45 +24,130 @@ const TICK = 100;
 /** Milliseconds between two syncs where nobody told of a change: inotify may lose events. */
 const CALM = 10_000;
 
-/** Returns when nothing is left to serve. */
-export async function serve(state: State, parts: ReadonlyMap<string, HelperPart>): Promise<void> {
-  const service = new Service(state, parts);
-  let ended = false;
-  const answer = async ({ method, path }: ControlRequest): Promise<unknown> => {
-    if (method === "GET" && path === "/status") return statusOf(service);
-    if (method === "POST" && path === "/sync") return service.sync();
-    if (method !== "POST" || path !== "/end") return undefined;
-    ended ||= service.isIdle();
-    return { ended };
-  };
-  const control = serveControl(placeOf(state).socket, answer);
-  const follower = new StateFollower(state);
-  let synced = Number.NEGATIVE_INFINITY;
-  while (!ended) {
-    if (follower.changed() || performance.now() - synced > CALM) {
-      await service.sync();
-      synced = performance.now();
-    }
-    if (service.isIdle() && nobodyIsAtWork(state)) break;
-    await Bun.sleep(TICK);
-  }
-  follower.close();
-  control.close();
-  service.close();
-  clearPlace(state);
+export interface Serving {
+  readonly state: State;
+  readonly parts: ReadonlyMap<string, HelperPart>;
+  /** Writes one line to the log. */
+  readonly say: (message: string) => void;
+  /** Called every 100 ms. */
+  readonly tick: () => void;
 }
 
-function statusOf(service: Service): unknown {
+/** Returns when nothing is left to serve, with nothing of the helper's left. */
+export async function serve({ state, parts, say, tick }: Serving): Promise<void> {
+  const watches = openWatches(state, say);
+  const isGone = (record: ContainerRecord) => watches.owners.isGone(record);
+  const service = new Service({ state, parts: new Map([...followers(watches), ...parts]), isGone, say });
+  let ended = false;
+  const control = serveControl(placeOf(state).socket, async ({ method, path }: ControlRequest): Promise<unknown> => {
+    if (method === "GET" && path === "/status") return { ...statusOf(service), repairs: watches.mender.repairs };
+    if (method === "POST" && path === "/sync") return service.sync();
+    if (method !== "POST" || path !== "/end") return undefined;
+    // Who asks has the state locked, so that it stays so.
+    ended ||= service.hasNothing();
+    return { ended };
+  });
+  const leave = () => {
+    control.close();
+    service.close();
+    watches.owners.close();
+    watches.follower.close();
+    clearPlace(state);
+  };
+  while (!ended) {
+    try {
+      await round({ state, service, watches });
+      if (service.isIdle() && endsAlone(state, leave)) return;
+    } catch (error) {
+      // What fails now, by a full /run for one, need not fail in a moment.
+      say(messageOf(error));
+    }
+    tick();
+    await Bun.sleep(TICK);
+  }
+  leave();
+}
+
+interface Watches {
+  readonly exits: Exits;
+  readonly owners: Owners;
+  readonly lookout: Lookout;
+  readonly mender: Mender;
+  readonly follower: StateFollower;
+  /** ms, of the last sync from here. */
+  synced: number;
+  /** Whether some containers may be over. */
+  sweeping: boolean;
+}
+
+function openWatches(state: State, say: (message: string) => void): Watches {
+  return {
+    exits: new Exits(),
+    owners: new Owners(),
+    lookout: new Lookout(),
+    mender: new Mender({ state, say }),
+    follower: new StateFollower(state),
+    synced: Number.NEGATIVE_INFINITY,
+    sweeping: true,
+  };
+}
+
+/** Those that follow what is served, as the parts do. */
+function followers({ exits, lookout }: Watches): readonly (readonly [string, HelperPart])[] {
+  return Object.entries({ exits, lookout }).map(([name, watch]) => [
+    name,
+    { sync: async ({ containers }) => watch.follow(containers), close: () => watch.close() },
+  ]);
+}
+
+interface Round {
+  readonly state: State;
+  readonly service: Service;
+  readonly watches: Watches;
+}
+
+/** What has happened since the last one is acted on. */
+async function round(given: Round): Promise<void> {
+  const { state, service, watches } = given;
+  const { exits, lookout, mender, follower } = watches;
+  const ended = exits.poll();
+  for (const { name, process, code } of ended) {
+    if (code !== undefined) state.putExit(name, { ...process, code, at: Date.now() });
+  }
+  const now = performance.now();
+  if (follower.changed() || ended.length > 0 || now - watches.synced > CALM) {
+    watches.synced = now;
+    watches.sweeping = true;
+    await service.sync();
+    watches.owners.follow(service.records);
+  }
+  await sweepOver(given);
+  mender.disturb(lookout.poll());
+  if (await mender.tend(() => service.look())) await service.sync();
+}
+
+/** Removes what is over, with our own sockets in their namespaces closed before, which would keep those alive. */
+async function sweepOver({ state, service, watches }: Round): Promise<void> {
+  const { owners } = watches;
+  const gone = service.records.some((record) => owners.isGone(record));
+  if (!gone && !watches.sweeping) return;
+  const isOver = (record: ContainerRecord) => isSpent(record) || owners.isGone(record);
+  if (gone) await service.sync();
+  watches.sweeping = service.records.some(isOver) && !(await sweep(state, isOver));
+}
+
+function statusOf(service: Service): object {
   return { pid: process.pid, residentBytes: residentBytes(), ...service.last };
 }
 
-/** An `up` or `down` may be about to make what we are to serve. */
-function nobodyIsAtWork({ directory }: State): boolean {
+/** Ends by ourselves if no `up` or `down` is at work, which may be about to make what we are to serve. */
+function endsAlone(state: State, leave: () => void): boolean {
+  const lock = state.tryLock();
+  if (lock === undefined) return false;
   try {
-    lockFile(`${directory}/lock`, 0).release();
+    leave();
     return true;
-  } catch (error) {
-    if (isTsnetError(error, "busy")) return false;
-    throw error;
+  } finally {
+    lock.release();
   }
 }

@@ -17,21 +17,35 @@ export interface SyncReport {
   readonly errors: readonly string[];
 }
 
+export interface ServiceOptions {
+  readonly state: State;
+  readonly parts: ReadonlyMap<string, HelperPart>;
+  /** Whether what `network connect` took in has gone. */
+  readonly isGone: (record: ContainerRecord) => boolean;
+  /** Writes one line to the log. */
+  readonly say: (message: string) => void;
+}
+
 export class Service {
-  readonly #state: State;
-  readonly #parts: ReadonlyMap<string, HelperPart>;
+  readonly #options: ServiceOptions;
   #running: Promise<SyncReport> | undefined;
   #next: Promise<SyncReport> | undefined;
   #last: SyncReport = { containers: 0, networks: 0, errors: [] };
+  #records: readonly ContainerRecord[] = [];
+  #isEmpty = true;
 
-  constructor(state: State, parts: ReadonlyMap<string, HelperPart>) {
-    this.#state = state;
-    this.#parts = parts;
+  constructor(options: ServiceOptions) {
+    this.#options = options;
   }
 
   /** What the last sync found. */
   get last(): SyncReport {
     return this.#last;
+  }
+
+  /** All containers that the last sync knew of, running or not. */
+  get records(): readonly ContainerRecord[] {
+    return this.#records;
   }
 
   /**
@@ -52,34 +66,46 @@ export class Service {
     return this.#next;
   }
 
-  /** Whether the state tells of nothing any more. */
+  /** Whether the last sync found nothing, and there is nothing now. */
   isIdle(): boolean {
-    return this.#state.containers().length === 0 && this.#state.networksUp().length === 0;
+    return this.#isEmpty && this.hasNothing();
+  }
+
+  /** Whether the state tells of nothing any more. */
+  hasNothing(): boolean {
+    const { state } = this.#options;
+    return state.networksUp().length === 0 && state.containers().length === 0;
+  }
+
+  /** What there is to serve now. */
+  look(): HelperView {
+    const { state, isGone } = this.#options;
+    this.#records = state.containers();
+    const networks = state.networksUp();
+    this.#isEmpty = this.#records.length === 0 && networks.length === 0;
+    const isServed = (record: ContainerRecord) =>
+      record.process === undefined ? record.network === "foreign" && !isGone(record) : isRunning(record);
+    return { containers: this.#records.filter(isServed), networks };
   }
 
   close(): void {
-    for (const part of this.#parts.values()) part.close();
+    for (const part of this.#options.parts.values()) part.close();
   }
 
   async #sync(): Promise<SyncReport> {
     const errors: string[] = [];
+    let { containers, networks } = this.#last;
     try {
-      const view = this.#look();
-      for (const part of this.#parts.values()) {
+      const view = this.look();
+      [containers, networks] = [view.containers.length, view.networks.length];
+      for (const part of this.#options.parts.values()) {
         await part.sync(view).catch((error: unknown) => errors.push(messageOf(error)));
       }
-      this.#last = { containers: view.containers.length, networks: view.networks.length, errors };
     } catch (error) {
-      this.#last = { ...this.#last, errors: [...errors, messageOf(error)] };
+      errors.push(messageOf(error));
     }
+    for (const error of errors) if (!this.#last.errors.includes(error)) this.#options.say(error);
+    this.#last = { containers, networks, errors };
     return this.#last;
   }
-
-  #look(): HelperView {
-    return { containers: this.#state.containers().filter(isServed), networks: this.#state.networksUp() };
-  }
-}
-
-function isServed(record: ContainerRecord): boolean {
-  return isRunning(record) || (record.network === "foreign" && record.process === undefined);
 }

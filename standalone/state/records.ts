@@ -139,3 +139,7 @@ export const parseContainerRecord = object(
   },
 );
 export type ContainerRecord = ReturnType<typeof parseContainerRecord>;
+
+/** How a container's process ended; `at` in milliseconds since the epoch. */
+export const parseExitNote = object({ pid: number, startTime: number, code: number, at: number });
+export type ExitNote = ReturnType<typeof parseExitNote>;

@@ -20,13 +20,23 @@ import {
   setModifiedAt,
 } from "../../lib/sys/files.ts";
 import { removeTree } from "../../lib/sys/trees.ts";
-import { type ContainerRecord, type NetworkRecord, parseContainerRecord, parseNetworkRecord } from "./records.ts";
+import {
+  type ContainerRecord,
+  type ExitNote,
+  type NetworkRecord,
+  parseContainerRecord,
+  parseExitNote,
+  parseNetworkRecord,
+} from "./records.ts";
 import type { Parser } from "./shape.ts";
 
 /** Where it all lies. */
 export const STATE_DIR = "/run/tsnet";
 /** Where networks lie that stay over a boot. */
 const KEPT_DIR = "/var/lib/tsnet/networks";
+
+/** The file of a container's {@link ExitNote}. */
+const EXIT = "exit.json";
 
 /** Milliseconds to wait for another `up` or `down`, which may take its time to stop containers. */
 const LOCK_TIMEOUT = 120_000;
@@ -53,6 +63,17 @@ export class State {
         op: "lock",
         cause: error,
       });
+    }
+  }
+
+  /** The lock of {@link State.lock}, if it is free. */
+  tryLock(): FileLock | undefined {
+    makeDirectory(this.directory);
+    try {
+      return lockFile(`${this.directory}/lock`, 0);
+    } catch (error) {
+      if (isTsnetError(error, "busy")) return undefined;
+      throw error;
     }
   }
 
@@ -104,7 +125,9 @@ export class State {
   /** The containers of all projects, running or not. */
   containers(): readonly ContainerRecord[] {
     return namesIn(`${this.directory}/containers`).flatMap((name) =>
-      this.#read(`${this.directory}/containers/${name}/state.json`, parseContainerRecord),
+      this.#read(`${this.directory}/containers/${name}/state.json`, parseContainerRecord).map((one) =>
+        this.#withExit(one),
+      ),
     );
   }
 
@@ -120,6 +143,18 @@ export class State {
   putContainer(container: ContainerRecord): void {
     this.#write(`${this.directory}/containers/${container.name}/state.json`, container);
     // Who watches the folder of folders is not told of what changes in one of them.
+    setModifiedAt(`${this.directory}/containers`, Date.now());
+  }
+
+  /**
+   * Notes how a container's process ended. In a file of its own: whoever sees it end need not wait for the lock, and
+   * whoever holds that writes nothing over it.
+   */
+  putExit(name: string, exit: ExitNote): void {
+    const folder = this.folderOf(name);
+    // It may have been removed meanwhile.
+    if (!exists(`${folder}/state.json`)) return;
+    this.#write(`${folder}/${EXIT}`, exit);
     setModifiedAt(`${this.directory}/containers`, Date.now());
   }
 
@@ -158,6 +193,13 @@ export class State {
     return names
       .filter((name) => name.endsWith(".json"))
       .flatMap((name) => this.#read(`${folder}/${name}`, parseNetworkRecord));
+  }
+
+  #withExit(record: ContainerRecord): ContainerRecord {
+    const { process } = record;
+    const [exit] = process === undefined ? [] : this.#read(`${this.folderOf(record.name)}/${EXIT}`, parseExitNote);
+    if (exit === undefined || exit.pid !== process?.pid || exit.startTime !== process.startTime) return record;
+    return { ...record, exit: { code: exit.code, at: exit.at } };
   }
 
   #write(path: string, value: unknown): void {

@@ -1,0 +1,165 @@
+/**
+ * What somebody took away is put back: rules that were flushed, interfaces, bridges and addresses that were deleted.
+ *
+ * An event only says that it is time to look. Looking changes nothing, so that on a host where others change rules
+ * all day nothing of ours is ever written, and no command waits. What seems to be missing is looked for once more with
+ * the state locked, for a command may have been about to make it.
+ *
+ * @module
+ */
+import { messageOf } from "../../lib/errors.ts";
+import { chooseFirewall } from "../../lib/firewall/firewall.ts";
+import { openRuntime, reconnect } from "../attach.ts";
+import { isGuarded, restoreGuard } from "../forwarding.ts";
+import { isolate, missingIsolation } from "../isolation/isolation.ts";
+import { acceptForwarding, checkForwarding } from "../network.ts";
+import type { ContainerRecord } from "../state/records.ts";
+import type { State } from "../state/state.ts";
+import { type LinkDamage, linkDamage, mendBridge } from "./links.ts";
+import type { Disturbed } from "./lookout.ts";
+import type { HelperView } from "./view.ts";
+
+/** A look may take this part of our time, where others change rules without end. */
+const LOOKING_SHARE = 0.05;
+/** Milliseconds between two repairs where the first one did not last; doubled each time. */
+const FIRST_PAUSE = 500;
+const LONGEST_PAUSE = 30_000;
+
+export interface MenderOptions {
+  readonly state: State;
+  /** One line for people. */
+  readonly say: (message: string) => void;
+  /** ms. */
+  readonly now?: () => number;
+}
+
+export class Mender {
+  readonly #state: State;
+  readonly #say: (message: string) => void;
+  readonly #now: () => number;
+  #links = true;
+  #rules = true;
+  #notBefore = 0;
+  #failures = 0;
+  /** How often something was put back. */
+  repairs = 0;
+
+  constructor({ state, say, now = () => performance.now() }: MenderOptions) {
+    this.#state = state;
+    this.#say = say;
+    this.#now = now;
+  }
+
+  /** Something may have been taken away. */
+  disturb({ links, rules }: Disturbed): void {
+    this.#links ||= links;
+    this.#rules ||= rules;
+  }
+
+  /** Looks, and puts back what is missing, if it is time. True if something was put back. */
+  async tend(look: () => HelperView): Promise<boolean> {
+    const due = (this.#links || this.#rules) && this.#now() >= this.#notBefore;
+    // Whoever is at work makes and removes what we look at.
+    if (!due || isBusy(this.#state)) return false;
+    const begun = this.#now();
+    const asked = { links: this.#links, rules: this.#rules };
+    this.#links = false;
+    this.#rules = false;
+    try {
+      const mended = (await findDamage(this.#state, look(), asked)) !== undefined && (await this.#mend(look, asked));
+      this.#failures = mended ? this.#failures + 1 : 0;
+      // The next look, right away the first time, shows whether it lasts.
+      if (mended) this.disturb({ links: true, rules: true });
+      this.#notBefore = this.#now() + (mended ? pauseAfter(this.#failures) : (this.#now() - begun) / LOOKING_SHARE);
+      return mended;
+    } catch (error) {
+      this.#failures++;
+      this.disturb(asked);
+      this.#notBefore = this.#now() + pauseAfter(this.#failures + 1);
+      this.#say(`cannot put back what is missing: ${messageOf(error)}`);
+      return false;
+    }
+  }
+
+  /** Looks again with everybody kept away, and mends. */
+  async #mend(look: () => HelperView, asked: Disturbed): Promise<boolean> {
+    const lock = this.#state.tryLock();
+    if (lock === undefined) {
+      this.disturb(asked);
+      return false;
+    }
+    try {
+      const view = look();
+      const damage = await findDamage(this.#state, view, asked);
+      if (damage === undefined) return false;
+      await this.#mendRules(damage, view);
+      for (const network of damage.bridges) {
+        this.#say(`bridge ${network.bridge} lacks an address or is down, and is put right`);
+        mendBridge(network);
+      }
+      for (const record of damage.containers) await this.#reconnect(record);
+      // Its plugins look at their own rules alone.
+      if (damage.containers.length > 0) for (const network of view.networks) await acceptForwarding(network);
+      this.repairs++;
+      return true;
+    } finally {
+      lock.release();
+    }
+  }
+
+  async #mendRules({ rules }: Damage, { networks }: HelperView): Promise<void> {
+    if (rules === undefined) return;
+    this.#say(`rules were taken away, and are put back: ${rules}`);
+    // Walls first: what is open for a moment is worse than what is shut.
+    await isolate(networks);
+    await restoreGuard(this.#state);
+    await (await chooseFirewall()).reload();
+    for (const network of networks) await acceptForwarding(network);
+  }
+
+  async #reconnect(record: ContainerRecord): Promise<void> {
+    this.#say(`an interface of container ${record.name} was taken away, and is made anew`);
+    this.#state.putContainer(await reconnect(openRuntime(this.#state.directory), record));
+  }
+}
+
+function pauseAfter(failures: number): number {
+  return failures <= 1 ? 0 : Math.min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (failures - 2));
+}
+
+interface Damage extends LinkDamage {
+  /** What of the rules is missing, in words. */
+  readonly rules: string | undefined;
+}
+
+/** What is missing now; undefined if nothing is. Changes nothing. */
+async function findDamage(state: State, view: HelperView, asked: Disturbed): Promise<Damage | undefined> {
+  const rules = asked.rules ? await missingRules(state, view) : undefined;
+  const links = linkDamage(view);
+  const whole = rules === undefined && links.bridges.length === 0 && links.containers.length === 0;
+  return whole ? undefined : { ...links, rules };
+}
+
+function isBusy(state: State): boolean {
+  const lock = state.tryLock();
+  lock?.release();
+  return lock === undefined;
+}
+
+/** What of all our rules is not in the kernel; undefined if they are whole. */
+async function missingRules(state: State, { networks }: HelperView): Promise<string | undefined> {
+  if (networks.length === 0) return undefined;
+  const [recorded] = await (await chooseFirewall()).missing();
+  if (recorded !== undefined) return recorded;
+  const walls = await missingIsolation(networks);
+  if (walls !== undefined) return walls;
+  if (!(await isGuarded(state))) return "the guard of forwarding";
+  for (const network of networks) {
+    try {
+      await checkForwarding(network);
+    } catch (error) {
+      return messageOf(error);
+    }
+  }
+  return undefined;
+}
