@@ -16,8 +16,13 @@ import { NameServer, type Say } from "./server.ts";
 import { askUpstream } from "./upstream.ts";
 import { Zone } from "./zone.ts";
 
-/** Milliseconds between two looks at the rules of one container; a sync may come for each of hundreds that start. */
-const CHECK_AFTER = 500;
+/**
+ * The rules inside the containers are looked at in turn, since nobody tells of their change: milliseconds between two
+ * turns, and how many containers come in one. So with up to twenty each is seen every second, and with hundreds it
+ * still costs nothing.
+ */
+const PATROL = 250;
+const PATROLLED = 5;
 
 export function namesPart(): HelperPart {
   return new Names();
@@ -30,7 +35,6 @@ interface Served {
   readonly server: NameServer;
   /** Somebody else's namespace is left as it was found. */
   readonly foreign: boolean;
-  checked: number;
 }
 
 class Names implements HelperPart {
@@ -38,6 +42,8 @@ class Names implements HelperPart {
   readonly #resolvers = new HostResolvers();
   #zone = new Zone({ containers: [], networks: [] });
   #turns = new Map<string, number>();
+  #onPatrol: readonly Served[] = [];
+  readonly #timer = setInterval(() => this.#patrol(), PATROL);
 
   async sync(view: HelperView): Promise<void> {
     this.#zone = new Zone(view);
@@ -55,6 +61,7 @@ class Names implements HelperPart {
   }
 
   close(): void {
+    clearInterval(this.#timer);
     for (const { server, netns } of this.#served.values()) {
       server.close();
       netns.close();
@@ -63,22 +70,26 @@ class Names implements HelperPart {
   }
 
   async #ensure({ id, netns: path, network }: ContainerRecord): Promise<void> {
-    const there = this.#served.get(id);
-    if (there !== undefined) {
-      if (performance.now() - there.checked < CHECK_AFTER) return;
-      there.checked = performance.now();
-      there.server.check();
-      return;
-    }
+    if (this.#served.has(id)) return;
     const netns = tryOpen(path);
     if (netns === undefined) return;
     try {
       const server = await NameServer.open(netns, this.#sayTo(id));
-      const foreign = network === "foreign";
-      this.#served.set(id, { netns, identity: identityOf(path), server, foreign, checked: performance.now() });
+      this.#served.set(id, { netns, identity: identityOf(path), server, foreign: network === "foreign" });
     } catch (error) {
       netns.close();
       throw error;
+    }
+  }
+
+  #patrol(): void {
+    if (this.#onPatrol.length === 0) this.#onPatrol = [...this.#served.values()];
+    const now = this.#onPatrol.slice(0, PATROLLED);
+    this.#onPatrol = this.#onPatrol.slice(PATROLLED);
+    const served = new Set(this.#served.values());
+    for (const one of now) {
+      // It may have been let go of since the round began.
+      if (served.has(one)) tryCheck(one.server);
     }
   }
 
@@ -112,6 +123,15 @@ class Names implements HelperPart {
 
 function hasNames({ network, netns }: ContainerRecord): boolean {
   return (network === "bridge" || network === "foreign") && netns !== "";
+}
+
+/** What cannot be put back now is tried again in the next round. */
+function tryCheck(server: NameServer): void {
+  try {
+    server.check();
+  } catch (error) {
+    if (!isTsnetError(error)) throw error;
+  }
 }
 
 /** Undefined if it is gone: the next view will not have the container. */

@@ -1,0 +1,154 @@
+/** Names of containers, asked for with real packets and by the C library, on a throwaway host. */
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { resolve, serveNames } from "./dns.ts";
+import { Host } from "./host.ts";
+import { ask, serve } from "./packets.ts";
+import { eventually, inside, Project, tryInside } from "./standalone.ts";
+
+const HELLO = `
+name: hello
+networks:
+  front: { subnet: 10.88.1.0/24, ipv6: "fd88:1::/64" }
+  back: { subnet: 10.88.2.0/24, internal: true }
+containers:
+  web:
+    networks: { front: { address: [10.88.1.20, "fd88:1::20"], aliases: [www] } }
+    command: [sleep, infinity]
+  api1: { networks: { front: { address: 10.88.1.31, aliases: [api] }, back: }, command: [sleep, infinity] }
+  api2: { networks: { front: { address: 10.88.1.32, aliases: [api] } }, command: [sleep, infinity] }
+  db: { networks: { back: { address: 10.88.2.40 } }, hostname: postgres.example, command: [sleep, infinity] }
+  guest: { network: "container:web", command: [sleep, infinity] }
+  own:
+    networks: [front]
+    dns: [10.88.1.20]
+    dns_search: [corp.example]
+    extra_hosts: ["nas:192.0.2.9", "gate:host-gateway"]
+    command: [sleep, infinity]
+`;
+
+const STUB = "127.0.0.53";
+
+/** A host whose only resolver is a stub on its loopback, as systemd-resolved makes it. */
+async function stubHost(): Promise<Host> {
+  const host = await Host.create();
+  await host.sh(`rm -f /etc/resolv.conf; printf 'nameserver ${STUB}\\nsearch lan.example\\n' >/etc/resolv.conf`);
+  return host;
+}
+
+describe("the names of a project's containers", () => {
+  let host: Host;
+  let hello: Project;
+
+  beforeAll(async () => {
+    host = await stubHost();
+    await serveNames(host, "", STUB, 53);
+    hello = await Project.create(host, "hello", HELLO);
+    await hello.raise();
+  });
+  afterAll(() => host.destroy());
+
+  const from = (container: string, name: string, type: string, more = {}) =>
+    resolve(host, `hello.${container}`, name, type, more);
+
+  test("are A, AAAA and PTR, by UDP and TCP", async () => {
+    for (const by of ["udp", "tcp"] as const) {
+      expect(await from("api1", "web", "A", { by })).toMatchObject({ rcode: 0, flag_aa: true, data: ["10.88.1.20"] });
+      expect(await from("api1", "www.front", "AAAA", { by })).toMatchObject({ rcode: 0, data: ["fd88:1::20"] });
+      expect(await from("api1", "20.1.88.10.in-addr.arpa", "PTR", { by })).toMatchObject({ data: ["web.front"] });
+    }
+    expect(await from("api1", "postgres.example", "A")).toMatchObject({ data: ["10.88.2.40"] });
+    expect(await from("api1", "web", "A", { edns: 4096 })).toMatchObject({ data: ["10.88.1.20"], edns: 1232 });
+  });
+
+  test("containers row 23: one without an IPv6 address has no AAAA, and is there", async () => {
+    expect(await from("api1", "db", "AAAA")).toMatchObject({ rcode: 0, data: [] });
+  });
+
+  test("are known on the networks that both are on, and nowhere else", async () => {
+    expect(await from("web", "db", "A")).not.toMatchObject({ data: ["10.88.2.40"] });
+    expect(await from("db", "web", "A")).toMatchObject({ rcode: 3, data: [] });
+    expect((await from("db", "api1", "A"))?.data).toHaveLength(1);
+  });
+
+  test("that several share are given in turn", async () => {
+    const first = [];
+    for (let round = 0; round < 4; round++) first.push((await from("web", "api", "A"))?.data[0]);
+    expect(first).toEqual([first[0], first[1], first[0], first[1]]);
+    expect(new Set(first)).toEqual(new Set(["10.88.1.31", "10.88.1.32"]));
+  });
+
+  test("are found by the C library and by busybox with nothing to set", async () => {
+    expect(await inside(host, "api1", "getent", "ahosts", "www")).toContain("10.88.1.20");
+    expect(await inside(host, "guest", "getent", "ahostsv4", "api2")).toMatch(/^10\.88\.1\.32 +STREAM/);
+    expect(await inside(host, "api1", "getent", "hosts", "10.88.1.20")).toMatch(/ web\.front/);
+    expect(await inside(host, "web", "busybox", "nslookup", "api2.front")).toContain("10.88.1.32");
+    expect((await tryInside(host, "web", "busybox", "ping", "-c1", "-W2", "api2")).exitCode).toBe(0);
+  });
+
+  test("all else is asked of the host's resolver, though it is a stub on the host's loopback", async () => {
+    for (const by of ["udp", "tcp"] as const) {
+      expect(await from("web", "example.com", "A", { by })).toMatchObject({ rcode: 0, data: ["192.0.2.53"] });
+      expect(await from("web", "none.example.com", "A", { by })).toMatchObject({ rcode: 3 });
+    }
+    expect(await from("web", "big.example.com", "TXT")).toMatchObject({ flag_tc: true });
+    expect((await from("web", "big.example.com", "TXT", { by: "tcp" }))?.data).toHaveLength(10);
+    expect(await inside(host, "web", "getent", "ahostsv4", "example.com")).toContain("192.0.2.53");
+  });
+
+  test("a container of an internal network asks nobody outside", async () => {
+    expect(await from("db", "example.com", "A")).toMatchObject({ rcode: 3, data: [] });
+  });
+
+  test("containers row 22: files of its own, and resolvers of its choice", async () => {
+    expect(await inside(host, "web", "cat", "/etc/resolv.conf")).toBe(
+      "nameserver 127.0.0.11\nsearch lan.example\noptions ndots:0\n",
+    );
+    expect(await inside(host, "own", "cat", "/etc/resolv.conf")).toBe(
+      "nameserver 127.0.0.11\nsearch corp.example\noptions ndots:0\n",
+    );
+    expect(await inside(host, "own", "cat", "/etc/hosts")).toContain("\n192.0.2.9 nas\n10.88.1.1 gate\n");
+    const chosen = await serveNames(host, "hello.web", "10.88.1.20", 20);
+    expect(await from("own", "example.com", "A")).toMatchObject({ data: ["192.0.2.20"] });
+    expect(await from("own", "api2", "A")).toMatchObject({ data: ["10.88.1.32"] });
+    expect(chosen.asked()).toEqual(["udp example.com A"]);
+    chosen.kill();
+  });
+
+  test("a DNS server of the container's own has port 53, on every address", async () => {
+    const own = await serveNames(host, "hello.api2", "0.0.0.0", 99);
+    expect(await from("web", "example.com", "A", { server: "10.88.1.32" })).toMatchObject({ data: ["192.0.2.99"] });
+    expect(await from("api2", "example.com", "A", { server: "127.0.0.1" })).toMatchObject({ data: ["192.0.2.99"] });
+    expect(await from("api2", "web", "A")).toMatchObject({ data: ["10.88.1.20"] });
+    own.kill();
+  });
+
+  test("no port of the host is taken", async () => {
+    const listening = await host.sh("cat /proc/net/udp /proc/net/tcp | awk '{ print $2 }' | grep -i ':0035$' || true");
+    // The stub's, and nothing else.
+    expect(listening.trim().split("\n")).toEqual(["3500007F:0035", "3500007F:0035"]);
+    expect(await ask(host, "", "tcp", "127.0.0.11", 53)).toBeUndefined();
+  });
+
+  test("a container that joins, moves or leaves is known when up returns", async () => {
+    const moved = HELLO.replace("address: 10.88.1.32", "address: 10.88.1.77").replace(/ {2}own:[\s\S]*$/, "");
+    await hello.write(`${moved}  new: { networks: [front], command: [sleep, infinity] }\n`);
+    await hello.raise();
+    expect((await from("web", "new", "A"))?.data).toHaveLength(1);
+    expect(await from("web", "api2", "A")).toMatchObject({ data: ["10.88.1.77"] });
+    expect(await from("web", "own", "A")).not.toMatchObject({ flag_aa: true });
+  });
+
+  test("rules that somebody flushed inside a container are put back", async () => {
+    await host.ok(["ip", "netns", "exec", "hello.web", "nft", "flush", "ruleset"]);
+    expect(await from("web", "api1", "A")).toBeUndefined();
+    await eventually(async () => (await from("web", "api1", "A"))?.rcode === 0, "names after a flush", 2000);
+  });
+
+  test("containers keep running when the resolver is killed, and it is back within a second", async () => {
+    await serve(host, "hello.web", 80, "web");
+    const pid = await host.sh("cat /run/tsnet/helper.pid 2>/dev/null || pgrep -xo tsnet-helper");
+    await host.ok(["kill", "-9", pid.trim()]);
+    expect(await ask(host, "hello.api1", "tcp", "10.88.1.20", 80)).toMatch(/^web /);
+    await eventually(async () => (await from("api1", "web", "A"))?.rcode === 0, "names after a kill", 1000);
+  });
+});
