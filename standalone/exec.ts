@@ -33,6 +33,12 @@ export interface ExecOptions {
  */
 export async function execIn(record: ContainerRecord, options: ExecOptions): Promise<number> {
   const { process: first, cgroup } = record;
+  if (record.network === "foreign") {
+    throw new TsnetError(`${record.name} was not started by tsnet: use nsenter, or exec of what started it`, {
+      code: "conflict",
+      op: "exec",
+    });
+  }
   if (first === undefined || !isRunning(record)) {
     throw new TsnetError(`container ${record.name} does not run: tsnet up starts it again`, {
       code: "conflict",

@@ -23,13 +23,15 @@ export interface Stopping {
  * Ends containers and takes them off their networks, so that their addresses and ports are free. What they wrote, and
  * that they were, stays until `rm`.
  *
- * @throws TsnetError `not-found` before anything is changed if one is not there.
+ * @throws TsnetError before anything is changed: `not-found` if one is not there, `conflict` for one that tsnet did not start.
  */
 export async function stop(names: readonly string[], { state, graceSeconds }: Stopping): Promise<void> {
   const lock = state.lock();
   try {
     const runtime = openRuntime(state.directory);
-    const work = find(names, state).map(async (record) => {
+    const records = find(names, state);
+    checkOurs(records);
+    const work = records.map(async (record) => {
       await stopContainer(record, state.folderOf(record.name), graceSeconds);
       await disconnect(runtime, record);
       // Whoever saw it end may have noted how by now.
@@ -55,7 +57,10 @@ export async function remove(
   const lock = state.lock();
   try {
     const records = find(names, state);
-    if (!force) checkEnded(records);
+    if (!force) {
+      checkOurs(records);
+      checkEnded(records);
+    }
     await removeContainers(records, { state, runtime: openRuntime(state.directory), graceSeconds });
     await dropUnused(state);
   } finally {
@@ -89,6 +94,17 @@ export async function dropUnused(state: State): Promise<void> {
   );
   for (const network of unused) await removeNetwork(state, network);
   await cleanUp(state);
+}
+
+/** What tsnet did not start it does not end either. */
+function checkOurs(records: readonly ContainerRecord[]): void {
+  const foreign = records.find(({ network }) => network === "foreign");
+  if (foreign === undefined) return;
+  const [first] = foreign.attachments;
+  throw new TsnetError(
+    `${foreign.name} was connected and not started by tsnet: tsnet network disconnect ${first?.network ?? "NETWORK"} ${foreign.name} lets it go`,
+    { code: "conflict", op: "find container" },
+  );
 }
 
 function checkEnded(records: readonly ContainerRecord[]): void {

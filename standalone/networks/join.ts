@@ -82,7 +82,9 @@ export async function leaveNetwork(
     });
   }
   await detach(runtime, record, leaving);
-  const left = { ...record, attachments: record.attachments.filter((one) => one !== leaving) };
+  // Of no fingerprint: an `up` sees that it is not as its file says.
+  const attachments = record.attachments.filter((one) => one !== leaving);
+  const left: ContainerRecord = { ...record, attachments, fingerprint: "" };
   state.putContainer(left);
   const heir = heirOf(leaving, left, state);
   if (heir === undefined) return left;
@@ -180,13 +182,14 @@ function freeName(taken: ReadonlySet<string>): string {
   for (let at = 0; ; at++) if (!taken.has(`eth${at}`)) return `eth${at}`;
 }
 
-function checkAddresses({ subnets, gateways, ...network }: NetworkRecord, { addresses }: JoinWish): void {
+function checkAddresses(network: NetworkRecord, { addresses }: JoinWish): void {
+  const { subnets, gateways } = network;
   for (const address of addresses) {
     const text = formatAddress(address);
     const good = subnets.map(parseCidr).some((subnet) => isUsable(subnet, address));
     const why = good ? "is its gateway" : `is not one that it has (${subnets.join(", ")})`;
     if (good && !gateways.some((gateway) => sameAddress(parseAddress(gateway), address))) continue;
-    throw new TsnetError(`address ${text} ${why}: choose another of network ${network.id}`, {
+    throw new TsnetError(`address ${text} ${why}: choose another of network ${shortName(network)}`, {
       code: "invalid",
       op: "connect",
     });
