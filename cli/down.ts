@@ -9,6 +9,7 @@ import { down } from "../standalone/down.ts";
 import { FILE_NAME } from "../standalone/file/file.ts";
 import { State } from "../standalone/state/state.ts";
 import { formatOf, printJson, printLine, usageError, withOutput } from "./output.ts";
+import { withProgress } from "./progress.ts";
 import { type ProjectOptions, projectOf, requireRoot, withProject } from "./project.ts";
 import { type GraceOptions, withGrace } from "./stop.ts";
 
@@ -21,7 +22,9 @@ export function register(program: Command): void {
       const project = projectOf(options);
       if (project === undefined)
         throw usageError(`no ${FILE_NAME} here`, "name the project with --project, or its file with -f");
-      const done = await down(project, new State(), options.time);
+      const done = await withProgress((progress) =>
+        down(project, { state: new State(), graceSeconds: options.time, progress }),
+      );
       if (formatOf(options) === "json") printJson({ project, ...done });
       else printLine(summaryOf(project, done.containers.length, done.networks.length));
       for (const key of done.stillForwarding) {

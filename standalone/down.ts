@@ -16,6 +16,7 @@ import { endHelper, syncHelper } from "./helper/client.ts";
 import { removeNetwork } from "./network.ts";
 import { ofProject } from "./observe.ts";
 import { inUse } from "./plan/network.ts";
+import type { Progress } from "./progress.ts";
 import type { ContainerRecord, NetworkRecord } from "./state/records.ts";
 import type { State } from "./state/state.ts";
 
@@ -28,7 +29,10 @@ export interface Lowered {
 }
 
 /** @throws TsnetError `conflict` before anything is changed if another project's container is on one of the networks. */
-export async function down(project: string, state: State, graceSeconds: number): Promise<Lowered> {
+export async function down(
+  project: string,
+  { state, graceSeconds, progress }: Omit<Removing, "runtime">,
+): Promise<Lowered> {
   const lock = state.lock();
   try {
     const containers = ofProject(state.containers(), project);
@@ -37,7 +41,12 @@ export async function down(project: string, state: State, graceSeconds: number):
     if (containers.length === 0 && networks.length === 0) return { containers: [], networks: [], stillForwarding: [] };
     const runtime = openRuntime(state.directory);
     const errors: unknown[] = [];
-    await removeContainers(containers, { state, runtime, graceSeconds }).catch((error: unknown) => errors.push(error));
+    await removeContainers(containers, {
+      state,
+      runtime,
+      graceSeconds,
+      ...(progress === undefined ? {} : { progress }),
+    }).catch((error: unknown) => errors.push(error));
     for (const network of networks) await removeNetwork(state, network).catch((error: unknown) => errors.push(error));
     if (errors.length > 0) throw joinErrors("down", errors);
     const stillForwarding = await cleanUp(state);
@@ -56,6 +65,7 @@ export interface Removing {
   readonly runtime: Runtime;
   /** Seconds between TERM and KILL. */
   readonly graceSeconds: number;
+  readonly progress?: Progress;
 }
 
 /** Stops all of them at once, and removes each. Goes on past errors. */
@@ -68,12 +78,15 @@ export async function removeContainers(records: readonly ContainerRecord[], remo
 /** Stops a container and removes all of it: network, namespace, logs. The record goes last. */
 export async function removeContainer(
   record: ContainerRecord,
-  { state, runtime, graceSeconds }: Removing,
+  { state, runtime, graceSeconds, progress }: Removing,
 ): Promise<void> {
+  progress?.(record.name, graceSeconds === 0 ? "is ended" : `ends, within ${graceSeconds} s`);
   await stopContainer(record, state.folderOf(record.name), graceSeconds);
+  progress?.(record.name, "leaves its networks");
   await disconnect(runtime, record);
   removeMade(record.mountPoints ?? []);
   state.removeContainer(record);
+  progress?.(record.name, undefined);
 }
 
 function checkUnused(networks: readonly NetworkRecord[], project: string, state: State): void {

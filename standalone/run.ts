@@ -19,6 +19,7 @@ import {
   sendSignal,
 } from "../lib/sys/process.ts";
 import { useUsualUmask } from "../lib/sys/spawn.ts";
+import { addContainer } from "./add.ts";
 import { openRuntime } from "./attach.ts";
 import { checkStart } from "./container/prepare.ts";
 import { checkProgram } from "./container/program.ts";
@@ -35,7 +36,7 @@ import { dropUnused, removeEnded } from "./remove.ts";
 import type { ContainerRecord } from "./state/records.ts";
 import type { State } from "./state/state.ts";
 import { Turnstile } from "./turnstile.ts";
-import { addContainer, familiesOf } from "./up.ts";
+import { familiesOf } from "./up.ts";
 
 export interface RunOptions {
   /** undefined: one is made of the command's. */

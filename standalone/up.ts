@@ -12,24 +12,25 @@ import type { Family } from "../lib/net/address.ts";
 import { parseCidr } from "../lib/net/cidr.ts";
 import type { Runtime } from "../lib/runtime/runtime.ts";
 import { useUsualUmask } from "../lib/sys/spawn.ts";
-import { connect, openRuntime, reconnect } from "./attach.ts";
+import { type Adding, addContainer } from "./add.ts";
+import { closeRuntime, openRuntime, reconnect } from "./attach.ts";
 import { join, leave } from "./change.ts";
-import type { Streams } from "./container/launch.ts";
 import { checkStart } from "./container/prepare.ts";
-import { findPrograms, type Started, startContainer } from "./container/start.ts";
+import { findPrograms } from "./container/start.ts";
 import { GRACE_SECONDS } from "./container/stop.ts";
-import { removeContainer, removeContainers } from "./down.ts";
+import { removeContainers } from "./down.ts";
 import type { Project } from "./file/project.ts";
 import { guardForwarding } from "./forwarding.ts";
 import { ensureHelper, syncHelper } from "./helper/client.ts";
 import { endForbiddenFlows } from "./isolation/flows.ts";
 import { isolate } from "./isolation/isolation.ts";
-import { namingOf } from "./naming.ts";
 import { acceptForwarding, addNetwork, removeNetwork } from "./network.ts";
 import { restoreNetworks } from "./networks/restore.ts";
 import { observe } from "./observe.ts";
 import { type Plan, planUp } from "./plan/plan.ts";
 import type { Situation } from "./plan/situation.ts";
+import { type Step, stepsOf } from "./plan/steps.ts";
+import type { Progress } from "./progress.ts";
 import type { ContainerRecord, NetworkRecord } from "./state/records.ts";
 import type { State } from "./state/state.ts";
 import { Turnstile } from "./turnstile.ts";
@@ -45,29 +46,24 @@ export interface UpOptions {
   readonly progress?: Progress;
 }
 
-/** Told of each container what is done with it or waited for, and undefined when that is over. */
-export type Progress = (name: string, doing: string | undefined) => void;
-
 /** How many containers are made at a time. */
 const WORKERS = 8;
 
-export async function up(project: Project, state: State): Promise<Raised> {
+export async function up(project: Project, state: State, options: UpOptions = {}): Promise<Raised> {
   useUsualUmask();
   const lock = state.lock();
   try {
-    await restoreNetworks(state);
+    if (options.dryRun !== true) await restoreNetworks(state);
     const runtime = openRuntime(state.directory);
     const now = await observe(project, state, runtime);
     const plan = planUp(project, now);
     checkAll(plan);
-    await ensureHelper(state);
-    await apply(plan, { state, runtime, now });
-    if (plan.change.length + plan.repair.length + plan.removeContainers.length > 0) await syncHelper(state);
-    return {
-      started: plan.addContainers.map(({ name }) => name),
-      repaired: plan.repair.map(({ record }) => record.name),
-      removed: plan.removeContainers.map(({ name }) => name).filter((name) => !project.containers.has(name)),
-    };
+    if (options.dryRun !== true) {
+      await ensureHelper(state);
+      await apply(plan, { state, runtime, now, progress: options.progress ?? (() => {}) });
+      if (plan.change.length + plan.repair.length + plan.removeContainers.length > 0) await syncHelper(state);
+    } else if (now.containers.length === 0) closeRuntime(state.directory);
+    return { steps: stepsOf(plan) };
   } finally {
     lock.release();
   }
@@ -83,14 +79,15 @@ interface Applying {
   readonly state: State;
   readonly runtime: Runtime;
   readonly now: Situation;
+  readonly progress: Progress;
 }
 
-async function apply(plan: Plan, { state, runtime, now }: Applying): Promise<void> {
+async function apply(plan: Plan, { state, runtime, now, progress }: Applying): Promise<void> {
   const replaced = new Set(plan.removeNetworks.map(({ id }) => id));
   const [again, fresh] = partition(plan.addNetworks, ({ id }) => replaced.has(id));
   // A packet filter that is in the way shows here, before anything is taken down.
   for (const network of fresh) await addNetwork(state, network);
-  await removeContainers(plan.removeContainers, { state, runtime, graceSeconds: GRACE_SECONDS });
+  await removeContainers(plan.removeContainers, { state, runtime, graceSeconds: GRACE_SECONDS, progress });
   for (const change of plan.change) await leave(change, { state, runtime });
   for (const network of plan.removeNetworks) await removeNetwork(state, network);
   for (const network of again) await addNetwork(state, network);
@@ -101,12 +98,7 @@ async function apply(plan: Plan, { state, runtime, now }: Applying): Promise<voi
   // Rules and links that somebody took away are put back under the running containers.
   for (const { record } of plan.repair) state.putContainer(await reconnect(runtime, record));
   for (const change of plan.change) await join(change, { state, runtime });
-  const turnstile = new Turnstile();
-  for (const wave of wavesOf(plan.addContainers)) {
-    await each(wave, async (record) => {
-      await addContainer(record, { state, runtime, turnstile });
-    });
-  }
+  await addAll(plan.addContainers, { state, runtime, progress });
   // Where an accept has to stand depends on who holds rules, and the plugins may have been the first to write some.
   const containers = [
     ...plan.repair.map(({ record }) => record),
@@ -117,38 +109,13 @@ async function apply(plan: Plan, { state, runtime, now }: Applying): Promise<voi
   for (const network of state.networks()) if (touched.has(network.id)) await acceptForwarding(network);
 }
 
-export interface Adding {
-  readonly state: State;
-  readonly runtime: Runtime;
-  readonly turnstile: Turnstile;
-  /** Our own streams for the command, in place of its log. */
-  readonly streams?: Streams;
-  /** Told whenever more is known of it. */
-  readonly note?: (record: ContainerRecord) => void;
-}
-
-/** Makes one container, or leaves nothing of it. */
-export async function addContainer(record: ContainerRecord, adding: Adding): Promise<Started> {
-  const { state, runtime, turnstile, streams } = adding;
-  let latest = record;
-  const note = (known: ContainerRecord) => {
-    latest = known;
-    state.putContainer(known);
-    adding.note?.(known);
-  };
-  note(record);
-  try {
-    note(await connect(runtime, record, turnstile));
-    const naming = namingOf(latest, state);
-    const served = () => syncHelper(state);
-    const folder = state.folderOf(record.name);
-    const ours = streams === undefined ? {} : { streams };
-    const started = await startContainer({ record: latest, folder, naming, note, served, ...ours });
-    note(started.record);
-    return started;
-  } catch (error) {
-    await removeContainer(latest, { state, runtime, graceSeconds: 0 });
-    throw error;
+async function addAll(records: readonly ContainerRecord[], adding: Omit<Adding, "turnstile">): Promise<void> {
+  const turnstile = new Turnstile();
+  for (const { name } of records) adding.progress?.(name, "waits for its turn");
+  for (const wave of wavesOf(records)) {
+    await each(wave, async (record) => {
+      await addContainer(record, { ...adding, turnstile });
+    });
   }
 }
 

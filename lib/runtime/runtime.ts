@@ -84,6 +84,30 @@ export class Runtime {
   }
 
   /**
+   * ADD once more of the plugins of one type, for capability arguments that are others now; DEL of those that are
+   * given none any longer. What the other plugins of the list made stays as it is.
+   *
+   * @throws TsnetError `not-found` if ADD left no result; `plugin`.
+   */
+  async addAgain(list: NetworkList, call: RuntimeCall, type: string): Promise<void> {
+    checkCall(call);
+    const { cacheDir } = this.#options;
+    await this.#locked(list, "shared", async (lock) => {
+      const cached = readCached(cacheDir, attachmentOf(list, call));
+      if (cached?.result === undefined) throw notAdded(list, call);
+      const prevResult = inVersion(cached.result, list.cniVersion);
+      const full = completed(call, cached);
+      for (const plugin of list.plugins.filter((one) => one.type === type)) {
+        const isGiven = plugin.capabilities.some((key) => Object.hasOwn(full.capabilityArgs ?? {}, key));
+        const args = isGiven ? full.capabilityArgs : cached.capabilityArgs;
+        const stdin = configFor(list, plugin, { prevResult }, args);
+        await this.#call(isGiven ? "ADD" : "DEL", list, { plugin, stdin, call: full, lock });
+      }
+      writeCached(cacheDir, { ...cached, capabilityArgs: full.capabilityArgs ?? {} });
+    });
+  }
+
+  /**
    * CHECK: every plugin in order, with the cached result. Nothing where the list disables it.
    *
    * @throws TsnetError `incompatible-version` below 0.4.0; `not-found` if ADD left no result; `plugin`.

@@ -7,6 +7,7 @@
 import { TsnetError } from "../../lib/errors.ts";
 import type { ContainerSpec, Project } from "../file/project.ts";
 import type { ContainerRecord, NetworkRecord } from "../state/records.ts";
+import { type Change, planChange, whyNot } from "./change.ts";
 import { choosePorts } from "./choose.ts";
 import { planContainer } from "./container.ts";
 import { openedAnew, planNetworks } from "./network.ts";
@@ -21,10 +22,20 @@ export interface Plan {
   /** Stay, and let in others than before. */
   readonly openNetworks: readonly NetworkRecord[];
   /** Run on, and are put on their networks anew. */
-  readonly repair: readonly ContainerRecord[];
+  readonly repair: readonly Damaged[];
+  /** Run on, with other networks or ports. */
+  readonly change: readonly Change[];
   readonly addContainers: readonly ContainerRecord[];
+  /** Why those of {@link addContainers} that were there are made anew, by name. */
+  readonly reasons: ReadonlyMap<string, string>;
   /** Containers that nothing is done with. */
   readonly keep: readonly ContainerRecord[];
+}
+
+/** A container whose network is not as it was made. */
+export interface Damaged {
+  readonly record: ContainerRecord;
+  readonly damage: string;
 }
 
 /**
@@ -38,32 +49,66 @@ export function planUp(project: Project, now: Situation): Plan {
   const wanted = inOrder([...project.containers.values()]).map((spec) =>
     planContainer(project, spec, { networks, now }),
   );
-  const kept = keepable(wanted, mine);
-  const isKept = ({ name }: ContainerRecord) => kept.has(name);
-  const keptRecords = mine.filter(({ record }) => isKept(record));
+  const fates = fatesOf(wanted, mine);
+  const fateOf = ({ name }: ContainerRecord) => fates.get(name)?.kind;
+  const kept = mine.filter(({ record }) => fateOf(record) === "keep");
   const others = now.containers.filter(({ record }) => record.project !== project.name);
-  const addContainers = choosePorts(
-    wanted.filter((record) => !isKept(record)),
-    {
-      running: [...keptRecords, ...others].map(({ record }) => record),
-      before: mine.map(({ record }) => record),
-      facts: now.facts,
-    },
+  const staying = [...kept, ...others].map(({ record }) => record);
+  const anew = choosePorts(
+    wanted.filter((record) => fateOf(record) !== "keep"),
+    { running: staying, before: mine.map(({ record }) => record), facts: now.facts },
   );
-  checkFree(
-    addContainers,
-    [...keptRecords, ...others].map(({ record }) => record),
-    now,
+  const change = anew.flatMap((record) => {
+    const there = fateOf(record) === "change" ? mine.find((one) => one.record.name === record.name) : undefined;
+    return there === undefined ? [] : [planChange(there.record, record, there.damage !== undefined)];
+  });
+  checkFree(anew, staying, now);
+  checkAddresses(
+    anew,
+    change.map(({ to }) => to),
   );
   return {
-    removeContainers: mine.map(({ record }) => record).filter((record) => !isKept(record)),
+    removeContainers: mine.map(({ record }) => record).filter((record) => !STAYS.has(fateOf(record) ?? "")),
     removeNetworks: networks.remove,
     addNetworks: networks.add,
     openNetworks: openedAnew(networks, now),
-    repair: keptRecords.filter(({ damage }) => damage !== undefined).map(({ record }) => record),
-    addContainers,
-    keep: keptRecords.filter(({ damage }) => damage === undefined).map(({ record }) => record),
+    repair: kept.flatMap(({ record, damage }) => (damage === undefined ? [] : [{ record, damage }])),
+    change,
+    addContainers: anew.filter((record) => fateOf(record) !== "change"),
+    reasons: new Map([...fates].flatMap(([name, fate]) => (fate.kind === "again" ? [[name, fate.why] as const] : []))),
+    keep: kept.filter(({ damage }) => damage === undefined).map(({ record }) => record),
   };
+}
+
+/** What becomes of a container of the file. */
+type Fate =
+  | { readonly kind: "new" }
+  | { readonly kind: "again"; readonly why: string }
+  | { readonly kind: "change" | "keep" };
+
+const STAYS: ReadonlySet<string> = new Set(["change", "keep"]);
+
+/** By name. Those whose network namespace is another's stay only if that one does. */
+function fatesOf(wanted: readonly ContainerRecord[], mine: readonly ContainerNow[]): ReadonlyMap<string, Fate> {
+  const fates = new Map<string, Fate>();
+  for (const record of wanted) {
+    const there = mine.find((one) => one.record.name === record.name);
+    const owner = record.joins === undefined ? undefined : fates.get(record.joins);
+    fates.set(record.name, fateOf(record, there, owner));
+  }
+  return fates;
+}
+
+function fateOf(wanted: ContainerRecord, there: ContainerNow | undefined, owner: Fate | undefined): Fate {
+  if (there === undefined) return { kind: "new" };
+  const { record, alive } = there;
+  if (record.phase !== "running") return { kind: "again", why: "it was left half made" };
+  if (!alive) return { kind: "again", why: "its command has ended" };
+  if (owner !== undefined && !STAYS.has(owner.kind))
+    return { kind: "again", why: `${wanted.joins}, whose network it is on, is made anew` };
+  if (record.fingerprint === wanted.fingerprint) return { kind: "keep" };
+  const why = whyNot(record, wanted);
+  return why === undefined ? { kind: "change" } : { kind: "again", why };
 }
 
 /**
@@ -84,17 +129,6 @@ export function checkFree(
 /** Those whose network namespace is another's come after it. */
 function inOrder(specs: readonly ContainerSpec[]): readonly ContainerSpec[] {
   return specs.toSorted((a, b) => Number(a.network.kind === "container") - Number(b.network.kind === "container"));
-}
-
-/** The names of containers that run as they are wanted, in a network namespace that stays. */
-function keepable(wanted: readonly ContainerRecord[], mine: readonly ContainerNow[]): ReadonlySet<string> {
-  const kept = new Set<string>();
-  for (const { name, fingerprint, joins } of wanted) {
-    const there = mine.find(({ record }) => record.name === name);
-    const same = there?.alive === true && there.record.phase === "running" && there.record.fingerprint === fingerprint;
-    if (same && (joins === undefined || kept.has(joins))) kept.add(name);
-  }
-  return kept;
 }
 
 function checkNames(project: Project, now: Situation): void {
@@ -121,11 +155,13 @@ function checkAddresses(wanted: readonly ContainerRecord[], staying: readonly Co
   for (const { name, attachments } of wanted) {
     for (const { network, capabilityArgs } of attachments) {
       const ips = Array.isArray(capabilityArgs.ips) ? capabilityArgs.ips.map(String) : [];
-      const holder = staying.find((other) =>
-        other.attachments.some(
-          (there) =>
-            there.network === network && there.addresses?.some((one) => ips.includes(one.replace(/\/\d+$/, ""))),
-        ),
+      const holder = staying.find(
+        (other) =>
+          other.name !== name &&
+          other.attachments.some(
+            (there) =>
+              there.network === network && there.addresses?.some((one) => ips.includes(one.replace(/\/\d+$/, ""))),
+          ),
       );
       if (holder !== undefined)
         throw conflict(

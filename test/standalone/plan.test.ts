@@ -25,7 +25,9 @@ containers:
 
 /** How things stand after a plan was carried out. */
 function done(plan: Plan, more: Partial<Situation> = {}): Situation {
-  const containers = [...plan.keep, ...plan.repair, ...plan.addContainers].map(
+  const repaired = plan.repair.map(({ record }) => record);
+  const changed = plan.change.map(({ to }) => to);
+  const containers = [...plan.keep, ...repaired, ...changed, ...plan.addContainers].map(
     (record): ContainerNow => ({ record: { ...record, phase: "running" }, alive: true }),
   );
   return {
@@ -37,17 +39,30 @@ function done(plan: Plan, more: Partial<Situation> = {}): Situation {
   };
 }
 
+/** The same after the plugins gave every interface an address. */
+const addressed = (now: Situation): Situation => ({
+  ...now,
+  containers: now.containers.map(({ record, ...rest }, at) => ({
+    ...rest,
+    record: {
+      ...record,
+      attachments: record.attachments.map((one) => ({ ...one, addresses: [`10.1.0.${100 + at}/24`] })),
+    },
+  })),
+});
+
 const names = (records: readonly { readonly name: string }[]) => records.map(({ name }) => name);
 /** What a plan does, by names. */
 const steps = (plan: Plan) => ({
   remove: names(plan.removeContainers),
   removeNetworks: names(plan.removeNetworks),
   addNetworks: names(plan.addNetworks),
-  repair: names(plan.repair),
+  repair: names(plan.repair.map(({ record }) => record)),
+  change: plan.change.map(({ to, what }) => [to.name, ...what].join(" ")),
   add: names(plan.addContainers),
   keep: names(plan.keep),
 });
-const NOTHING = { remove: [], removeNetworks: [], addNetworks: [], repair: [], add: [], keep: [] };
+const NOTHING = { remove: [], removeNetworks: [], addNetworks: [], repair: [], change: [], add: [], keep: [] };
 
 describe("a plan", () => {
   const first = planUp(project(TWO), EMPTY);
@@ -159,14 +174,69 @@ describe("a plan", () => {
     });
   });
 
-  test("moves containers with their network", () => {
+  test("moves containers with their network, and they run on", () => {
     const moved = project(TWO.replaceAll("10.1.0.", "10.2.0."));
-    expect(steps(planUp(moved, done(first)))).toMatchObject({
+    expect(steps(planUp(moved, done(first)))).toEqual({
+      ...NOTHING,
       removeNetworks: ["front"],
       addNetworks: ["front"],
-      add: ["web", "shell", "side"],
-      keep: [],
+      change: ["web joins anew front", "shell joins anew front"],
+      keep: ["side"],
     });
+  });
+
+  test.each([
+    ["a port more", ['"8080:80"', '"8080:80", "53:53/udp"'], "web publishes 53->53/udp"],
+    ["another port", ['"8080:80"', '"8081:80"'], "web publishes 8081->80/tcp no longer publishes 8080->80/tcp"],
+    ["no port", [', ports: ["8080:80"]', ""], "web no longer publishes 8080->80/tcp"],
+    ["an alias", ["[front], ports", "{ front: { aliases: [www] } }, ports"], "web is called www on front"],
+    ["another address", ["10.1.0.9", "10.1.0.8"], "shell joins anew front"],
+    ["another network", ["{ front: { address: 10.1.0.9 } }", "[back]"], "shell leaves front joins back"],
+    [
+      "one network more",
+      ["{ front: { address: 10.1.0.9 } }", "{ front: { address: 10.1.0.9 }, back: }"],
+      "shell joins back",
+    ],
+  ])("changes a container that runs: %s", (_, [was = "", is = ""], what) => {
+    const edited = project(TWO.replace("} }", "}, back: {} }").replace(was, is));
+    const then = done(planUp(project(TWO.replace("} }", "}, back: {} }")), EMPTY));
+    const plan = steps(planUp(edited, addressed(then)));
+    expect({ ...plan, keep: [], addNetworks: [] }).toEqual({ ...NOTHING, change: [what] });
+  });
+
+  test("changes no more than what differs: the other interface of a container stays as it is", () => {
+    const both = TWO.replace("} }", "}, back: {} }").replace("[front], ports", "[back, front], ports");
+    const then = addressed(done(planUp(project(both), EMPTY)));
+    const [change] = planUp(project(both.replace("8080", "8081")), then).change;
+    expect(change?.leave).toEqual([]);
+    expect(change?.join).toEqual([]);
+    expect(change?.republish?.network).toBe("hello.back");
+  });
+
+  test.each([
+    ["command", ["[sleep]", "[wake]"], "its command has changed"],
+    [
+      "environment and hostname",
+      ["command: [sleep]", "command: [sleep], environment: { A: 1 }, hostname: x"],
+      "its environment and hostname have changed",
+    ],
+    [
+      "mode",
+      ["networks: { front: { address: 10.1.0.9 } }", "network: none"],
+      "its network is none now, and was bridge",
+    ],
+  ])("makes a container anew and says why: another %s", (_, [was = "", is = ""], why) => {
+    const plan = planUp(project(TWO.replace(was, is)), addressed(done(first)));
+    expect(names(plan.addContainers)).toEqual(["shell"]);
+    expect([...plan.reasons]).toEqual([["shell", why]]);
+  });
+
+  test("makes a guest anew with the container whose network it is on", () => {
+    const plan = planUp(project(TWO.replace("[serve]", "[other]")), addressed(done(first)));
+    expect([...plan.reasons]).toEqual([
+      ["web", "its command has changed"],
+      ["side", "web, whose network it is on, is made anew"],
+    ]);
   });
 
   test("leaves other projects alone", () => {
