@@ -177,7 +177,7 @@ class Verb {
   #element(table: Table): string | undefined {
     const set = table.sets.get(this.name);
     if (set === undefined) return this.#atName(ENOENT);
-    const parsed = /^\{ ([^"]*?|[^"]*"[^"]*"[^"]*?)(?: comment "([^"]*)")?(?: : ([^"]*))? \}$/.exec(this.rest);
+    const parsed = /^\{ ((?:"[^"]*"|[^"])*?)(?: comment "([^"]*)")?(?: : ([^"]*))? \}$/.exec(this.rest);
     if (parsed === null) return this.#inside("syntax error", this.rest);
     const [, key = "", comment, value] = parsed;
     const there = set.elements.get(key);
