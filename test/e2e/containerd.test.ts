@@ -1,8 +1,9 @@
 import { readdirSync, rmdirSync } from "node:fs";
 import { afterEach, expect, it } from "vitest";
 import { renderConflist } from "../../overlay/files/conflist.ts";
-import { type Host, PLUGINS } from "./host.ts";
+import { type Host, PLUGINS, TSNET } from "./host.ts";
 import { putEnv } from "./overlay-world.ts";
+import { eventually, inside, Project } from "./standalone.ts";
 import { bridgeConf, world } from "./world.ts";
 
 const ROOT = "/run/root";
@@ -31,14 +32,16 @@ const BRIDGE_LIST = JSON.stringify({
   plugins: [bridgeConf({ ipMasq: true }), { type: "portmap", capabilities: { portMappings: true } }],
 });
 
-async function startContainerd(conflist: string): Promise<void> {
+async function startContainerd(conflist?: string): Promise<void> {
   await host.sh(`
     mkdir -p /etc/cni/net.d /opt/cni/bin ${ROOT}/bin ${ROOT}/etc ${ROOT}/proc ${ROOT}/sys ${ROOT}/dev ${ROOT}/www
     cp "$(command -v busybox)" ${ROOT}/bin/busybox
     for applet in sh wget httpd sleep; do ln -s busybox ${ROOT}/bin/$applet; done
     for plugin in ${PLUGINS}/*; do ln -s $plugin /opt/cni/bin/; done
   `);
-  await host.ok(["sh", "-c", "cat > /etc/cni/net.d/10-net1.conflist"], { stdin: conflist });
+  if (conflist !== undefined) {
+    await host.ok(["sh", "-c", "cat > /etc/cni/net.d/10-net1.conflist"], { stdin: conflist });
+  }
   await host.ok(["sh", "-c", "cat > /run/containerd.toml"], {
     stdin: `version = 2\nroot = "/run/ctrd/root"\nstate = "/run/ctrd/state"\ndisabled_plugins = ["io.containerd.grpc.v1.cri"]\n[grpc]\naddress = "${SOCKET}"\n`,
   });
@@ -103,4 +106,47 @@ it("containerd runs containers on the overlay once the agent has a subnet, and n
   await host.ok(ctr("tasks", "kill", "--signal", "SIGKILL", "web"));
   await server.exited;
   expect(await host.snapshot()).toBe(before);
+});
+
+it("containerd runs containers on a network of tsnet's, beside tsnet's own, and leaves that as it was", async () => {
+  host = await world();
+  await startContainerd();
+  const empty = await host.snapshot();
+  await host.ok([TSNET, "network", "create", "--subnet", "10.88.1.0/24", "--conflist", "/etc/cni/net.d", "shared"]);
+  expect(await host.sh("ls /etc/cni/net.d")).toBe("99-tsnet-shared.conflist\n");
+  const own = await Project.create(
+    host,
+    "own",
+    `networks: { shared: { external: true } }
+containers: { own: { networks: [shared], rootfs: ${ROOT}, command: [httpd, -f, -p, "80", -h, /www] } }
+`,
+  );
+  await host.sh(`mkdir -p ${ROOT}/tmp; echo page of this run ${NAMESPACE} > ${ROOT}/www/index.html`);
+  await own.raise();
+  await host.ok(run("first", "/bin/busybox", "true"));
+  const before = await host.snapshot();
+
+  const server = host.spawn(run("web", "/bin/httpd", "-f", "-p", "80", "-h", "/www"));
+  await eventually(
+    async () => (await host.sh("ls /run/tsnet/ipam/local.shared | grep -c '^10'")) === "2\n",
+    "it has an address",
+  );
+  const addresses = (await host.sh("ls /run/tsnet/ipam/local.shared | grep '^10'")).trim().split("\n");
+  const [address, theirs] = [
+    addresses.find((one) => one === "10.88.1.2"),
+    addresses.find((one) => one !== "10.88.1.2"),
+  ];
+  const fetch = (from: string) => `for i in 1 2 3 4 5; do wget -qO- http://${from}/ && exit; sleep 0.2; done; exit 1`;
+  expect(await host.ok(run("ask", "/bin/sh", "-c", fetch(address ?? "")))).toBe(`page of this run ${NAMESPACE}\n`);
+  expect(await inside(host, "own", "sh", "-c", fetch(theirs ?? ""))).toBe(`page of this run ${NAMESPACE}\n`);
+  expect(await host.run([TSNET, "network", "rm", "shared"])).toMatchObject({ exitCode: 1 });
+
+  await host.ok(ctr("tasks", "kill", "--signal", "SIGKILL", "web"));
+  await server.exited;
+  expect(await host.snapshot()).toBe(before);
+  expect(await inside(host, "own", "busybox", "ping", "-c1", "-W2", "10.88.1.1")).toContain("1 packets received");
+  await own.down();
+  expect(await host.ok([TSNET, "network", "rm", "shared"])).toBe("shared\n");
+  expect(await host.sh("ls /etc/cni/net.d")).toBe("");
+  expect(await host.snapshot()).toBe(empty);
 });
