@@ -7,10 +7,8 @@
  * @module
  */
 import type { Runtime } from "../lib/runtime/runtime.ts";
-import { exists, overwriteFile } from "../lib/sys/files.ts";
 import { attach, detach, republish } from "./attach.ts";
-import { hostsText } from "./container/etc.ts";
-import { namingOf } from "./naming.ts";
+import { writeHosts } from "./naming.ts";
 import type { Change } from "./plan/change.ts";
 import type { AttachmentRecord, ContainerRecord } from "./state/records.ts";
 import type { State } from "./state/state.ts";
@@ -62,13 +60,4 @@ function lessPorts({ attachments }: ContainerRecord, wanted: AttachmentRecord): 
 
 function mappingsOf({ capabilityArgs: { portMappings } }: AttachmentRecord): readonly unknown[] {
   return Array.isArray(portMappings) ? portMappings : [];
-}
-
-/** /etc/hosts of the container, and of those in its network namespace, with the addresses that it has now. */
-function writeHosts(record: ContainerRecord, state: State): void {
-  const guests = state.containers().filter(({ joins, project }) => joins === record.name && project === record.project);
-  for (const one of [record, ...guests]) {
-    const path = `${state.folderOf(one.name)}/etc/hosts`;
-    if (exists(path)) overwriteFile(path, hostsText(namingOf(one, state)));
-  }
 }

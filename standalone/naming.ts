@@ -3,7 +3,8 @@
  *
  * @module
  */
-import type { Naming } from "./container/etc.ts";
+import { exists, overwriteFile } from "../lib/sys/files.ts";
+import { hostsText, type Naming } from "./container/etc.ts";
 import type { ContainerRecord } from "./state/records.ts";
 import type { State } from "./state/state.ts";
 
@@ -21,4 +22,16 @@ export function namingOf(record: ContainerRecord, state: State): Naming {
     dns: owner.start.dns ?? [],
     dnsSearch: owner.start.dnsSearch,
   };
+}
+
+/**
+ * Writes /etc/hosts of a container that runs, and of those in its network namespace, with the addresses that it has
+ * now. What is foreign has no such file of ours.
+ */
+export function writeHosts(record: ContainerRecord, state: State): void {
+  const guests = state.containers().filter(({ joins, project }) => joins === record.name && project === record.project);
+  for (const one of [record, ...guests]) {
+    const path = `${state.folderOf(one.name)}/etc/hosts`;
+    if (exists(path)) overwriteFile(path, hostsText(namingOf(one, state)));
+  }
 }

@@ -10,6 +10,7 @@ import { isRunning } from "../container/stop.ts";
 import { cleanUp } from "../down.ts";
 import { isName, NAME_FORM } from "../file/names.ts";
 import { ensureHelper, syncHelper } from "../helper/client.ts";
+import { writeHosts } from "../naming.ts";
 import { acceptForwarding } from "../network.ts";
 import type { AttachmentRecord, ContainerRecord } from "../state/records.ts";
 import type { State } from "../state/state.ts";
@@ -49,6 +50,7 @@ export async function connectTo(
       state,
       work: (runtime) => joinNetwork(record, network, wish, { state, runtime }),
     });
+    writeHosts(container, state);
     // Where an accept has to stand depends on who holds rules, and the plugins may have been the first to write some.
     await acceptForwarding(network);
     await syncHelper(state);
@@ -71,6 +73,7 @@ export async function disconnectFrom(
     const record = who.foreign === undefined ? state.container(who.name ?? "") : known(who.foreign, state);
     const runtime = openRuntime(state.directory);
     const left = await leaveNetwork(record, network, { state, runtime });
+    writeHosts(left, state);
     if (left.network === "foreign" && left.attachments.length === 0) state.removeContainer(left);
     await cleanUp(state);
     return left;
