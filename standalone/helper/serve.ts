@@ -15,7 +15,7 @@ import { Lookout } from "./lookout.ts";
 import { Mender } from "./mender.ts";
 import { Owners } from "./owners.ts";
 import { clearPlace, placeOf } from "./place.ts";
-import { Service } from "./service.ts";
+import { Service, type SyncReport } from "./service.ts";
 import { isSpent, sweep } from "./sweep.ts";
 import type { HelperPart } from "./view.ts";
 
@@ -41,7 +41,7 @@ export async function serve({ state, parts, say, tick }: Serving): Promise<void>
   let ended = false;
   const control = serveControl(placeOf(state).socket, async ({ method, path }: ControlRequest): Promise<unknown> => {
     if (method === "GET" && path === "/status") return { ...statusOf(service), repairs: watches.mender.repairs };
-    if (method === "POST" && path === "/sync") return service.sync();
+    if (method === "POST" && path === "/sync") return syncFollowing({ service, watches });
     if (method !== "POST" || path !== "/end") return undefined;
     // Who asks has the state locked, so that it stays so.
     ended ||= service.hasNothing();
@@ -118,12 +118,18 @@ async function round(given: Round): Promise<void> {
   if (follower.changed() || ended.length > 0 || now - watches.synced > CALM) {
     watches.synced = now;
     watches.sweeping = true;
-    await service.sync();
-    watches.owners.follow(service.records);
+    await syncFollowing(given);
   }
   await sweepOver(given);
   mender.disturb(lookout.poll());
   if (await mender.tend(() => service.look())) await service.sync();
+}
+
+/** What was connected is followed before its `network connect` ends: it may be gone, and another there, right after. */
+async function syncFollowing({ service, watches }: Omit<Round, "state">): Promise<SyncReport> {
+  const report = await service.sync();
+  watches.owners.follow(service.records);
+  return report;
 }
 
 /** Removes what is over, with our own sockets in their namespaces closed before, which would keep those alive. */
