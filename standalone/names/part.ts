@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { isTsnetError, joinErrors } from "../../lib/errors.ts";
+import { isTsnetError, joinErrors, messageOf, TsnetError } from "../../lib/errors.ts";
 import { type Netns, openNetns } from "../../lib/sys/netns.ts";
 import { identityOf } from "../../lib/sys/watch.ts";
 import type { HelperPart, HelperView } from "../helper/view.ts";
@@ -69,7 +69,7 @@ class Names implements HelperPart {
     this.#served.clear();
   }
 
-  async #ensure({ id, netns: path, network }: ContainerRecord): Promise<void> {
+  async #ensure({ id, name, netns: path, network }: ContainerRecord): Promise<void> {
     if (this.#served.has(id)) return;
     const netns = tryOpen(path);
     if (netns === undefined) return;
@@ -78,7 +78,10 @@ class Names implements HelperPart {
       this.#served.set(id, { netns, identity: identityOf(path), server, foreign: network === "foreign" });
     } catch (error) {
       netns.close();
-      throw error;
+      throw new TsnetError(
+        `no names in ${name}: ${messageOf(error)}; it takes a loopback that is up (ip link set lo up in its namespace)`,
+        { code: "io", op: "serve names", cause: error },
+      );
     }
   }
 

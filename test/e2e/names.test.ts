@@ -1,7 +1,7 @@
 /** Names of containers, asked for with real packets and by the C library, on a throwaway host. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { resolve, serveNames } from "./dns.ts";
-import { Host } from "./host.ts";
+import { Host, TSNET } from "./host.ts";
 import { ask, serve } from "./packets.ts";
 import { eventually, inside, Project, tryInside } from "./standalone.ts";
 
@@ -150,5 +150,89 @@ describe("the names of a project's containers", () => {
     await host.ok(["kill", "-9", pid.trim()]);
     expect(await ask(host, "hello.api1", "tcp", "10.88.1.20", 80)).toMatch(/^web /);
     await eventually(async () => (await from("api1", "web", "A"))?.rcode === 0, "names after a kill", 1000);
+  });
+});
+
+describe("names and what comes and goes", () => {
+  let host: Host;
+  let hello: Project;
+
+  beforeAll(async () => {
+    host = await stubHost();
+    hello = await Project.create(
+      host,
+      "hello",
+      `
+name: hello
+networks: { front: { subnet: 10.88.1.0/24 }, side: { subnet: 10.88.3.0/24 } }
+containers:
+  web: { networks: { front: { address: 10.88.1.20 } }, command: [sleep, infinity] }
+  far: { networks: { side: { address: 10.88.3.30 } }, command: [sleep, infinity] }
+  eager: { networks: [front], command: [sh, -c, "getent ahostsv4 web; sleep infinity"] }
+`,
+    );
+    await hello.raise();
+  });
+  afterAll(() => host.destroy());
+
+  const tsnet = (...args: readonly string[]) => host.ok([TSNET, ...args]);
+
+  test("are there before the first instruction of a command", async () => {
+    await eventually(async () => (await tsnet("logs", "eager")) !== "", "a line of eager");
+    expect(await tsnet("logs", "eager")).toContain("10.88.1.20");
+  });
+
+  test("a container that is connected and disconnected by command is known at once, and knows itself", async () => {
+    await tsnet("network", "connect", "--alias", "backup", "hello.front", "far");
+    const joined = await resolve(host, "hello.web", "backup", "A");
+    expect(joined?.data).toHaveLength(1);
+    expect(await inside(host, "far", "cat", "/etc/hosts")).toContain(`\n${joined?.data[0]} far\n`);
+    expect(await resolve(host, "hello.far", "web", "A")).toMatchObject({ data: ["10.88.1.20"] });
+    await tsnet("network", "disconnect", "hello.front", "far");
+    expect(await resolve(host, "hello.web", "backup", "A")).not.toMatchObject({ flag_aa: true });
+    expect(await inside(host, "far", "cat", "/etc/hosts")).not.toContain(joined?.data[0] ?? "");
+  });
+
+  test("containers row 24: a foreign namespace asks and is found, and is left as it was", async () => {
+    await host.addNetns("guest");
+    const rules = () => host.ok(["ip", "netns", "exec", "guest", "nft", "list", "ruleset"]);
+    const said = await tsnet("network", "connect", "--netns", "guest", "hello.front", "vm");
+    expect(said).toContain("127.0.0.11");
+    expect(await resolve(host, "guest", "web", "A")).toMatchObject({ data: ["10.88.1.20"] });
+    expect((await resolve(host, "hello.web", "vm", "A"))?.data).toHaveLength(1);
+    expect(await rules()).toContain("tsnet-names");
+    await tsnet("network", "disconnect", "--netns", "guest", "hello.front");
+    await eventually(async () => (await rules()) === "", "no rules of ours in the foreign namespace");
+    expect(await resolve(host, "guest", "web", "A")).toBeUndefined();
+  });
+
+  test("containers row 21: no socket of ours keeps a namespace that is gone", async () => {
+    await host.addNetns("brief");
+    await host.sh("ip link add keep0 type veth peer name keep1 netns brief");
+    await tsnet("network", "connect", "--netns", "brief", "hello.front");
+    await host.ok(["ip", "netns", "del", "brief"]);
+    // A veth's other end goes with the last who holds the namespace.
+    await eventually(async () => (await host.run(["ip", "link", "show", "keep0"])).exitCode !== 0, "its end", 1500);
+  });
+
+  test("the host's resolvers may change, and the first may be dead", async () => {
+    await serveNames(host, "", "127.0.0.54", 54);
+    await host.sh("printf 'nameserver 127.0.0.99\\nnameserver 127.0.0.54\\n' >/etc/resolv.conf");
+    const look = async () => (await resolve(host, "hello.web", "example.com", "A"))?.data[0] === "192.0.2.54";
+    await eventually(look, "an answer of the new resolver", 2000);
+    await host.sh("iptables -I INPUT -d 127.0.0.99 -j DROP");
+    expect(await look()).toBe(true);
+    await host.sh("iptables -D INPUT -d 127.0.0.99 -j DROP");
+  });
+
+  test("with no resolver at all the answer is SERVFAIL, at once", async () => {
+    await host.sh("printf 'nameserver 127.0.0.98\\n' >/etc/resolv.conf");
+    const began = performance.now();
+    await eventually(
+      async () => (await resolve(host, "hello.web", "a.example.com", "A"))?.rcode === 2,
+      "SERVFAIL",
+      1500,
+    );
+    expect(performance.now() - began).toBeLessThan(1500);
   });
 });
