@@ -19,9 +19,13 @@ import { type LinkDamage, linkDamage, mendBridge } from "./links.ts";
 import type { Disturbed } from "./lookout.ts";
 import type { HelperView } from "./view.ts";
 
-/** A look may take this part of our time, where others change rules without end. */
-const LOOKING_SHARE = 0.05;
-/** Milliseconds between two repairs where the first one did not last; doubled each time. */
+/**
+ * Where others change rules without end, or take ours away each time, tending takes this part of the time; else it
+ * may take that many ms in one go.
+ */
+const SHARE = 0.1;
+const ROOM = 10_000;
+/** Milliseconds to the next try after one that failed; doubled each time. */
 const FIRST_PAUSE = 500;
 const LONGEST_PAUSE = 30_000;
 
@@ -41,6 +45,8 @@ export class Mender {
   #rules = true;
   #notBefore = 0;
   #failures = 0;
+  /** ms that tending may take, as of a moment. */
+  #budget = { ms: ROOM, at: 0 };
   /** How often something was put back. */
   repairs = 0;
 
@@ -58,7 +64,7 @@ export class Mender {
 
   /** Looks, and puts back what is missing, if it is time. True if something was put back. */
   async tend(look: () => HelperView): Promise<boolean> {
-    const due = (this.#links || this.#rules) && this.#now() >= this.#notBefore;
+    const due = (this.#links || this.#rules) && this.#now() >= this.#notBefore && this.#mayLook();
     // Whoever is at work makes and removes what we look at.
     if (!due || isBusy(this.#state)) return false;
     const begun = this.#now();
@@ -67,18 +73,26 @@ export class Mender {
     this.#rules = false;
     try {
       const mended = (await findDamage(this.#state, look(), asked)) !== undefined && (await this.#mend(look, asked));
-      this.#failures = mended ? this.#failures + 1 : 0;
-      // The next look, right away the first time, shows whether it lasts.
+      this.#failures = 0;
+      // The next look shows whether it lasts.
       if (mended) this.disturb({ links: true, rules: true });
-      this.#notBefore = this.#now() + (mended ? pauseAfter(this.#failures) : (this.#now() - begun) / LOOKING_SHARE);
       return mended;
     } catch (error) {
       this.#failures++;
       this.disturb(asked);
-      this.#notBefore = this.#now() + pauseAfter(this.#failures + 1);
+      this.#notBefore = this.#now() + Math.min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (this.#failures - 1));
       this.#say(`cannot put back what is missing: ${messageOf(error)}`);
       return false;
+    } finally {
+      this.#budget.ms -= this.#now() - begun;
     }
+  }
+
+  #mayLook(): boolean {
+    const now = this.#now();
+    const earned = (now - this.#budget.at) * SHARE;
+    this.#budget = { ms: Math.min(ROOM, this.#budget.ms + earned), at: now };
+    return this.#budget.ms > 0;
   }
 
   /** Looks again with everybody kept away, and mends. */
@@ -121,10 +135,6 @@ export class Mender {
     this.#say(`an interface of container ${record.name} was taken away, and is made anew`);
     this.#state.putContainer(await reconnect(openRuntime(this.#state.directory), record));
   }
-}
-
-function pauseAfter(failures: number): number {
-  return failures <= 1 ? 0 : Math.min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (failures - 2));
 }
 
 interface Damage extends LinkDamage {

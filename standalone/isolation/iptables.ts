@@ -106,7 +106,9 @@ function isThere({ table, from, chain, rules }: OwnChain, saved: Saved): boolean
   const leading = chains?.get(from)?.rules ?? [];
   const jumps = leading.filter(({ words }) => words.at(-1) === chain);
   if (rules.length === 0) return there === undefined && jumps.length === 0;
-  if (jumps.length !== 1 || leading[0]?.text !== `-j ${chain}`) return false;
+  // The guard that comes with published ports may stand before it: it lets nothing through that would end here.
+  const first = leading.find(({ words }) => words.at(-1) !== "TSNET-GUARD");
+  if (jumps.length !== 1 || first?.text !== `-j ${chain}`) return false;
   return there?.length === rules.length && rules.every((rule, at) => there[at]?.text === rule);
 }
 
