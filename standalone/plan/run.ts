@@ -7,6 +7,7 @@ import { TsnetError } from "../../lib/errors.ts";
 import { COMMAND_PROJECT, type ContainerSpec, DEFAULT_NETWORK, type NetworkSpec } from "../file/project.ts";
 import { findNetwork } from "../networks/find.ts";
 import type { ContainerRecord, NetworkRecord } from "../state/records.ts";
+import { choosePorts } from "./choose.ts";
 import { planContainer } from "./container.ts";
 import { idOf } from "./names.ts";
 import { newNetwork } from "./network.ts";
@@ -28,12 +29,10 @@ export function planRun(spec: ContainerSpec, now: Situation): RunPlan {
   const project = { name: COMMAND_PROJECT, path: "", networks: new Map(), containers: new Map([[spec.name, spec]]) };
   const { byName, add } = findNetworks(spec, now);
   const planned = planContainer(project, spec, { networks: { byName }, now });
-  const container = spec.network.kind === "container" ? inNetnsOf(spec.network.container, planned, now) : planned;
-  checkFree(
-    [container],
-    now.containers.map(({ record }) => record),
-    now,
-  );
+  const placed = spec.network.kind === "container" ? inNetnsOf(spec.network.container, planned, now) : planned;
+  const running = now.containers.map(({ record }) => record);
+  const [container = placed] = choosePorts([placed], { running, before: [], facts: now.facts });
+  checkFree([container], running, now);
   return { add, container };
 }
 
@@ -84,7 +83,7 @@ function inNetnsOf(name: string, planned: ContainerRecord, { containers }: Situa
   const owner = containers.find(({ record }) => record.name === name);
   if (owner?.alive !== true) {
     const what = owner === undefined ? "is not there" : "does not run";
-    throw new TsnetError(`--network container:${name}: container ${name} ${what}: tsnet ps -a shows those that do`, {
+    throw new TsnetError(`--network container:${name}: container ${name} ${what}: tsnet ps -a shows which do`, {
       code: "not-found",
       op: "plan",
     });
