@@ -200,7 +200,7 @@ function removeGroup(path: string): void {
 // Groups that the host itself joins (IGMP) are nobody's traffic. A bridge has a carrier and a link-local address only while it has a port that is up.
 // The store's lock and last_reserved_ip stay by design.
 const SNAPSHOT = `
-echo "# links";  ip -o link | sed -E 's/^[0-9]+: //; s/@if[0-9]+/@if/; s/ state .*//; s/(NO-CARRIER,|,LOWER_UP)//'
+echo "# links";  ip -o link | sed -E 's/^[0-9]+: //; s/@if[0-9]+/@if/; s/ state .*//; s/(NO-CARRIER,|,LOWER_UP)//g'
 echo "# addresses"; ip -o addr | grep -v ' fe80:' | sed -E 's/^[0-9]+: //; s/valid_lft.*//; s/ tentative//'
 echo "# routes"; ip route show table all | grep -vE 'fe80:|ff00:|^anycast|^broadcast' | sed 's/ linkdown//' | sort
 echo "# rules"; ip rule; ip -6 rule

@@ -1,7 +1,9 @@
 /** Who reaches whom: containers of different networks, the host, and the world beyond it. */
+import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { askAll, type Question } from "./asked.ts";
-import type { Host } from "./host.ts";
+import { type Host, PROJECT } from "./host.ts";
+import { wallsOn } from "./isolation-call.ts";
 import { ask, serve } from "./packets.ts";
 import { Project } from "./standalone.ts";
 import { BEYOND, HOST, world } from "./world.ts";
@@ -155,6 +157,7 @@ describe.concurrent.each(HOSTS)("isolation on a host with %s", (_, backend, befo
     const project = await Project.create(host, "walls", walls(backend));
     await project.raise();
     await host.sh(after);
+    expect(await wallsOn(host)).toBe("whole");
     await inhabit(host);
     expect(await matrix(host)).toEqual(EXPECTED);
     await project.down();
@@ -327,5 +330,39 @@ containers:
         "tsnet: container one publishes ports, but nobody gets into walls.inner: put it on a network that is not internal, too\n",
     });
     expect(await host.snapshot()).toBe(before);
+  });
+});
+
+describe("docs/networks.md", () => {
+  const page = readFileSync(`${PROJECT}/docs/networks.md`, "utf8");
+  const [yaml = ""] = blocks("yaml");
+
+  function blocks(language: string): readonly string[] {
+    return [...page.matchAll(new RegExp(`^\`\`\`${language}\\n([^]*?)^\`\`\``, "gm"))].map(([, text = ""]) => text);
+  }
+
+  test.each([
+    ["nftables", "{ subnet: 10.88.1.0/24, options: { backend: nftables } }", "nft add rule"],
+    ["iptables", "{ subnet: 10.88.1.0/24 }", "iptables -t mangle"],
+  ])("the file and the rules by %s do what they say", async (_, front, program) => {
+    await using host = await world();
+    const project = await Project.create(host, "docs", yaml.replace("{ subnet: 10.88.1.0/24 }", front));
+    await project.raise();
+    const address = async (name: string, at: number) =>
+      (await project.ps()).find((row) => row.name === name)?.interfaces[at]?.addresses[0]?.replace(/\/.*/, "") ?? "";
+    for (const name of ["web", "app", "db"]) await serve(host, `docs.${name}`, 80, name);
+    const [web, app, db] = [await address("web", 0), await address("app", 0), await address("db", 0)];
+    expect(await ask(host, "docs.web", "tcp", app, 80)).toMatch(/^app /);
+    expect(await ask(host, "docs.app", "tcp", db, 80)).toMatch(/^db /);
+    expect(await ask(host, "docs.web", "tcp", db, 80)).toBeUndefined();
+    await host.sh(`ip -n beyond route add 10.88.0.0/16 via ${HOST[4]}`);
+    expect(await ask(host, "beyond", "tcp", web, 80)).toBeUndefined();
+    for (const block of blocks("sh")) if (block.includes(program)) await host.sh(block);
+    expect(await ask(host, "beyond", "tcp", web, 80)).toBe(`web ${BEYOND[4]}`);
+    expect(await ask(host, "beyond", "tcp", app, 80)).toBeUndefined();
+    await serve(host, "", 7000, "host");
+    await host.sh("ip -n beyond addr del 192.168.50.2/24 dev up1; ip -n beyond addr add 192.168.50.4/24 dev up1");
+    expect(await ask(host, "beyond", "tcp", HOST[4], 7000)).toBe("host 192.168.50.4");
+    expect(await ask(host, "beyond", "tcp", HOST[4], 8080)).toBeUndefined();
   });
 });
