@@ -32,6 +32,12 @@ const FOR_TESTS = [
   { program: "containerd", package: "containerd", reason: "tests run a container on the plugins by it" },
   { program: "ctr", package: "containerd", reason: "tests run a container on the plugins by it" },
   { program: "runc", package: "runc", reason: "containerd starts containers by it" },
+  // The package has a service, which is not what runs here.
+  { program: "etcd", package: "etcd-server", reason: "keeps leases, and what an API server is told", service: "etcd" },
+  { program: "etcdctl", package: "etcd-client", reason: "tests have etcd forget old versions by it" },
+  { program: "openssl", package: "openssl", reason: "makes certificates for etcd and clusters" },
+  { program: "iperf3", package: "iperf3", reason: "tests send by TCP from host to host" },
+  { program: "ping", package: "iputils-ping", reason: "tests count what is lost" },
   // Go builds the newest of them.
   {
     program: "/usr/lib/cni/bridge",
@@ -42,18 +48,12 @@ const FOR_TESTS = [
 ];
 
 const FOR_CLUSTER = [
-  // The package has a service, which is not what runs here.
-  { program: "etcd", package: "etcd-server", reason: "keeps what the API server is told", service: "etcd" },
-  { program: "etcdctl", package: "etcd-client", reason: "tests have etcd forget old versions by it" },
-  { program: "openssl", package: "openssl", reason: "makes the cluster's certificates" },
-  { program: "ipset", package: "ipset", reason: "the proxy keeps clients with their endpoints by it" },
-  { program: "ps", package: "procps", reason: "tests look at processes" },
   { program: "go", package: "golang-go", reason: "builds the real Kubernetes, once" },
 ];
 
 /** The programs that are not there, each with the package that has it and why it is needed. */
 export function missingPrograms({ tests, cluster }) {
-  const wanted = [...FOR_TSNET, ...(tests ? FOR_TESTS : []), ...(cluster ? FOR_CLUSTER : [])];
+  const wanted = [...FOR_TSNET, ...(tests || cluster ? FOR_TESTS : []), ...(cluster ? FOR_CLUSTER : [])];
   const unique = new Map(wanted.map((each) => [each.program, each]));
   return [...unique.values()].filter((each) => !isThere(each));
 }
