@@ -8,7 +8,7 @@ import { parseAddress } from "../../lib/net/address.ts";
 import { formatMac, parseMac } from "../../lib/net/mac.ts";
 import { isName, NAME_FORM } from "./names.ts";
 import { readAliases, readNaming } from "./naming.ts";
-import { collide, formatHostPort, PORT_FORM, parsePorts } from "./ports.ts";
+import { collide, formatHostPort, PORT_FORM, parsePorts, whyNotPorts } from "./ports.ts";
 import {
   type ContainerSpec,
   DEFAULT_NETWORK,
@@ -82,7 +82,7 @@ function readMode(fields: Fields): NetworkMode {
   fields.networks?.problem(`goes with network: bridge (the default) alone, and this container has network: ${mode}`);
   if (mode === "host" || mode === "none") return { kind: mode };
   const container = /^container:(.+)$/.exec(mode)?.[1];
-  if (container === undefined) fields.network?.wrong(MODES);
+  if (container === undefined) fields.network?.wrong(`${MODES}; a network goes under networks: [NAME]`);
   return { kind: "container", container: container ?? "" };
 }
 
@@ -120,7 +120,9 @@ function readPorts(value: Value, network: NetworkMode): readonly PublishedPort[]
   }
   const ports: PublishedPort[] = [];
   for (const one of value.list(`a list of ${PORT_FORM}`)) {
-    const parsed = one.parsed(PORT_FORM, parsePorts) ?? [];
+    const why = one.isText ? whyNotPorts(one.text(PORT_FORM) ?? "") : undefined;
+    if (why !== undefined) one.problem(why);
+    const parsed = why !== undefined ? [] : (one.parsed(PORT_FORM, parsePorts) ?? []);
     for (const port of parsed) {
       if (ports.some((other) => collide(port, other)))
         one.problem(`host port ${formatHostPort(port)} is published twice`);
@@ -136,9 +138,20 @@ function noCommand(key: Value): readonly string[] {
 }
 
 function readCommand(value: Value): readonly string[] {
-  const words = value.list("a list of program and arguments, such as [busybox, httpd, -f]");
+  const line = value.isText ? value.text("") : undefined;
+  const words = value.list(`a list of program and arguments, such as ${asList(line ?? "busybox httpd -f")}`);
   if (value.isList && words.length === 0) value.problem("an empty list: name a program");
   return words.map((word) => word.text("a string") ?? "");
+}
+
+/** A command line as the list that it would be; with a shell's signs in it, as a shell's. */
+function asList(line: string): string {
+  const words = /["'`$|&;<>()*?\\]/.test(line) ? ["sh", "-c", JSON.stringify(line)] : line.trim().split(/\s+/);
+  return `[${words.map((word) => (/^[\w./-][\w./:=@+-]*$/.test(word) && !/^[\d.]+$/.test(word) ? word : quoted(word))).join(", ")}]`;
+}
+
+function quoted(word: string): string {
+  return word.startsWith('"') ? word : JSON.stringify(word);
 }
 
 function readEnvironment(value: Value): Readonly<Record<string, string>> {

@@ -7,7 +7,7 @@
 import { basename, dirname, resolve } from "node:path";
 import { TsnetError } from "../../lib/errors.ts";
 import { type Address, formatAddress, sameAddress } from "../../lib/net/address.ts";
-import { formatCidr } from "../../lib/net/cidr.ts";
+import { type Cidr, formatCidr, overlaps } from "../../lib/net/cidr.ts";
 import { readIfThere } from "../../lib/sys/files.ts";
 import { readContainer } from "./container.ts";
 import { isName, NAME_FORM, nameOfFolder } from "./names.ts";
@@ -70,7 +70,7 @@ export function parseProject(text: string, path: string): Project {
   const containers = readContainers(fields.containers, folder);
   if (containers.size === 0 && fields.containers === undefined)
     root.problem("no containers: name one under the key containers");
-  for (const check of [checkOpenings, checkJoins, checkContainerModes, checkAddresses, checkPorts])
+  for (const check of [checkSubnets, checkOpenings, checkJoins, checkContainerModes, checkAddresses, checkPorts])
     check(networks, containers);
   source.finish();
   return {
@@ -108,6 +108,22 @@ function readContainers(section: Value | undefined, folder: string): Containers 
   return containers;
 }
 
+function checkSubnets(networks: Networks): void {
+  const taken: { readonly subnet: Cidr; readonly who: string }[] = [];
+  for (const { spec, entry } of networks.values()) {
+    for (const key of ["subnet", "ipv6"] as const) {
+      const subnet = spec[key];
+      if (subnet === undefined || subnet === "auto") continue;
+      const other = taken.find((one) => overlaps(one.subnet, subnet));
+      if (other !== undefined)
+        placeOf(entry, key).problem(
+          `${formatCidr(subnet)} overlaps with ${formatCidr(other.subnet)} of network ${other.who}: choose another`,
+        );
+      taken.push({ subnet, who: spec.name });
+    }
+  }
+}
+
 function checkOpenings(networks: Networks): void {
   const known = [...networks.keys()];
   for (const { spec, entry } of networks.values()) {
@@ -138,15 +154,17 @@ function checkJoins(networks: Networks, containers: Containers): void {
 }
 
 function checkContainerModes(_: Networks, containers: Containers): void {
-  const known = [...containers.keys()];
   for (const { spec, entry } of containers.values()) {
     if (spec.network.kind !== "container" || spec.network.container === "") continue;
+    const known = [...containers.keys()].filter((name) => name !== spec.name);
     const { container } = spec.network;
     const other = containers.get(container)?.spec.network.kind;
     const pointer = placeOf(entry, "network");
     if (container === spec.name) pointer.problem("a container cannot be in its own network namespace: name another");
     else if (other === undefined)
-      pointer.problem(`unknown container "${container}"${didYouMean(container, known)}; there are ${known.join(", ")}`);
+      pointer.problem(
+        `unknown container "${container}"${didYouMean(container, known)}; there ${known.length === 0 ? "is no other" : `are ${known.join(", ")}`}`,
+      );
     else if (other === "host" || other === "container") {
       pointer.problem(
         `container "${container}" has no network namespace of its own (network: ${other}): name one that has`,

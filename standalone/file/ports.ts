@@ -26,6 +26,20 @@ export function parsePorts(text: string): readonly PublishedPort[] | undefined {
   return hostPorts.map((hostPort, at) => ({ ...hostIp, hostPort, containerPort: containerPorts[at] ?? 0, protocol }));
 }
 
+/** What is wrong with the numbers of an entry that is else well formed; undefined where nothing is, or more. */
+export function whyNotPorts(text: string): string | undefined {
+  const [, ports = ""] = /^(?:\[[^\]]*\]:|\d+\.[\d.]+:)?([^/]*)(?:\/[a-z]+)?$/i.exec(text) ?? [];
+  const sides = ports.split(":");
+  if (sides.length > 2) return undefined;
+  for (const side of sides) {
+    if (/^[a-z][a-z-]*$/i.test(side))
+      return `found "${text}": "${side}" is no number; write it as one, such as "8080:80"`;
+    const beyond = /^\d+(-\d+)?$/.test(side) ? side.split("-").find((one) => Number(one) > 65535) : undefined;
+    if (beyond !== undefined) return `found "${text}": ${beyond} is no port, they end at 65535`;
+  }
+  return undefined;
+}
+
 /** Whether both would claim the same port of the host: no address means all of them. What is to be chosen never does. */
 export function collide(one: PublishedPort, other: PublishedPort): boolean {
   if (one.hostPort === 0 || one.hostPort !== other.hostPort || one.protocol !== other.protocol) return false;

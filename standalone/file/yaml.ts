@@ -17,9 +17,11 @@ import {
   type Node,
   parseDocument,
   type Scalar,
+  type YAMLParseError,
 } from "yaml";
 import { TsnetError } from "../../lib/errors.ts";
 import { suggest } from "../../lib/suggest.ts";
+import { composeKey } from "./compose.ts";
 
 interface Problem {
   readonly offset: number;
@@ -49,7 +51,11 @@ export class Source {
       prettyErrors: false,
       stringKeys: true,
     });
-    for (const error of this.#document.errors) this.note(error.pos[0], sentence(error.message));
+    // A file that is indented by tabs has one on every line.
+    const [firstTab] = this.#document.errors.filter(({ code }) => code === "TAB_AS_INDENT");
+    for (const error of this.#document.errors) {
+      if (error.code !== "TAB_AS_INDENT" || error === firstTab) this.note(error.pos[0], sentenceOf(error));
+    }
   }
 
   /** The whole document as a value. */
@@ -106,6 +112,11 @@ export class Value {
   /** Whether nothing was written: `key:`. */
   get empty(): boolean {
     return this.#node === null || (isScalar(this.#node) && this.#node.value === null);
+  }
+
+  /** Whether it is a string, number or boolean. */
+  get isText(): boolean {
+    return this.#scalar() !== undefined;
   }
 
   get isMap(): boolean {
@@ -196,7 +207,11 @@ export class Value {
     for (const { name, key, value } of this.entries(`a mapping with the keys ${known.join(", ")}`)) {
       const match = known.find((candidate) => candidate === name);
       if (match !== undefined) fields[match] = value;
-      else key.problem(`unknown key "${name}"${didYouMean(name, known)}; allowed are ${known.join(", ")}`);
+      else {
+        const meant = key.#unknown(name, known);
+        // One mistake: what it stands for is not missing as well.
+        if (meant !== undefined) fields[meant] ??= value;
+      }
     }
     return fields;
   }
@@ -204,6 +219,16 @@ export class Value {
   /** The value of one key, or undefined; nothing is noted. */
   find(name: string): Value | undefined {
     return this.isMap ? this.entries("").find((entry) => entry.name === name)?.value : undefined;
+  }
+
+  /** Notes that it is no known key, and returns the one that was meant. */
+  #unknown<Key extends string>(name: string, known: readonly Key[]): Key | undefined {
+    const elsewhere = composeKey(name, known);
+    const meant = elsewhere === undefined ? suggest(name, known) : elsewhere.key;
+    if (elsewhere !== undefined) this.problem(`no key of tsnet's: ${elsewhere.say}`);
+    else if (meant !== undefined) this.problem(`unknown key "${name}", did you mean "${meant}"?`);
+    else this.problem(`unknown key "${name}"; allowed are ${known.join(", ")}`);
+    return known.find((one) => one === meant);
   }
 
   #scalar(): Scalar | undefined {
@@ -233,6 +258,8 @@ export function didYouMean(name: string, known: readonly string[]): string {
   return meant === undefined ? "" : `, did you mean "${meant}"?`;
 }
 
-function sentence(message: string): string {
+function sentenceOf({ code, message }: YAMLParseError): string {
+  if (code === "TAB_AS_INDENT") return "a tab, and YAML is indented by spaces alone: replace all tabs";
+  if (code === "DUPLICATE_KEY") return "the same key is there twice: leave one of them out";
   return message.charAt(0).toLowerCase() + message.slice(1);
 }

@@ -125,9 +125,12 @@ describe("a mistake in a tsnet.yaml", () => {
   test.each([
     [
       "containers:\n  web:\n    comand: [x]\n",
+      ['3:5: containers.web.comand: unknown key "comand", did you mean "command"?'],
+    ],
+    [
+      web("    colour: red\n"),
       [
-        "2:3: containers.web: no command; give one as a list, such as command: [sleep, infinity]",
-        '3:5: containers.web.comand: unknown key "comand", did you mean "command"?; allowed are networks, network, ports, command, environment, rootfs, hostname, workdir, mounts, privileged, user, dns, dns_search, extra_hosts, pid, ipc, uts, mount',
+        '4:5: containers.web.colour: unknown key "colour"; allowed are networks, network, ports, command, environment, rootfs, hostname, workdir, mounts, privileged, user, dns, dns_search, extra_hosts, pid, ipc, uts, mount',
       ],
     ],
     [
@@ -136,12 +139,11 @@ describe("a mistake in a tsnet.yaml", () => {
     ],
     [
       web("    network: bridged\n"),
-      ['4:14: containers.web.network: found "bridged", allowed is bridge, host, none or container:NAME'],
+      [
+        '4:14: containers.web.network: found "bridged", allowed is bridge, host, none or container:NAME; a network goes under networks: [NAME]',
+      ],
     ],
-    [
-      web("    network: container:wb\n"),
-      ['4:14: containers.web.network: unknown container "wb", did you mean "web"?; there are web'],
-    ],
+    [web("    network: container:wb\n"), ['4:14: containers.web.network: unknown container "wb"; there is no other']],
     [
       web("    network: container:web\n"),
       ["4:14: containers.web.network: a container cannot be in its own network namespace: name another"],
@@ -151,8 +153,18 @@ describe("a mistake in a tsnet.yaml", () => {
     [
       "containers:\n  web: { command: sleep infinity }\n",
       [
-        '2:19: containers.web.command: found "sleep infinity", allowed is a list of program and arguments, such as [busybox, httpd, -f]',
+        '2:19: containers.web.command: found "sleep infinity", allowed is a list of program and arguments, such as [sleep, infinity]',
       ],
+    ],
+    [
+      "containers:\n  web: { command: 'sleep 5 && echo \"done\"' }\n",
+      [
+        '2:19: containers.web.command: found "sleep 5 && echo \\"done\\"", allowed is a list of program and arguments, such as [sh, -c, "sleep 5 && echo \\"done\\""]',
+      ],
+    ],
+    [
+      `${web("")}networks:\n  front: { subnet: 10.1.0.0/16 }\n  back: { subnet: 10.1.2.0/24 }\n`,
+      ["6:19: networks.back.subnet: 10.1.2.0/24 overlaps with 10.1.0.0/16 of network front: choose another"],
     ],
     [
       "containers:\n  web: [x]\n",
@@ -169,7 +181,10 @@ describe("a mistake in a tsnet.yaml", () => {
     ],
     ["networks: {}\n", ["1:1: the file: no containers: name one under the key containers"]],
     ["", ["1:1: the file: no containers: name one under the key containers"]],
-    ["containers:\n  web: { command: [x] }\n  web: { command: [y] }\n", ["3:3: map keys must be unique"]],
+    [
+      "containers:\n  web: { command: [x] }\n  web: { command: [y] }\n",
+      ["3:3: the same key is there twice: leave one of them out"],
+    ],
     [
       `${web("")}networks:\n  front: { subnet: 10.1.0.1/24 }\n`,
       ["5:20: networks.front.subnet: found 10.1.0.1/24, which has host bits set: write 10.1.0.0/24"],
@@ -259,21 +274,20 @@ describe("containers row 29: ports", () => {
   });
 
   test.each([
-    "8080:http",
-    "70000:80",
-    "0-3:80-83",
-    "80:0",
-    "127.0.0.1:80",
-    "80:80/icmp",
-    "1-2:1-3",
-    "9-8:9-8",
-    "1.2.3:80:80",
-    "::1:80:80",
-  ])("%s is wrong", (port) => {
-    expect(errorsOf(web(`    ports: ["${port}"]\n`))).toEqual([
-      expect.stringMatching(/^4:13: containers\.web\.ports\[0\]: found ".*", allowed is \[hostIP:\]host:container/),
-    ]);
+    ["8080:http", '"http" is no number; write it as one, such as "8080:80"'],
+    ["70000:80", "70000 is no port, they end at 65535"],
+  ])("%s is wrong, and which number of it", (port, why) => {
+    expect(errorsOf(web(`    ports: [${port}]\n`))).toEqual([`4:13: containers.web.ports[0]: found "${port}": ${why}`]);
   });
+
+  test.each(["0-3:80-83", "80:0", "127.0.0.1:80", "80:80/icmp", "1-2:1-3", "9-8:9-8", "1.2.3:80:80", "::1:80:80"])(
+    "%s is wrong",
+    (port) => {
+      expect(errorsOf(web(`    ports: ["${port}"]\n`))).toEqual([
+        expect.stringMatching(/^4:13: containers\.web\.ports\[0\]: found ".*", allowed is \[hostIP:\]host:container/),
+      ]);
+    },
+  );
 
   test("may not be published twice, in a container or between two", () => {
     expect(errorsOf(web("    ports: [80:80, 127.0.0.1:80:81]\n"))).toEqual([
