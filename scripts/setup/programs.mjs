@@ -38,6 +38,7 @@ const FOR_TESTS = [
   { program: "openssl", package: "openssl", reason: "makes certificates for etcd and clusters" },
   { program: "iperf3", package: "iperf3", reason: "tests send by TCP from host to host" },
   { program: "ping", package: "iputils-ping", reason: "tests count what is lost" },
+  { program: "curl", package: "curl", reason: "tests ask servers of health and metrics by it" },
   // Go builds the newest of them.
   {
     program: "/usr/lib/cni/bridge",
