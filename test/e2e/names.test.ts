@@ -1,7 +1,7 @@
 /** Names of containers, asked for with real packets and by the C library, on a throwaway host. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { resolve, serveNames } from "./dns.ts";
-import { Host, TSNET } from "./host.ts";
+import { Host, PROJECT, TSNET } from "./host.ts";
 import { ask, serve } from "./packets.ts";
 import { eventually, inside, Project, tryInside } from "./standalone.ts";
 
@@ -235,4 +235,18 @@ containers:
     );
     expect(performance.now() - began).toBeLessThan(1500);
   });
+});
+
+test("docs/names.md: its example does what it says", async () => {
+  await using host = await stubHost();
+  const page = await Bun.file(`${PROJECT}/docs/names.md`).text();
+  const block = (language: string) => new RegExp(`\`\`\`${language}\\n([^\`]*)\`\`\``).exec(page)?.[1] ?? "";
+  const shop = await Project.create(host, "shop", block("yaml"));
+  for (const step of block("console")
+    .split(/^\$ tsnet /m)
+    .slice(1)) {
+    const [command = "", ...lines] = step.trimEnd().split("\n");
+    const said = await host.sh(`cd ${shop.folder}; ${TSNET} ${command}`);
+    for (const line of lines) expect(said.split("\n").map((one) => one.trimEnd())).toContain(line.trimEnd());
+  }
 });
