@@ -1,6 +1,7 @@
 /** Published ports of standalone containers: who reaches them, who holds them, and what becomes of connections. */
+import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { type Host, TSNET } from "./host.ts";
+import { type Host, PROJECT, TSNET } from "./host.ts";
 import { ask, serve } from "./packets.ts";
 import { eventually, inside, Project } from "./standalone.ts";
 import { echoServer, Stream } from "./streams.ts";
@@ -260,6 +261,22 @@ describe("a port that nobody named", () => {
     await project.raise();
     expect((await portsOf(project))[0]).not.toBe(ports[0]);
     expect(await inside(host, "web", "true")).toBe("");
+  });
+});
+
+describe("docs/ports.md", () => {
+  test("its commands work, one after the other as they stand there", async () => {
+    await using host = await world();
+    const before = await host.snapshot();
+    const [, commands = ""] = /^```sh\n([\s\S]*?)^```/m.exec(readFileSync(`${PROJECT}/docs/ports.md`, "utf8")) ?? [];
+    await host.sh(`mkdir -p /opt/bin; ln -s ${TSNET} /opt/bin/tsnet`);
+    const said = await host.ok(["sh", "-ec", `PATH=/opt/bin:$PATH\n${commands}`]);
+    expect(said).toMatch(/^web\nweb\nPROJECT/);
+    expect(said).toMatch(
+      /^local +web .* 8080->80\/tcp, 8053->53\/udp, (127\.0\.0\.1:900\d->900\d\/tcp, ){3}\d{5}->443\/tcp +busybox/m,
+    );
+    await host.ok([TSNET, "network", "prune", "-f"]);
+    expect(await host.snapshot()).toBe(before);
   });
 });
 

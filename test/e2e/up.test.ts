@@ -94,14 +94,6 @@ describe("a project that is up", () => {
     expect(rulesOf(await host.snapshot())).toBe(rulesOf(then));
   });
 
-  test("containers row 6: says who has taken a published port since", async () => {
-    await serve(host, "", 8053, "thief");
-    const { stderr } = await host.run([TSNET, "ps", "-a"]);
-    expect(stderr).toMatch(
-      /^warning: web: \S+ \(pid \d+\) has taken host port 8053\/udp since, and gets no traffic from outside$/m,
-    );
-  });
-
   test("containers row 25: everything of it carries its name", async () => {
     expect(await host.ok(["ls", "/run/netns"])).toBe("beyond\nhello.shell\nhello.web\n");
     const aliases = await host.sh("ip -o -d link show type veth | grep -o 'alias .*'");
