@@ -5,8 +5,11 @@ import { fakeIptables } from "../../lib/iptables/iptables.fake.ts";
 import { IptablesTransaction } from "../../lib/iptables/transaction.ts";
 import { fakeNft } from "../../lib/nft/nft.fake.ts";
 import { NftTransaction } from "../../lib/nft/transaction.ts";
+import { parseProject } from "../../standalone/file/file.ts";
 import { isolate, missingIsolation } from "../../standalone/isolation/isolation.ts";
 import { isWalled, wallsOf } from "../../standalone/isolation/walls.ts";
+import { planUp } from "../../standalone/plan/plan.ts";
+import type { Situation } from "../../standalone/plan/situation.ts";
 import type { NetworkRecord } from "../../standalone/state/records.ts";
 
 function network(name: string, more: Partial<NetworkRecord> = {}): NetworkRecord {
@@ -154,6 +157,84 @@ describe("walls by iptables", () => {
     await iptables.run(4, new IptablesTransaction().insert("mangle", "FORWARD", "-j ACCEPT"));
     await isolate(iptablesToo, tools);
     expect(iptables.dump(4)).toContain("-A FORWARD -j TSNET-ISOLATION\n-A FORWARD -j ACCEPT\n");
+  });
+});
+
+describe("the keys internal, isolation and open_to", () => {
+  const project = (networks: string, container = "networks: [front, back]") =>
+    parseProject(
+      `name: p\nnetworks:\n${networks}\ncontainers:\n  web: { ${container}, command: [serve] }\n`,
+      "/srv/p/tsnet.yaml",
+    );
+  const now: Situation = {
+    networks: [],
+    containers: [],
+    netnsNames: [],
+    bootId: "boot",
+    facts: { taken: [], links: new Map(), routedLinks: [], listeners: [], ownerOf: () => undefined, mtu: undefined },
+  };
+
+  test("come to what is kept of a network, other networks by their ids", () => {
+    const { addNetworks } = planUp(
+      project(
+        "  front: { open_to: [back, q.far] }\n  back: { isolation: false }\n  in: { internal: true }",
+        "networks: [front, back, in]",
+      ),
+      now,
+    );
+    expect(addNetworks.map(({ name, internal, open, masquerade }) => ({ name, internal, open, masquerade }))).toEqual([
+      { name: "front", internal: undefined, open: ["p.back", "q.far"], masquerade: true },
+      { name: "back", internal: undefined, open: ["*"], masquerade: true },
+      { name: "in", internal: true, open: undefined, masquerade: false },
+    ]);
+  });
+
+  test("know a network of another project by the name that the file gives it", () => {
+    const networks = [network("far", { id: "q.far", project: "q" })];
+    const wanted = project("  front: { open_to: [there] }\n  there: { external: q.far }", "networks: [front]");
+    expect(planUp(wanted, { ...now, networks }).addNetworks[0]?.open).toEqual(["q.far"]);
+  });
+
+  test("are followed under running containers, but for internal", () => {
+    const first = planUp(project("  front: {}\n  back: {}"), now);
+    const later = { ...now, networks: first.addNetworks };
+    expect(planUp(project("  front: {}\n  back: {}"), later).openNetworks).toEqual([]);
+    const opened = planUp(project("  front: { open_to: [back] }\n  back: {}"), later);
+    expect(opened.openNetworks).toEqual([{ ...first.addNetworks[0], open: ["p.back"] }]);
+    expect(opened.removeNetworks).toEqual([]);
+    const closed = planUp(project("  front: {}\n  back: {}"), { ...now, networks: opened.openNetworks });
+    expect(closed.openNetworks).toEqual([first.addNetworks[0]]);
+    const internal = planUp(project("  front: { internal: true }\n  back: {}"), later);
+    expect(internal.removeNetworks).toEqual([first.addNetworks[0]]);
+  });
+
+  test("give ports and the default route to the first network that packets leave", () => {
+    const wanted = project("  front: { internal: true }\n  back: {}", 'networks: [front, back], ports: ["80:80"]');
+    const [web] = planUp(wanted, now).addContainers;
+    expect(web?.attachments.map(({ capabilityArgs }) => Object.keys(capabilityArgs))).toEqual([[], ["portMappings"]]);
+    expect(web?.attachments.map(({ list }) => /"isDefaultGateway": (\w+)/.exec(list)?.[1])).toEqual(["false", "true"]);
+  });
+
+  test.each([
+    [
+      "front: { open_to: [bakc] }",
+      'networks.front.open_to: unknown network "bakc", did you mean "back"?; there are front, back',
+    ],
+    ["front: { open_to: [front] }", "networks.front.open_to: a network is open to itself: name another"],
+    [
+      "front: { isolation: false, open_to: [back] }",
+      "networks.front.open_to: isolation: false opens the network to everybody: leave out one of the two",
+    ],
+    [
+      "front: { isolation: false, internal: true }",
+      "networks.front.isolation: found false, but an internal network lets nobody in: leave out one of the two",
+    ],
+    [
+      "front: { open_to: [a.b.c] }",
+      'networks.front.open_to[0]: found "a.b.c", allowed is a network of this file, or one of another project as PROJECT.NETWORK',
+    ],
+  ])("%s is a mistake", (front, message) => {
+    expect(() => project(`  ${front}\n  back: {}`)).toThrow(`: ${message}`);
   });
 });
 
