@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { resolve } from "node:path";
 import type { Command } from "commander";
 import { CONF_DIR } from "../lib/runtime/load.ts";
 import { createNetwork } from "../standalone/networks/create.ts";
@@ -10,12 +11,12 @@ import { type CreateFlags, specOf } from "../standalone/networks/spec.ts";
 import { State } from "../standalone/state/state.ts";
 import { viewNetwork } from "../standalone/view.ts";
 import { collect } from "./network-list.ts";
-import { printJson, printLine, usageError } from "./output.ts";
+import { printJson, printLine } from "./output.ts";
 import { requireRoot } from "./project.ts";
 
 interface CreateOptions extends CreateFlags {
-  /** A folder, or true for the usual one. */
-  readonly conflist?: string | boolean;
+  readonly conflist?: boolean;
+  readonly conflistDir?: string;
   readonly output?: string;
 }
 
@@ -42,7 +43,8 @@ export function registerCreate(network: Command): void {
       "a driver option of docker's or podman's as KEY=VALUE; or the output, json or table",
       collect,
     )
-    .option("--conflist [dir]", `show it to container runtimes as well (in ${CONF_DIR} unless given)`)
+    .option("--conflist", `show it to container runtimes as well, in ${CONF_DIR}`)
+    .option("--conflist-dir <dir>", "the same in another folder")
     .addHelpText("after", HELP)
     .action(async (name: string, options: CreateOptions) => {
       requireRoot("tsnet network create");
@@ -64,14 +66,9 @@ Examples:
   tsnet network create --internal back
   tsnet network create --conflist shared && podman run --network local.shared alpine`;
 
-function folderOf({ conflist }: CreateOptions): string | undefined {
-  if (conflist === undefined || conflist === false) return undefined;
-  if (conflist === true) return CONF_DIR;
-  if (conflist.startsWith("/")) return conflist;
-  throw usageError(
-    `--conflist ${conflist} is no folder's path`,
-    `write it as --conflist=${CONF_DIR}, or --conflist at the end`,
-  );
+function folderOf({ conflist, conflistDir }: CreateOptions): string | undefined {
+  if (conflistDir !== undefined) return resolve(conflistDir);
+  return conflist === true ? CONF_DIR : undefined;
 }
 
 function partition(

@@ -10,7 +10,7 @@
 import { TsnetError } from "../../lib/errors.ts";
 import { formatAddress, parseAddress, sameAddress } from "../../lib/net/address.ts";
 import { parseCidr } from "../../lib/net/cidr.ts";
-import { linkList } from "../../lib/netlink/link.ts";
+import { linkList, linkSet } from "../../lib/netlink/link.ts";
 import { routeList } from "../../lib/netlink/route.ts";
 import { RtSocket } from "../../lib/netlink/socket.ts";
 import type { Runtime } from "../../lib/runtime/runtime.ts";
@@ -51,6 +51,7 @@ export async function joinNetwork(
   }
   checkAddresses(network, wish);
   const planned = planAttachment(record, network, wish);
+  if (record.network === "foreign") openLoopback(record);
   // Noted first: what a kill leaves of it is found again.
   state.putContainer({ ...record, attachments: [...record.attachments, planned] });
   try {
@@ -156,6 +157,17 @@ function planAttachment(record: ContainerRecord, network: NetworkRecord, wish: J
 
 function publishing({ ports }: ContainerRecord): { readonly portMappings?: readonly object[] } {
   return ports.length === 0 ? {} : { portMappings: portMappings(ports) };
+}
+
+/** As every runtime has it; names are answered on it. */
+function openLoopback({ netns }: ContainerRecord): void {
+  const handle = openNetns(netns);
+  try {
+    using socket = RtSocket.open(handle);
+    linkSet(socket, "lo", { up: true });
+  } finally {
+    handle.close();
+  }
 }
 
 /** What there is in the container's network namespace: its links, and whether it has a way out. */

@@ -67,7 +67,7 @@ test("every command has help with an example", async () => {
     "cni",
     ...verbs,
     "network",
-    "network reload",
+    ...["ls", "create", "rm", "inspect", "connect", "disconnect", "prune", "reload"].map((verb) => `network ${verb}`),
     "overlay",
     "overlay status",
     "install",

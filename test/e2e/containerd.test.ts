@@ -112,7 +112,7 @@ it("containerd runs containers on a network of tsnet's, beside tsnet's own, and 
   host = await world();
   await startContainerd();
   const empty = await host.snapshot();
-  await host.ok([TSNET, "network", "create", "--subnet", "10.88.1.0/24", "--conflist", "/etc/cni/net.d", "shared"]);
+  await host.ok([TSNET, "network", "create", "--subnet", "10.88.1.0/24", "--conflist", "shared"]);
   expect(await host.sh("ls /etc/cni/net.d")).toBe("99-tsnet-shared.conflist\n");
   const own = await Project.create(
     host,

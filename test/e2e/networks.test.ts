@@ -1,6 +1,7 @@
 /** Networks by command: made, listed, kept over a boot, removed; and containers that join and leave them. */
+import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { type Host, TSNET } from "./host.ts";
+import { type Host, PROJECT, TSNET } from "./host.ts";
 import { ask, serve } from "./packets.ts";
 import { eventually, inside, Project, tryInside } from "./standalone.ts";
 import { BEYOND, HOST, world } from "./world.ts";
@@ -178,7 +179,9 @@ containers:
     const [web] = (await project.ps()).filter(({ name }) => name === "web");
     expect(web?.interfaces.map((one) => one.network)).toEqual(["app.front", "local.back"]);
     expect(await inside(host, "web", "ip", "-o", "-4", "addr", "show", "eth1")).toContain("10.88.2.9/24");
+    expect(await inside(host, "web", "busybox", "cat", "/etc/hosts")).toContain("10.88.2.9");
     expect(await network(host, "disconnect", "back", "web")).toBe("web is off back\n");
+    expect(await inside(host, "web", "busybox", "cat", "/etc/hosts")).not.toContain("10.88.2.9");
     expect((await tryInside(host, "web", "ip", "link", "show", "eth1")).exitCode).not.toBe(0);
   });
 
@@ -190,6 +193,18 @@ containers:
     await network(host, "connect", "front", "web");
     await network(host, "disconnect", "back", "web");
     expect(await inside(host, "web", "ip", "route", "show", "default")).toContain("default via 10.88.1.1 dev eth0");
+    expect(await ask(host, "beyond", "tcp", HOST[4], 8080)).toBe(`web ${BEYOND[4]}`);
+  });
+
+  test("is put back on the networks of its file by up, and runs on", async () => {
+    const pid = async () => (await project.ps()).find(({ name }) => name === "web")?.pid;
+    const before = await pid();
+    await network(host, "connect", "back", "web");
+    await network(host, "disconnect", "front", "web");
+    await project.raise();
+    const web = (await project.ps()).find(({ name }) => name === "web");
+    expect(web?.interfaces.map((one) => one.network)).toEqual(["app.front"]);
+    expect(web?.pid).toBe(before);
     expect(await ask(host, "beyond", "tcp", HOST[4], 8080)).toBe(`web ${BEYOND[4]}`);
   });
 
@@ -328,6 +343,30 @@ describe("something that tsnet did not start", () => {
     await eventually(async () => (await host.ok([TSNET, "ps", "-a", "-o", "json"])) === "[]\n", "it is let go", 3000);
     expect(await host.ok(["ip", "-n", "pod", "-o", "link"])).not.toContain("eth0");
     await network(host, "rm", "front");
+  });
+});
+
+describe("docs/networks.md", () => {
+  const page = readFileSync(`${PROJECT}/docs/networks.md`, "utf8");
+  const [before = ""] = page.split("## Isolation");
+
+  test("its commands work, one after the other as they stand there", async () => {
+    await using host = await world();
+    const empty = await host.snapshot();
+    const commands = [...before.matchAll(/^```sh\n([\s\S]*?)^```/gm)].map(([, text = ""]) => text);
+    expect(commands).toHaveLength(4);
+    await host.sh(`mkdir -p /opt/bin; ln -s ${TSNET} /opt/bin/tsnet`);
+    // Prune takes what the first block made, which the second needs.
+    const [made = "", ...rest] = commands;
+    const script = [made, made.split("\n").slice(0, 2).join("\n"), ...rest].join("\n");
+    const said = await host.ok(["sh", "-ec", `PATH=/opt/bin:$PATH\ntrap 'kill $!' EXIT\n${script}`]);
+    expect(said).toContain("web is on back as eth1: 10.88.1.9/24, fd");
+    expect(said).toMatch(/inet 10\.88\.1\.9\/24 .* eth1/);
+    expect(said).toMatch(/^local +queue +connected +local\.back +10\.88\.1\.128/m);
+    expect(said).toContain('"name": "local.shared"');
+    await host.ok([TSNET, "rm", "-f", "web"]);
+    await host.ok([TSNET, "network", "prune", "-f"]);
+    expect(await host.snapshot()).toBe(empty);
   });
 });
 
