@@ -42,7 +42,10 @@ export async function ensureUsable(host: FirewallHost): Promise<void> {
   if (host.chosen === "nftables") {
     await (await host.tools.nft()).tables();
   } else if ((await host.tools.detectVariant()) === undefined) {
-    throw new TsnetError("there is no iptables on this host: install iptables, or choose the back end nftables", {
+    const more = host.tools.hasNft()
+      ? ": install it, or choose the back end nftables"
+      : " and no nftables: install one of them";
+    throw new TsnetError(`there is no iptables on this host${more}`, {
       code: "not-found",
       op: "check firewall",
     });

@@ -282,9 +282,17 @@ function waitForLock(fd: number, path: string, kind: number, timeoutMs: number):
   }
 }
 
+/** What an administrator makes of an errno's name. */
+const WORDS: Readonly<Record<string, string | undefined>> = {
+  EROFS: ", it is on a file system that is mounted read-only: mount it for writing",
+  ENOSPC: ", the file system is full: make room there",
+  EDQUOT: ", the quota there is used up: make room",
+};
+
 function ioError(op: string, path: string, cause: unknown): TsnetError {
   const errno = isTsnetError(cause) ? cause.errno : undefined;
-  return new TsnetError(`cannot ${op} ${path}: ${errno ?? messageOf(cause)}`, {
+  const words = errno === undefined ? undefined : WORDS[errno];
+  return new TsnetError(`cannot ${op} ${path}: ${errno ?? messageOf(cause)}${words ?? ""}`, {
     code: "io",
     op,
     cause,

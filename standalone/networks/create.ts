@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { TsnetError } from "../../lib/errors.ts";
+import { isTsnetError, TsnetError } from "../../lib/errors.ts";
 import { COMMAND_PROJECT, type NetworkSpec } from "../file/project.ts";
 import { ensureHelper } from "../helper/client.ts";
 import { readFacts } from "../host/facts.ts";
@@ -36,12 +36,21 @@ export async function createNetwork(spec: NetworkSpec, state: State, conflistDir
       await ensureHelper(state);
       return made;
     } catch (error) {
-      state.forgetNetwork(network);
       await removeNetwork(state, network).catch(() => undefined);
+      forget(network, state);
       throw error;
     }
   } finally {
     lock.release();
+  }
+}
+
+/** Where nothing can be written, nothing was: what made us give up is what is told. */
+function forget(network: NetworkRecord, state: State): void {
+  try {
+    state.forgetNetwork(network);
+  } catch (error) {
+    if (!isTsnetError(error)) throw error;
   }
 }
 
