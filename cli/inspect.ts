@@ -5,7 +5,9 @@
  */
 import type { Command } from "commander";
 import { TsnetError } from "../lib/errors.ts";
+import { COMMAND_PROJECT } from "../standalone/file/project.ts";
 import { readFacts } from "../standalone/host/facts.ts";
+import { idOf } from "../standalone/plan/names.ts";
 import { State } from "../standalone/state/state.ts";
 import { viewContainer, viewNetwork } from "../standalone/view.ts";
 import { type Column, formatOf, type OutputFormat, printJson, printRows, withOutput } from "./output.ts";
@@ -33,7 +35,11 @@ function inspect(name: string, state: State): object {
   const network = state.networks().find(({ id }) => id === name);
   if (network !== undefined) return viewNetwork(network, state.containers());
   const record = state.containers().find((container) => container.name === name);
-  if (record === undefined) throw unknown(name, state);
+  if (record === undefined) {
+    const short = state.networks().find(({ id }) => id === idOf(COMMAND_PROJECT, name));
+    if (short !== undefined) return viewNetwork(short, state.containers());
+    throw unknown(name, state);
+  }
   const { netns, cgroup, start, id } = record;
   return {
     ...viewContainer(record, readFacts(new Set())),

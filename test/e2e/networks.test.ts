@@ -95,6 +95,19 @@ containers:
     expect(await host.snapshot()).toBe(before);
   });
 
+  test("is of nftables alone where its option says so", async () => {
+    await using host = await world();
+    await host.addNetns("vm");
+    const before = await host.snapshot();
+    await network(host, "create", "-o", "backend=nftables", "front");
+    await network(host, "connect", "--netns", "vm", "front");
+    expect((await host.inNetns("vm", ["busybox", "ping", "-c1", "-W2", BEYOND[4]])).exitCode).toBe(0);
+    expect(await host.sh("iptables-save | grep -c -i tsnet || true")).toBe("0\n");
+    await network(host, "disconnect", "front", "vm");
+    await network(host, "rm", "front");
+    expect(await host.snapshot()).toBe(before);
+  });
+
   test("containers row 27: is there again after a boot, with its rules, and as it was", async () => {
     await using host = await world();
     const before = await host.snapshot();
@@ -261,11 +274,16 @@ describe("something that tsnet did not start", () => {
     expect(await host.ok([TSNET, "ps", "-a"])).toMatch(
       /^local +vm +connected +local\.front, local\.back +10\.88\.1\.9, 10\.88\.2\.2 /m,
     );
+    await host.ok([TSNET, "run", "-d", "--name", "web", "--network", "front", "sleep", "1000"]);
+    const lookUp = (name: string, ...server: readonly string[]) => ["busybox", "nslookup", name, ...server];
+    expect(await inside(host, "web", ...lookUp("vm"))).toMatch(/Address.*10\.88\.1\.9$/m);
+    expect((await host.inNetns("vm", lookUp("web.front", "127.0.0.11"))).stdout).toMatch(/Address.*10\.88\.1\.10$/m);
     await serve(host, "vm", 80, "vm");
     expect(await ask(host, "", "tcp", "10.88.1.9", 80)).toMatch(/^vm 10\.88\.1\.1$/);
     expect((await host.inNetns("vm", ["busybox", "ping", "-c1", "-W2", BEYOND[4]])).exitCode).toBe(0);
     // Its first network had the default route.
     await network(host, "disconnect", "--netns", "vm", "front");
+    expect((await tryInside(host, "web", ...lookUp("vm"))).exitCode).not.toBe(0);
     expect((await host.inNetns("vm", ["busybox", "ping", "-c1", "-W2", BEYOND[4]])).exitCode).toBe(0);
     expect((await host.run([TSNET, "stop", "vm"])).stderr).toBe(
       "tsnet: vm was connected and not started by tsnet: tsnet network disconnect local.back vm lets it go\n",
@@ -275,6 +293,8 @@ describe("something that tsnet did not start", () => {
       stderr: "tsnet: vm was not started by tsnet: use nsenter, or exec of what started it\n",
     });
     await network(host, "disconnect", "back", "vm");
+    expect((await host.inNetns("vm", ["nft", "list", "ruleset"])).stdout).toBe("");
+    await host.ok([TSNET, "rm", "-f", "web"]);
     await host.sh("for pid in $(ip netns pids vm); do kill $pid; done");
     await network(host, "rm", "front", "back");
     expect(await host.snapshot()).toBe(before);
