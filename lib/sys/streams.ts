@@ -14,10 +14,8 @@ export interface TcpListener {
 
 /** One side of a connection. */
 export interface TcpConnection {
-  /** Sends all of it, now or as soon as the other side takes it. */
+  /** Sends all of it, now or as soon as the other side takes it. Who takes nothing for too long is dropped. */
   send(data: Uint8Array): void;
-  /** Ends it once all is sent. */
-  end(): void;
   /** Drops it at once. */
   abort(): void;
 }
@@ -56,6 +54,10 @@ export function listenTcp({ netns, address, port, idleSeconds, accepted }: Liste
           const queue = new Outgoing(socket);
           socket.timeout(idleSeconds);
           socket.data = { queue, hearer: accepted(queue) };
+        },
+        data(socket, data) {
+          socket.timeout(idleSeconds);
+          handlers.data(socket, data);
         },
       },
     });
@@ -116,11 +118,14 @@ const handlers = {
   error: (socket: Socket) => socket.terminate(),
 };
 
+/** Bytes that may wait for the other side. */
+const MOST_WAITING = 1024 * 1024;
+
 /** Keeps what the socket does not take yet. */
 class Outgoing implements TcpConnection {
   readonly #socket: Socket;
   #waiting: Uint8Array[] = [];
-  #ending = false;
+  #bytes = 0;
 
   constructor(socket: Socket) {
     this.#socket = socket;
@@ -129,12 +134,9 @@ class Outgoing implements TcpConnection {
   send(data: Uint8Array): void {
     // What came in is the runtime's buffer, and may be used again.
     this.#waiting.push(Uint8Array.from(data));
+    this.#bytes += data.length;
     if (this.#waiting.length === 1) this.flush();
-  }
-
-  end(): void {
-    this.#ending = true;
-    this.flush();
+    if (this.#bytes > MOST_WAITING) this.abort();
   }
 
   abort(): void {
@@ -144,13 +146,18 @@ class Outgoing implements TcpConnection {
   flush(): void {
     for (let first = this.#waiting[0]; first !== undefined; first = this.#waiting[0]) {
       const taken = this.#socket.write(first);
-      // Closed: nobody will take the rest.
-      if (taken < 0) this.#waiting = [];
-      else if (taken < first.length) {
+      if (taken < 0) {
+        // Closed: nobody will take the rest.
+        this.#waiting = [];
+        this.#bytes = 0;
+        return;
+      }
+      this.#bytes -= taken;
+      if (taken < first.length) {
         this.#waiting[0] = first.subarray(taken);
         return;
-      } else this.#waiting.shift();
+      }
+      this.#waiting.shift();
     }
-    if (this.#ending) this.#socket.end();
   }
 }

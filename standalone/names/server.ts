@@ -24,6 +24,9 @@ const IDLE_SECONDS = 30;
 /** Questions that may wait for somebody else's answer at a time: one container shall not use up the host's sockets. */
 const MOST_WAITING = 128;
 
+/** Connections of a container at a time, for the same reason. */
+const MOST_CONNECTIONS = 64;
+
 /** Says what is answered; undefined: nothing. */
 export type Say = (query: Buffer, transport: Transport) => Buffer | Promise<Buffer> | undefined;
 
@@ -78,7 +81,7 @@ async function openSockets(netns: Netns, ports: readonly number[], say: Say): Pr
         address: RESOLVER,
         port: wanted,
         idleSeconds: IDLE_SECONDS,
-        accepted: (connection) => new Talk(connection, say),
+        accepted: welcome(say),
       });
       const { port } = tcp;
       return { port, tcp, udp: await openAnswering({ netns, port, say }) };
@@ -112,16 +115,33 @@ async function openAnswering({
   return socket;
 }
 
+/** Who hears a new connection; one too many is dropped. */
+function welcome(say: Say): (connection: TcpConnection) => TcpHearer {
+  let open = 0;
+  return (connection) => {
+    if (open >= MOST_CONNECTIONS) {
+      connection.abort();
+      return { received: () => {}, closed: () => {} };
+    }
+    open += 1;
+    return new Talk(connection, say, () => {
+      open -= 1;
+    });
+  };
+}
+
 /** A connection on which any number of questions come, answered as the answers are known: RFC 7766 section 6.2.1.1. */
 class Talk implements TcpHearer {
   readonly #connection: TcpConnection;
   readonly #say: Say;
   readonly #frames = new Frames();
+  readonly #left: () => void;
   #open = true;
 
-  constructor(connection: TcpConnection, say: Say) {
+  constructor(connection: TcpConnection, say: Say, left: () => void) {
     this.#connection = connection;
     this.#say = say;
+    this.#left = left;
   }
 
   received(data: Buffer): void {
@@ -134,6 +154,7 @@ class Talk implements TcpHearer {
   }
 
   closed(): void {
+    if (this.#open) this.#left();
     this.#open = false;
   }
 

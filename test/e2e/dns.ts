@@ -2,8 +2,9 @@
  * A DNS client and a DNS server, both run inside a namespace of a test host.
  *
  *     bun dns.ts serve ADDRESS LABEL           UDP and TCP; every A is answered with 192.0.2.LABEL, `big.*` TXT with 2 kB,
- *                                              `none.*` and `*.lan.example` with NXDOMAIN; prints `ready`, then a line for each question
+ *                                              `none.*` and `*.lan.example` with NXDOMAIN; prints `ready` and its pid, then a line for each question
  *     bun dns.ts ask NAME TYPE [tcp|udp] [EDNS-BYTES] [SERVER]   prints what came back as JSON, or fails
+ *     bun dns.ts crowd NUMBER SERVER           opens so many connections, prints how many stay open and its pid, and holds them
  *
  * @module
  */
@@ -51,7 +52,7 @@ export async function serveNames(
   netns: string,
   address: string,
   label: number,
-): Promise<{ readonly asked: () => readonly string[]; readonly kill: () => void }> {
+): Promise<{ readonly asked: () => readonly string[]; readonly kill: () => Promise<void> }> {
   const child = host.spawn(inside(netns, ["serve", address, String(label)]), { env: ASK_BUN });
   const lines: string[] = [];
   const reader = child.stdout.getReader();
@@ -62,7 +63,27 @@ export async function serveNames(
       lines.push(...new TextDecoder().decode(part.value).trim().split("\n"));
     }
   })();
-  return { asked: () => lines, kill: () => child.kill("SIGKILL") };
+  return { asked: () => lines, kill: () => killed(host, first.value) };
+}
+
+/** Opens connections from a namespace and holds them until it is killed; how many were let stay. */
+export async function crowd(
+  host: Host,
+  netns: string,
+  number: number,
+): Promise<{ readonly open: number; readonly kill: () => Promise<void> }> {
+  const child = host.spawn(inside(netns, ["crowd", String(number), "127.0.0.11"]), { env: ASK_BUN });
+  const first = await child.stdout.getReader().read();
+  return {
+    open: Number.parseInt(new TextDecoder().decode(first.value), 10),
+    kill: () => killed(host, first.value),
+  };
+}
+
+/** By the number that it has on the host: what started it there is another process. */
+async function killed(host: Host, line: Uint8Array | undefined): Promise<void> {
+  const [, pid = ""] = new TextDecoder().decode(line).trim().split(" ");
+  await host.ok(["kill", "-9", pid]);
 }
 
 function inside(netns: string, args: readonly string[]): readonly string[] {
@@ -72,7 +93,16 @@ function inside(netns: string, args: readonly string[]): readonly string[] {
 
 async function main([verb, ...rest]: readonly string[]): Promise<void> {
   if (verb === "serve") await serve(rest[0] ?? "", rest[1] ?? "");
+  else if (verb === "crowd") await gather(Number(rest[0]), rest[1] ?? "");
   else await ask(rest);
+}
+
+async function gather(number: number, server: string): Promise<void> {
+  const sockets = Array.from({ length: number }, () => connect({ host: server, port: 53 }));
+  for (const socket of sockets) socket.on("error", () => {});
+  await Bun.sleep(500);
+  console.log(sockets.filter((socket) => !socket.destroyed && socket.readyState === "open").length, process.pid);
+  await Bun.sleep(60_000);
 }
 
 async function serve(address: string, label: string): Promise<void> {
@@ -88,7 +118,7 @@ async function serve(address: string, label: string): Promise<void> {
       data: (socket, data, port, from) => void socket.send(encode(answerTo(decode(data), "udp", label)), port, from),
     },
   });
-  console.log("ready");
+  console.log(`ready ${process.pid}`);
 }
 
 function answerTo({ id, questions = [] }: Packet, by: string, label: string): Packet {

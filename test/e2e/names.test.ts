@@ -1,6 +1,6 @@
 /** Names of containers, asked for with real packets and by the C library, on a throwaway host. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { resolve, serveNames } from "./dns.ts";
+import { crowd, resolve, serveNames } from "./dns.ts";
 import { Host, PROJECT, TSNET } from "./host.ts";
 import { ask, serve } from "./packets.ts";
 import { eventually, inside, Project, tryInside } from "./standalone.ts";
@@ -111,7 +111,7 @@ describe("the names of a project's containers", () => {
     expect(await from("own", "example.com", "A")).toMatchObject({ data: ["192.0.2.20"] });
     expect(await from("own", "api2", "A")).toMatchObject({ data: ["10.88.1.32"] });
     expect(chosen.asked()).toEqual(["udp example.com A"]);
-    chosen.kill();
+    await chosen.kill();
   });
 
   test("a DNS server of the container's own has port 53, on every address", async () => {
@@ -119,7 +119,7 @@ describe("the names of a project's containers", () => {
     expect(await from("web", "example.com", "A", { server: "10.88.1.32" })).toMatchObject({ data: ["192.0.2.99"] });
     expect(await from("api2", "example.com", "A", { server: "127.0.0.1" })).toMatchObject({ data: ["192.0.2.99"] });
     expect(await from("api2", "web", "A")).toMatchObject({ data: ["10.88.1.20"] });
-    own.kill();
+    await own.kill();
   });
 
   test("no port of the host is taken", async () => {
@@ -136,6 +136,16 @@ describe("the names of a project's containers", () => {
     expect((await from("web", "new", "A"))?.data).toHaveLength(1);
     expect(await from("web", "api2", "A")).toMatchObject({ data: ["10.88.1.77"] });
     expect(await from("web", "own", "A")).not.toMatchObject({ flag_aa: true });
+  });
+
+  test("a container that opens connections without end is in its own way alone", async () => {
+    const { open, kill } = await crowd(host, "hello.web", 200);
+    expect(open).toBe(64);
+    expect(await from("web", "api1", "A", { by: "tcp" })).toBeUndefined();
+    expect(await from("web", "api1", "A")).toMatchObject({ rcode: 0 });
+    expect(await from("api1", "web", "A", { by: "tcp" })).toMatchObject({ rcode: 0 });
+    await kill();
+    await eventually(async () => (await from("web", "api1", "A", { by: "tcp" }))?.rcode === 0, "TCP again");
   });
 
   test("rules that somebody flushed inside a container are put back", async () => {
