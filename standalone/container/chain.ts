@@ -1,9 +1,11 @@
 /**
  * The programs, all of util-linux, that become a container's command one after the other. Pure.
  *
+ *     sh                sets standard error aside
  *     nsenter --net     into its network namespace
  *     unshare           other namespaces of its own; forks, and the child is pid 1
  *     unshare --root    keeps the host's root, where the next programs are, with the folder "." in the new one
+ *     sh                takes standard error back
  *     flock             waits at the gate, a named pipe, while mounts, host name and control group are made
  *     setsid            only on a terminal, which becomes the command's own
  *     prlimit           the usual soft limit of open files
@@ -24,6 +26,7 @@ export type Programs = Readonly<Record<(typeof PROGRAMS)[number], string>>;
 
 /** Programs of util-linux and coreutils that starting takes. */
 export const PROGRAMS = [
+  "sh",
   "nsenter",
   "unshare",
   "flock",
@@ -61,6 +64,8 @@ export interface StartChain {
   readonly netns: string;
   /** The named pipe. */
   readonly gate: string;
+  /** The file for what the first programs of the chain complain of. */
+  readonly complaints: string;
   readonly user: User;
   readonly programs: Programs;
   /** Our pid, whose root is the host's. */
@@ -69,8 +74,14 @@ export interface StartChain {
   readonly terminal?: boolean;
 }
 
+// The unshare that forks and waits says something when the command was killed (util-linux 2.38), which would be taken
+// for the command's own.
+const SET_ASIDE = 'exec 3>&2 2>>"$0"; exec "$@"';
+const TAKE_BACK = 'exec 2>&3 3>&-; exec "$@"';
+
 /** The command line that starts a container. */
-export function startChain({ start, netns, gate, user, programs, self, terminal }: StartChain): readonly string[] {
+export function startChain(chain: StartChain): readonly string[] {
+  const { start, netns, gate, complaints, user, programs, self, terminal } = chain;
   const { shares } = start;
   const own = (["mount", "uts", "ipc", "pid"] as const).filter((which) => !shares.includes(which));
   const namespaces = [
@@ -80,12 +91,20 @@ export function startChain({ start, netns, gate, user, programs, self, terminal 
     ...(own.includes("mount") ? ["--propagation", "slave"] : []),
   ];
   return [
+    programs.sh,
+    "-c",
+    SET_ASIDE,
+    complaints,
     ...(netns === "" ? [] : [programs.nsenter, `--net=${netns}`, "--"]),
     ...(own.length === 0 ? [] : [programs.unshare, ...namespaces, "--"]),
     programs.unshare,
     `--root=/proc/${self}/root`,
     "--wd=.",
     "--",
+    programs.sh,
+    "-c",
+    TAKE_BACK,
+    programs.sh,
     programs.flock,
     "--no-fork",
     gate,

@@ -7,7 +7,7 @@ import { TsnetError } from "../../lib/errors.ts";
 import { readLog } from "../../lib/sys/cappedlog.ts";
 import { joinCgroup } from "../../lib/sys/cgroup.ts";
 import { ownExecutable } from "../../lib/sys/executable.ts";
-import { removeFile } from "../../lib/sys/files.ts";
+import { readIfThere, removeFile } from "../../lib/sys/files.ts";
 import { closeFd, openPipe } from "../../lib/sys/native.ts";
 import { childrenOf, commandLineOf, identify, type ProcessIdentity } from "../../lib/sys/process.ts";
 import {
@@ -47,6 +47,10 @@ export function gateOf(folder: string): string {
   return `${folder}/start`;
 }
 
+function complaintsOf(folder: string): string {
+  return `${folder}/complaints`;
+}
+
 export interface Launching {
   readonly record: ContainerRecord;
   readonly folder: string;
@@ -60,7 +64,9 @@ export async function launch({ record, folder, programs, streams }: Launching): 
   const user = userOf(start);
   removeFile(gateOf(folder));
   await ask("make the gate", programs.mkfifo, ["-m", "600", gateOf(folder)]);
-  const chain = { start, netns, gate: gateOf(folder), user, programs, self: process.pid };
+  const complaints = complaintsOf(folder);
+  removeFile(complaints);
+  const chain = { start, netns, gate: gateOf(folder), complaints, user, programs, self: process.pid };
   const env = environmentOf(start, user);
   if (streams === undefined) return launchLogged({ record, folder, programs }, startChain(chain), env);
   // In the root folder, which the change of root takes along.
@@ -164,8 +170,14 @@ function complaint(launched: Launched, how: string): string {
   return `container ${name}: cannot start ${start.command[0]}: ${said === "" ? how : said}`;
 }
 
+/** What the chain said, and what the command wrote. */
 function logOf({ folder }: Launched): string {
-  return readLog(`${folder}/log`).toString();
+  return (readIfThere(complaintsOf(folder)) ?? "") + readLog(`${folder}/log`).toString();
+}
+
+/** Whether the command was killed, where the kernel does not tell: the program that waits for it complains then. */
+export function wasKilled({ folder }: Launched): boolean {
+  return (readIfThere(complaintsOf(folder)) ?? "") !== "";
 }
 
 /** Whether one of the chain's programs complained, which they do only if they fail. */

@@ -4,14 +4,16 @@
  *
  * @module
  */
+import { constants } from "node:os";
 import { cgroupPath, joinCgroup, makeCgroup } from "../../lib/sys/cgroup.ts";
 import { removeIfEmpty } from "../../lib/sys/executable.ts";
-import { namespaceOf } from "../../lib/sys/process.ts";
+import { endingOf, holdProcess } from "../../lib/sys/pidfd.ts";
+import { namespaceOf, type ProcessIdentity } from "../../lib/sys/process.ts";
 import { findProgram } from "../../lib/sys/spawn.ts";
 import type { ContainerRecord } from "../state/records.ts";
 import { PROGRAMS, type Programs } from "./chain.ts";
 import type { Naming } from "./etc.ts";
-import { launch, passGate, type Streams, waitAtGate } from "./launch.ts";
+import { type Launched, launch, passGate, type Streams, waitAtGate, wasKilled } from "./launch.ts";
 import { checkStart, type Prepared, prepare } from "./prepare.ts";
 import { ask } from "./tool.ts";
 
@@ -61,8 +63,19 @@ export async function startContainer(starting: Starting): Promise<Started> {
   await nameHost(known, first.pid, programs);
   if (prepared !== undefined) await mountRoot(known, first.pid, { programs, prepared, folder });
   await starting.served();
+  const exited = streams === undefined ? launched.chain.exited : exitOf(launched, first);
   await passGate(launched, first);
-  return { record: { ...known, phase: "running", startedAt: Date.now() }, exited: launched.chain.exited };
+  return { record: { ...known, phase: "running", startedAt: Date.now() }, exited };
+}
+
+/** How the command ends: as the kernel tells, or the program that waits for it, which cannot tell of a KILL. */
+async function exitOf(launched: Launched, first: ProcessIdentity): Promise<number> {
+  const held = holdProcess(first);
+  const code = await launched.chain.exited;
+  const ending = held === undefined ? undefined : endingOf(held);
+  held?.close();
+  if (ending?.kind === "ended") return ending.code;
+  return wasKilled(launched) ? 128 + constants.signals.SIGKILL : code;
 }
 
 /** The control group of a container: named after the host's network namespace, since a machine may hold several hosts. */

@@ -1,7 +1,7 @@
 /** What a standalone container is from inside, how it lives and how it ends. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Host, TSNET } from "./host.ts";
-import { eventually, inside, makeRootfs, Project, tryInside } from "./standalone.ts";
+import { eventually, inside, inTerminal, makeRootfs, Project, tryInside } from "./standalone.ts";
 import { HOST, world } from "./world.ts";
 
 const sleeper = (name: string, more = "") => `  ${name}: { command: [sleep, infinity]${more} }\n`;
@@ -617,24 +617,3 @@ describe("containers row 1: a host that drops what it forwards", () => {
     expect(await host.snapshot()).toBe(before);
   });
 });
-
-/** Runs `command` in a terminal, types `keys` when `prompt` has been seen, and returns all that was shown. */
-async function inTerminal(host: Host, command: string, prompt: string, keys: string): Promise<string> {
-  let shown = "";
-  let typed = false;
-  const child = Bun.spawn(host.enter(["setsid", "--ctty", "--wait", "sh", "-c", command]), {
-    terminal: {
-      cols: 80,
-      rows: 24,
-      data(terminal, data) {
-        shown += new TextDecoder().decode(data);
-        if (typed || !shown.includes(`${prompt}\r\n`)) return;
-        typed = true;
-        terminal.write(keys);
-      },
-    },
-  });
-  await child.exited;
-  child.terminal?.close();
-  return shown;
-}

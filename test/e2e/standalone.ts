@@ -93,3 +93,24 @@ export async function eventually(look: () => Promise<boolean>, what: string, ms 
     await Bun.sleep(20);
   }
 }
+
+/** Runs `command` in a terminal, types `keys` when `prompt` has been seen, and returns all that was shown. */
+export async function inTerminal(host: Host, command: string, prompt: string, keys: string): Promise<string> {
+  let shown = "";
+  let typed = false;
+  const child = Bun.spawn(host.enter(["setsid", "--ctty", "--wait", "sh", "-c", command]), {
+    terminal: {
+      cols: 80,
+      rows: 24,
+      data(terminal, data) {
+        shown += new TextDecoder().decode(data);
+        if (typed || !shown.includes(`${prompt}\r\n`)) return;
+        typed = true;
+        terminal.write(keys);
+      },
+    },
+  });
+  await child.exited;
+  child.terminal?.close();
+  return shown;
+}

@@ -33,6 +33,7 @@ describe("the chain of programs that becomes a command", () => {
       start: { ...START, ...start },
       netns: "/run/netns/p.web",
       gate: "/g",
+      complaints: "/c",
       user: ROOT,
       programs,
       self: 7,
@@ -43,9 +44,11 @@ describe("the chain of programs that becomes a command", () => {
 
   test("makes namespaces, waits at the gate, drops rights, changes root", () => {
     expect(chain()).toBe(
-      "/bin/nsenter --net=/run/netns/p.web -- " +
+      '/bin/sh -c exec 3>&2 2>>"$0"; exec "$@" /c ' +
+        "/bin/nsenter --net=/run/netns/p.web -- " +
         "/bin/unshare --mount --uts --ipc --pid --fork --propagation slave -- " +
-        "/bin/unshare --root=/proc/7/root --wd=. -- /bin/flock --no-fork /g " +
+        "/bin/unshare --root=/proc/7/root --wd=. -- " +
+        '/bin/sh -c exec 2>&3 3>&-; exec "$@" /bin/sh /bin/flock --no-fork /g ' +
         `/bin/prlimit --nofile=1024: /bin/setpriv ${LIMITS} --regid 0 --clear-groups -- ` +
         "/bin/unshare --root=. --wd=/srv -- busybox httpd -f",
     );
@@ -53,7 +56,9 @@ describe("the chain of programs that becomes a command", () => {
 
   test("shares what it is told to, and keeps the rights of a privileged one", () => {
     expect(chain({ shares: ["pid", "mount", "ipc", "uts"], privileged: true }, { netns: "" })).toBe(
-      "/bin/unshare --root=/proc/7/root --wd=. -- /bin/flock --no-fork /g " +
+      '/bin/sh -c exec 3>&2 2>>"$0"; exec "$@" /c ' +
+        "/bin/unshare --root=/proc/7/root --wd=. -- " +
+        '/bin/sh -c exec 2>&3 3>&-; exec "$@" /bin/sh /bin/flock --no-fork /g ' +
         "/bin/prlimit --nofile=1024: /bin/setpriv --regid 0 --clear-groups -- /bin/unshare --root=. --wd=/srv -- busybox httpd -f",
     );
   });
