@@ -7,6 +7,7 @@
  * @module
  */
 import { Command, CommanderError } from "commander";
+import { refuseElsewhere } from "./elsewhere.ts";
 import { EXIT, reportError, usageError } from "./output.ts";
 
 interface CommandFile {
@@ -50,6 +51,7 @@ export async function runCommand(argv: readonly string[]): Promise<number> {
   const program = newProgram();
   process.env.PATH = withSystemPrograms(process.env.PATH);
   try {
+    if (!files.has(first ?? "")) refuseElsewhere(first);
     const rewrite = await load(program, first);
     await program.parseAsync([...argv.slice(0, 1), ...rewrite(argv.slice(1))], { from: "user" });
     return typeof process.exitCode === "number" ? process.exitCode : EXIT.ok;
@@ -88,7 +90,13 @@ function misread(error: CommanderError, program: Command, argv: readonly string[
   if (error.code === "commander.help") return EXIT.usage;
   const [message = "", guess] = error.message.replace(/^error: |\.$/g, "").split("\n");
   const meant = /Did you mean (.+)\?/.exec(guess ?? "")?.[1];
-  const help = `see '${typed(program, argv)} --help'`;
+  const command = typed(program, argv);
+  const help = `see '${command} --help'`;
+  const [, most = "", given = ""] = /Expected (\d+) arguments? but got (\d+)/.exec(message) ?? [];
+  if (most !== "")
+    return reportError(
+      usageError(`${command} takes ${most === "0" ? "no arguments" : `${most} at most`}, not ${given}`, help),
+    );
   return reportError(usageError(message, meant === undefined ? help : `did you mean '${meant}'? Or ${help}`));
 }
 

@@ -18,7 +18,7 @@ interface Options {
   readonly env?: readonly string[];
   readonly user?: string;
   readonly workdir?: string;
-  readonly tty: boolean;
+  readonly tty?: boolean;
 }
 
 export function register(program: Command): void {
@@ -34,6 +34,8 @@ export function register(program: Command): void {
     )
     .option("-u, --user <user>", "USER or USER:GROUP, by name or number (default: the container's)")
     .option("-w, --workdir <path>", "the folder to start in (default: the container's)")
+    .option("-i, --interactive", "standard input is passed on anyway")
+    .option("-t, --tty", "a terminal is given anyway, if there is one")
     .option("-T, --no-tty", "no terminal for the command, even if there is one")
     .passThroughOptions()
     .addHelpText("after", HELP)
@@ -44,7 +46,7 @@ export function register(program: Command): void {
         return execIn(new State().container(name), {
           command,
           environment,
-          terminal: options.tty && isTerminal(),
+          terminal: options.tty !== false && isTerminal(),
           ...(options.user === undefined ? {} : { user: options.user }),
           ...(options.workdir === undefined ? {} : { workdir: options.workdir }),
         });

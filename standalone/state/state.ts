@@ -7,6 +7,7 @@
  * @module
  */
 import { isTsnetError, messageOf, TsnetError } from "../../lib/errors.ts";
+import { suggest } from "../../lib/suggest.ts";
 import { removeIfEmpty } from "../../lib/sys/executable.ts";
 import {
   exists,
@@ -137,7 +138,12 @@ export class State {
     const found = all.find((one) => one.name === name);
     if (found !== undefined) return found;
     const there = all.length === 0 ? "there are none" : `there are ${all.map((one) => one.name).join(", ")}`;
-    throw new TsnetError(`no container ${name}: ${there}`, { code: "not-found", op: "find container" });
+    const meant = suggest(
+      name,
+      all.map((one) => one.name),
+    );
+    const guess = meant === undefined ? "" : ` (did you mean ${meant}?)`;
+    throw new TsnetError(`no container ${name}${guess}: ${there}`, { code: "not-found", op: "find container" });
   }
 
   putContainer(container: ContainerRecord): void {
