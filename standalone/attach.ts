@@ -65,14 +65,15 @@ export async function connect(
   return { ...record, attachments };
 }
 
-/** Puts a running container on its networks anew, with the addresses that it had. */
+/** Puts a running container on its networks anew, with the addresses that it had: others have learnt its MAC, too. */
 export async function reconnect(runtime: Runtime, record: ContainerRecord): Promise<ContainerRecord> {
   const attachments: AttachmentRecord[] = [];
   for (const attachment of record.attachments) {
     await detach(runtime, record, attachment);
-    const ips = (attachment.addresses ?? []).map((address) => address.replace(/\/\d+$/, ""));
-    const again = { ...attachment, capabilityArgs: { ...attachment.capabilityArgs, ips } };
-    attachments.push({ ...(await attach(runtime, record, again)), capabilityArgs: attachment.capabilityArgs });
+    const { mac, addresses = [], capabilityArgs } = attachment;
+    const ips = addresses.map((address) => address.replace(/\/\d+$/, ""));
+    const again = { ...attachment, capabilityArgs: { ...capabilityArgs, ips, ...(mac === undefined ? {} : { mac }) } };
+    attachments.push({ ...(await attach(runtime, record, again)), capabilityArgs });
   }
   return { ...record, attachments };
 }

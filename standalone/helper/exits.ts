@@ -26,7 +26,10 @@ export class Exits {
   follow(records: readonly ContainerRecord[]): void {
     const ours = records.filter(({ network, process }) => network !== "foreign" && process !== undefined);
     const wanted = new Map(ours.map((record) => [keyOf(record), record]));
-    for (const [key, held] of this.#held) if (!wanted.has(key)) this.#drop(key, held);
+    for (const [key, held] of this.#held) {
+      // One that has ended is no longer among them, and not forgotten before it has been told of.
+      if (!wanted.has(key) && endedAmong([held]).length === 0) this.#drop(key, held);
+    }
     for (const [key, { name, process }] of wanted) {
       if (process === undefined || this.#held.has(key)) continue;
       const held = holdProcess(process);
