@@ -26,7 +26,15 @@ export function missingFrom(family: Family, saved: Saved, entries: readonly Entr
   const own = entries.filter((entry) => entry.families.includes(family));
   const program = family === 4 ? "iptables" : "ip6tables";
   const lines = [...fixedLines(family, own), ...own.flatMap((entry) => linesOf(entry, family))];
-  const missing = lines.filter((line) => !rulesOf(saved, line.table, line.chain).some((rule) => matches(rule, line)));
+  const there = new Set(
+    [...new Set(lines.map(({ table, chain }) => `${table} ${chain}`))].flatMap((place) => {
+      const [table = "", chain = ""] = place.split(" ");
+      return rulesOf(saved, table, chain).map(({ words, comment }) => keyOf(place, words, comment));
+    }),
+  );
+  const missing = lines.filter(
+    ({ table, chain, rule, comment }) => !there.has(keyOf(`${table} ${chain}`, wordsOf(rule), comment)),
+  );
   const jumps = [...new Set(own.map((entry) => entry.part))]
     .flatMap((part) => layoutOf(part, family).jumps)
     .filter((jump) => !jumpsTo(saved, jump).some((rule) => sameWords(rule.words, wordsOf(jumpRule(jump)))))
@@ -50,21 +58,25 @@ export function linesOf({ attachment, content }: Entry, family: Family): readonl
   return [...own, ...rules];
 }
 
-/** Conditions are in the user's words, which iptables-save may print otherwise: such a rule is known by its target. */
-function matches(saved: SavedRule, { rule, comment }: Line): boolean {
-  if (saved.comment !== comment) return false;
-  const words = wordsOf(rule);
+/**
+ * The same for two rules that say the same: a container may have a thousand. Conditions are in the user's words, which
+ * iptables-save may print otherwise: such a rule is known by its target.
+ */
+function keyOf(place: string, words: readonly string[], comment: string | undefined): string {
   const target = words.at(-1);
-  return target?.startsWith(OWN_CHAIN) === true ? saved.words.at(-1) === target : sameWords(saved.words, words);
+  const what = target?.startsWith(OWN_CHAIN) === true ? target : plain(words);
+  return [place, comment ?? "", what].join("\n");
 }
 
 /** Whether two rules say the same but for their comments and the order of matches. */
 export function sameWords(a: readonly string[], b: readonly string[]): boolean {
-  const plain = (words: readonly string[]) => {
-    const at = words.indexOf("--comment");
-    return (at < 0 ? words : [...words.slice(0, at - 2), ...words.slice(at + 2)]).toSorted().join(" ");
-  };
   return plain(a) === plain(b);
+}
+
+/** Without its comment, which is two words and the match's two, and in an order of its own. */
+function plain(words: readonly string[]): string {
+  const at = words.indexOf("--comment");
+  return (at < 0 ? words : [...words.slice(0, at - 2), ...words.slice(at + 2)]).toSorted().join(" ");
 }
 
 export function rulesOf(saved: Saved, table: string, chain: string): readonly SavedRule[] {

@@ -121,10 +121,14 @@ export function missingFrom(table: NftTable | undefined, entries: readonly Entry
   if (table === undefined) return entries.length === 0 ? [] : [`table ${FAMILY} ${TABLE}`];
   const missing: string[] = [];
   for (const part of new Set(entries.map((entry) => entry.part))) missing.push(...missingLayout(table, part));
+  // A container may have a thousand ports.
+  const there = new Map(
+    [...table.sets].map(([name, { elements }]) => [name, new Map(elements.map((element) => [element.key, element]))]),
+  );
   for (const { attachment, content } of entries) {
     const comment = commentOf(attachment);
     for (const { set, key, value } of content.elements) {
-      const found = table.sets.get(set)?.elements.find((element) => element.key === key);
+      const found = there.get(set)?.get(key);
       if (found === undefined || found.value !== value || found.comment !== comment) {
         missing.push(`element ${key}${value === undefined ? "" : ` : ${value}`} of ${set}`);
       }

@@ -48,11 +48,6 @@ export function choosePorts(
   });
 }
 
-/** The ports as they were asked for. */
-export function askedPorts(ports: readonly PortRecord[]): readonly PortRecord[] {
-  return ports.map(({ chosen, ...port }) => (chosen === true ? { ...port, hostPort: 0 } : port));
-}
-
 function chooseFor(
   { id, name }: ContainerRecord,
   port: PortRecord,

@@ -163,14 +163,19 @@ describe("the helper that holds ports", () => {
   afterAll(() => host.destroy());
 
   test("is killed: IPv4 goes on, and within a second [::1] leads there again and the port is held", async () => {
-    const stream = await Stream.open(host, "beyond", "tcp", HOST[4], 8080);
-    expect(await stream.next()).toBe("one");
+    const [stream, relayed] = [
+      await Stream.open(host, "beyond", "tcp", HOST[4], 8080),
+      await Stream.open(host, "", "tcp", "::1", 8080),
+    ];
+    for (const one of [stream, relayed]) expect(await one.next()).toBe("one");
     await host.sh("kill -9 $(pgrep -x tsnet-helper)");
     await eventually(async () => (await answers(host, "", "::1")) === "one", "[::1] is relayed", 2000);
     const bound = await host.run([process.execPath, "-e", BIND, "tcp", "::", "8080"], { env: { BUN_BE_BUN: "1" } });
     expect(bound.stderr).toBe("EADDRINUSE\n");
     expect(await answers(host, "beyond", HOST[4])).toBe("one");
+    expect(await relayed.next()).toBe("end");
     await stream.stop();
+    await expect(stream.next()).rejects.toThrow("no other answer");
   });
 
   test("containers row 6: is not there: ps says who has taken a port since", async () => {
