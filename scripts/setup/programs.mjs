@@ -31,7 +31,8 @@ const FOR_TESTS = [
   { program: "ipset", package: "ipset", reason: "the proxy keeps clients with their endpoints by it" },
   { program: "containerd", package: "containerd", reason: "tests run a container on the plugins by it" },
   { program: "ctr", package: "containerd", reason: "tests run a container on the plugins by it" },
-  { program: "runc", package: "runc", reason: "containerd starts containers by it" },
+  { program: "podman", package: "podman", reason: "tests run a container on a network of tsnet by it" },
+  { program: "runc", package: "runc", reason: "containerd and podman start containers by it" },
   // The package has a service, which is not what runs here.
   { program: "etcd", package: "etcd-server", reason: "keeps leases, and what an API server is told", service: "etcd" },
   { program: "etcdctl", package: "etcd-client", reason: "tests have etcd forget old versions by it" },
@@ -48,9 +49,7 @@ const FOR_TESTS = [
   },
 ];
 
-const FOR_CLUSTER = [
-  { program: "go", package: "golang-go", reason: "builds the real Kubernetes, once" },
-];
+const FOR_CLUSTER = [{ program: "go", package: "golang-go", reason: "builds the real Kubernetes, once" }];
 
 /** The programs that are not there, each with the package that has it and why it is needed. */
 export function missingPrograms({ tests, cluster }) {
