@@ -71,11 +71,13 @@ class Names implements HelperPart {
 
   async #ensure({ id, name, netns: path, network }: ContainerRecord): Promise<void> {
     if (this.#served.has(id)) return;
+    // Looked up before it is opened: if it is replaced in between, the next sync sees it.
+    const identity = identityOf(path);
     const netns = tryOpen(path);
     if (netns === undefined) return;
     try {
       const server = await NameServer.open(netns, this.#sayTo(id));
-      this.#served.set(id, { netns, identity: identityOf(path), server, foreign: network === "foreign" });
+      this.#served.set(id, { netns, identity, server, foreign: network === "foreign" });
     } catch (error) {
       netns.close();
       throw new TsnetError(

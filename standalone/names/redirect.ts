@@ -28,7 +28,8 @@ const DNS_PORT = 53;
 
 /** Has port 53 lead to `port`, whatever was there of us before; does nothing where it does so already. */
 export function ensureRedirect(netns: Netns, port: number): void {
-  if (leadsTo(netns, port)) return;
+  const { comment, rules } = look(netns);
+  if (comment === commentFor(port) && rules === PROTOCOLS.length) return;
   const batch = new NftBatch();
   // Fine if it is there or not, then away: the new one is whole, or the old one stays.
   batch.addTable(TABLE);
@@ -37,6 +38,14 @@ export function ensureRedirect(netns: Netns, port: number): void {
   batch.addChain(CHAIN, { hook: HOOK });
   for (const protocol of PROTOCOLS) batch.addRule(CHAIN, ruleFor(protocol, port));
   send(batch, netns);
+}
+
+/**
+ * Whether the rules are there that {@link ensureRedirect} wrote: a privileged container may have flushed them. Their
+ * port is not looked at, since kernels before 5.10 keep no comment of a table.
+ */
+export function isRedirected(netns: Netns): boolean {
+  return look(netns).rules === PROTOCOLS.length;
 }
 
 /** Takes it away; fine where it is not there. */
@@ -59,11 +68,11 @@ function ruleFor(protocol: "udp" | "tcp", port: number): BuiltRule {
   };
 }
 
-/** Asks the kernel: a privileged container may have flushed its rules. */
-function leadsTo(netns: Netns, port: number): boolean {
+/** Asks the kernel what there is of us. */
+function look(netns: Netns): { readonly comment: string | undefined; readonly rules: number } {
   const socket = new NfSocket(netns);
   try {
-    return readTable(socket, TABLE) === commentFor(port) && [...readRules(socket, TABLE)].length === PROTOCOLS.length;
+    return { comment: readTable(socket, TABLE), rules: [...readRules(socket, TABLE)].length };
   } finally {
     socket.close();
   }

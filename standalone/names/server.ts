@@ -11,7 +11,7 @@ import { listenTcp, type TcpConnection, type TcpHearer, type TcpListener } from 
 import { RESOLVER } from "./address.ts";
 import { HEADER_BYTES, RCODE, refuse, type Transport } from "./answer.ts";
 import { Frames, frame } from "./frames.ts";
-import { ensureRedirect } from "./redirect.ts";
+import { ensureRedirect, isRedirected } from "./redirect.ts";
 
 /**
  * Beyond the ports that the kernel gives out by itself, so that no program of the container has it by chance. The
@@ -43,7 +43,7 @@ export class NameServer {
   static async open(netns: Netns, say: Say): Promise<NameServer> {
     const server = new NameServer(netns, await openSockets(netns, [PORT, 0], limited(say)));
     try {
-      server.check();
+      ensureRedirect(netns, server.#sockets.port);
       return server;
     } catch (error) {
       server.close();
@@ -55,7 +55,8 @@ export class NameServer {
 
   /** Puts the redirect back if somebody took it away. */
   check(): void {
-    if (this.#sockets.port !== DNS_PORT) ensureRedirect(this.#netns, this.#sockets.port);
+    const { port } = this.#sockets;
+    if (port !== DNS_PORT && !isRedirected(this.#netns)) ensureRedirect(this.#netns, port);
   }
 
   /** Stops listening, which lets go of the namespace. */
