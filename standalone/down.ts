@@ -13,7 +13,7 @@ import { closeRuntime, disconnect, openRuntime } from "./attach.ts";
 import { stopContainer } from "./container/stop.ts";
 import { unguardForwarding } from "./forwarding.ts";
 import { endHelper, syncHelper } from "./helper/client.ts";
-import { removeNetwork } from "./network.ts";
+import { deleteNetworks } from "./network.ts";
 import { ofProject } from "./observe.ts";
 import { inUse } from "./plan/network.ts";
 import type { Progress } from "./progress.ts";
@@ -47,7 +47,7 @@ export async function down(
       graceSeconds,
       ...(progress === undefined ? {} : { progress }),
     }).catch((error: unknown) => errors.push(error));
-    for (const network of networks) await removeNetwork(state, network).catch((error: unknown) => errors.push(error));
+    await deleteNetworks(state, networks).catch((error: unknown) => errors.push(error));
     if (errors.length > 0) throw joinErrors("down", errors);
     const stillForwarding = await cleanUp(state);
     return {

@@ -20,25 +20,28 @@ import type { NetworkRecord } from "./state/records.ts";
 import type { State } from "./state/state.ts";
 
 /**
- * Has the network's packets forwarded where rules of the host's would drop them, and keeps others out: before the
- * first container is on it.
+ * Has the packets of new networks forwarded where rules of the host's would drop them, and keeps others out: before
+ * the first container is on them.
  *
  * @throws TsnetError `conflict` if a chain of somebody else's drops them and cannot be overruled; `not-found` if no
- *   packet filter works here. Nothing has been changed then.
+ *   packet filter works here. Nothing of that network has been changed then.
  */
-export async function addNetwork(state: State, network: NetworkRecord): Promise<void> {
-  state.putNetwork(network);
-  try {
-    await acceptForwarding(network);
-  } catch (error) {
-    state.removeNetwork(network);
-    throw error;
+export async function addNetworks(state: State, networks: readonly NetworkRecord[]): Promise<void> {
+  if (networks.length === 0) return;
+  for (const network of networks) {
+    state.putNetwork(network);
+    try {
+      await acceptForwarding(network);
+    } catch (error) {
+      state.removeNetwork(network);
+      throw error;
+    }
   }
   try {
     await isolate(state.networks());
   } catch (error) {
     // What made this fail may make that fail, and is what has to be told.
-    await removeNetwork(state, network).catch(() => undefined);
+    await deleteNetworks(state, networks).catch(() => undefined);
     throw error;
   }
 }
@@ -56,21 +59,33 @@ export async function checkForwarding(network: NetworkRecord): Promise<void> {
   await firewall.check(ownerOf(network), { accept: wishOf(network) });
 }
 
-/** Removes all of a network that no container is on any more. Goes on past errors. */
-export async function removeNetwork(state: State, network: NetworkRecord): Promise<void> {
+/** Removes all of networks that no container is on any more. Goes on past errors; of what fails the record stays. */
+export async function deleteNetworks(state: State, networks: readonly NetworkRecord[]): Promise<void> {
+  if (networks.length === 0) return;
   const errors: unknown[] = [];
-  const others = state.networks().filter(({ id }) => id !== network.id);
-  for (const step of [
-    async () => (await firewallOf(network)).detach(ownerOf(network), ["accept"]),
-    async () => removeBridge(network),
-    () => isolate(others),
-  ]) {
-    await step().catch((error: unknown) => errors.push(error));
+  const works = async (step: () => Promise<void>): Promise<boolean> => {
+    try {
+      await step();
+      return true;
+    } catch (error) {
+      errors.push(error);
+      return false;
+    }
+  };
+  const clean = new Set<NetworkRecord>();
+  for (const network of networks) {
+    const isForgotten = await works(async () => (await firewallOf(network)).detach(ownerOf(network), ["accept"]));
+    if ((await works(async () => removeBridge(network))) && isForgotten) clean.add(network);
   }
-  removeTree(`${IPAM_DIR}/${network.id}`);
-  removeTree(`${LOCK_DIR}/${network.id}`);
-  if (errors.length > 0) throw joinErrors(`remove network ${network.id}`, errors);
-  state.removeNetwork(network);
+  // Their walls last: until now somebody may have come by.
+  const gone = new Set(networks.map(({ id }) => id));
+  const areDown = await works(() => isolate(state.networks().filter(({ id }) => !gone.has(id))));
+  for (const network of networks) {
+    removeTree(`${IPAM_DIR}/${network.id}`);
+    removeTree(`${LOCK_DIR}/${network.id}`);
+    if (areDown && clean.has(network)) state.removeNetwork(network);
+  }
+  if (errors.length > 0) throw joinErrors(`remove networks ${[...gone].join(", ")}`, errors);
 }
 
 function removeBridge({ bridge, ownsBridge }: NetworkRecord): void {

@@ -8,7 +8,7 @@ import { disconnect, openRuntime } from "./attach.ts";
 import { isRunning, stopContainer } from "./container/stop.ts";
 import { cleanUp, removeContainers } from "./down.ts";
 import { COMMAND_PROJECT } from "./file/project.ts";
-import { removeNetwork } from "./network.ts";
+import { deleteNetworks } from "./network.ts";
 import { ofProject } from "./observe.ts";
 import type { ContainerRecord } from "./state/records.ts";
 import type { State } from "./state/state.ts";
@@ -92,7 +92,7 @@ export async function dropUnused(state: State): Promise<void> {
   const unused = ofProject(state.networks(), COMMAND_PROJECT).filter(
     ({ id, stays }) => stays !== true && !used.has(id),
   );
-  for (const network of unused) await removeNetwork(state, network);
+  await deleteNetworks(state, unused);
   await cleanUp(state);
 }
 

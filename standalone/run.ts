@@ -29,7 +29,7 @@ import type { ContainerSpec } from "./file/project.ts";
 import { guardForwarding } from "./forwarding.ts";
 import { ensureHelper } from "./helper/client.ts";
 import { readFacts } from "./host/facts.ts";
-import { acceptForwarding, addNetwork } from "./network.ts";
+import { acceptForwarding, addNetworks } from "./network.ts";
 import { nameFor, planRun, type RunPlan } from "./plan/run.ts";
 import type { Situation } from "./plan/situation.ts";
 import { dropUnused, removeEnded } from "./remove.ts";
@@ -107,7 +107,7 @@ interface Making {
 async function make({ add, container }: RunPlan, { state, runtime, now, attaching }: Making): Promise<Started> {
   const used = new Set(container.attachments.map(({ network }) => network));
   const asleep = state.dormantNetworks().filter(({ id }) => used.has(id));
-  for (const network of [...asleep, ...(add === undefined ? [] : [add])]) await addNetwork(state, network);
+  await addNetworks(state, [...asleep, ...(add === undefined ? [] : [add])]);
   await guardForwarding(state, familiesOf(state.networks()), now.facts.routedLinks);
   const started = await addContainer(container, { state, runtime, turnstile: new Turnstile(), ...attaching });
   for (const network of state.networks()) if (used.has(network.id)) await acceptForwarding(network);

@@ -24,7 +24,7 @@ import { guardForwarding } from "./forwarding.ts";
 import { ensureHelper, syncHelper } from "./helper/client.ts";
 import { endForbiddenFlows } from "./isolation/flows.ts";
 import { isolate } from "./isolation/isolation.ts";
-import { acceptForwarding, addNetwork, removeNetwork } from "./network.ts";
+import { acceptForwarding, addNetworks, deleteNetworks } from "./network.ts";
 import { restoreNetworks } from "./networks/restore.ts";
 import { observe } from "./observe.ts";
 import { type Plan, planUp } from "./plan/plan.ts";
@@ -86,13 +86,14 @@ async function apply(plan: Plan, { state, runtime, now, progress }: Applying): P
   const replaced = new Set(plan.removeNetworks.map(({ id }) => id));
   const [again, fresh] = partition(plan.addNetworks, ({ id }) => replaced.has(id));
   // A packet filter that is in the way shows here, before anything is taken down.
-  for (const network of fresh) await addNetwork(state, network);
+  for (const network of plan.openNetworks) state.putNetwork(network);
+  await addNetworks(state, fresh);
   await removeContainers(plan.removeContainers, { state, runtime, graceSeconds: GRACE_SECONDS, progress });
   for (const change of plan.change) await leave(change, { state, runtime });
-  for (const network of plan.removeNetworks) await removeNetwork(state, network);
-  for (const network of again) await addNetwork(state, network);
-  for (const network of plan.openNetworks) state.putNetwork(network);
-  await isolate(state.networks());
+  await deleteNetworks(state, plan.removeNetworks);
+  await addNetworks(state, again);
+  // Whoever adds or removes a network sees to the walls of all.
+  if (plan.addNetworks.length + plan.removeNetworks.length === 0) await isolate(state.networks());
   if (plan.openNetworks.length > 0) await endForbiddenFlows(state.networks());
   await guardForwarding(state, familiesOf(state.networks()), now.facts.routedLinks);
   // Rules and links that somebody took away are put back under the running containers.

@@ -9,7 +9,7 @@ import { COMMAND_PROJECT, type NetworkSpec } from "../file/project.ts";
 import { ensureHelper } from "../helper/client.ts";
 import { readFacts } from "../host/facts.ts";
 import { EVERYBODY } from "../isolation/walls.ts";
-import { addNetwork, removeNetwork } from "../network.ts";
+import { addNetworks, deleteNetworks } from "../network.ts";
 import { idOf } from "../plan/names.ts";
 import { newNetwork } from "../plan/network.ts";
 import type { NetworkRecord } from "../state/records.ts";
@@ -27,7 +27,7 @@ export async function createNetwork(spec: NetworkSpec, state: State, conflistDir
   try {
     await restoreNetworks(state);
     const network = plan(resolved(spec, state.networks()), state);
-    await addNetwork(state, network);
+    await addNetworks(state, [network]);
     try {
       const made = conflistDir === undefined ? network : { ...network, conflist: placeConflist(network, conflistDir) };
       state.putNetwork(made);
@@ -36,7 +36,7 @@ export async function createNetwork(spec: NetworkSpec, state: State, conflistDir
       await ensureHelper(state);
       return made;
     } catch (error) {
-      await removeNetwork(state, network).catch(() => undefined);
+      await deleteNetworks(state, [network]).catch(() => undefined);
       forget(network, state);
       throw error;
     }

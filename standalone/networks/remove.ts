@@ -10,7 +10,7 @@ import { warn } from "../../lib/log.ts";
 import { formatAddress } from "../../lib/net/address.ts";
 import { cleanUp } from "../down.ts";
 import { COMMAND_PROJECT } from "../file/project.ts";
-import { removeNetwork } from "../network.ts";
+import { deleteNetworks } from "../network.ts";
 import { IPAM_DIR } from "../plan/list.ts";
 import type { ContainerRecord, NetworkRecord } from "../state/records.ts";
 import type { State } from "../state/state.ts";
@@ -95,6 +95,6 @@ async function remove(network: NetworkRecord, state: State): Promise<void> {
   if (network.conflist !== undefined && !removeConflist(network, network.conflist)) {
     warn(`${network.conflist} was edited since: it is left where it is`);
   }
-  await removeNetwork(state, network);
+  await deleteNetworks(state, [network]);
   state.forgetNetwork(network);
 }

@@ -7,19 +7,19 @@ import { parseCidr } from "../../lib/net/cidr.ts";
 import { guardForwarding } from "../forwarding.ts";
 import { readFacts } from "../host/facts.ts";
 import { isolate } from "../isolation/isolation.ts";
-import { acceptForwarding, addNetwork } from "../network.ts";
+import { acceptForwarding, addNetworks } from "../network.ts";
 import type { State } from "../state/state.ts";
 
 /**
  * Makes what is kept and has not been made since the boot. To be called with the state locked, before anybody looks
  * for a network.
  *
- * @throws TsnetError as `addNetwork` does.
+ * @throws TsnetError as `addNetworks` does.
  */
 export async function restoreNetworks(state: State): Promise<void> {
   const dormant = state.dormantNetworks();
   if (dormant.length === 0) return;
-  for (const network of dormant) await addNetwork(state, network);
+  await addNetworks(state, dormant);
   await guardHost(state);
 }
 
