@@ -4,7 +4,7 @@
  * @module
  */
 import { isRunning } from "./container/stop.ts";
-import { formatPort } from "./file/ports.ts";
+import { formatPorts } from "./file/ports.ts";
 import { formatRoute } from "./file/rules.ts";
 import type { HostFacts } from "./host/facts.ts";
 import { isHeldBy } from "./host/listeners.ts";
@@ -26,7 +26,7 @@ export interface ContainerView {
   /** `bridge`, `host`, `none` or `container:NAME`. */
   readonly network: string;
   readonly interfaces: readonly InterfaceView[];
-  /** `8080->80/tcp`. */
+  /** `8080->80/tcp`, ranges as one. */
   readonly ports: readonly string[];
   readonly command: readonly string[];
   /** What does not work though the container runs. */
@@ -83,7 +83,7 @@ export function viewContainer(record: ContainerRecord, facts: Pick<HostFacts, "l
       addresses: addresses ?? [],
       ...(mac === undefined ? {} : { mac }),
     })),
-    ports: record.ports.map(toPort).map(formatPort),
+    ports: formatPorts(record.ports.map(toPort)),
     command: record.start.command,
     warnings: running ? takenPorts(record, facts) : [],
   };

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { formatAddress, parseAddress, sameAddress } from "../../lib/net/address.ts";
+import { type Address, formatAddress, parseAddress, sameAddress } from "../../lib/net/address.ts";
 import type { Protocol, PublishedPort } from "./project.ts";
 
 /** What a port entry may look like, for messages. */
@@ -54,12 +54,36 @@ export function formatPort({ hostIp, hostPort, containerPort, protocol }: Publis
   return `${hostSide({ hostIp, hostPort })}->${containerPort}/${protocol}`;
 }
 
+/** The same for many: neighbours that lead to neighbours are one, `8000-8009->9000-9009/tcp`. */
+export function formatPorts(ports: readonly PublishedPort[]): readonly string[] {
+  const runs: PublishedPort[][] = [];
+  for (const port of ports) {
+    const last = runs.at(-1)?.at(-1);
+    if (last !== undefined && follows(last, port)) runs.at(-1)?.push(port);
+    else runs.push([port]);
+  }
+  return runs.flatMap(([first, ...rest]) => {
+    if (first === undefined) return [];
+    const last = rest.at(-1);
+    if (last === undefined) return [formatPort(first)];
+    const { containerPort, protocol } = first;
+    return [`${hostSide(first)}-${last.hostPort}->${containerPort}-${last.containerPort}/${protocol}`];
+  });
+}
+
+function follows(one: PublishedPort, next: PublishedPort): boolean {
+  const [a, b] = [one.hostIp, next.hostIp];
+  const sameHost = a === undefined || b === undefined ? a === b : sameAddress(a, b);
+  const inStep = next.hostPort === one.hostPort + 1 && next.containerPort === one.containerPort + 1;
+  return sameHost && inStep && one.protocol === next.protocol;
+}
+
 /** `8080/tcp` or `127.0.0.1:8080/tcp`, for messages. */
 export function formatHostPort({ hostIp, hostPort, protocol }: PublishedPort): string {
   return `${hostSide({ hostIp, hostPort })}/${protocol}`;
 }
 
-function hostSide({ hostIp, hostPort }: { hostIp: PublishedPort["hostIp"]; hostPort: number }): string {
+function hostSide({ hostIp, hostPort }: { readonly hostIp?: Address | undefined; readonly hostPort: number }): string {
   if (hostIp === undefined) return String(hostPort);
   const text = formatAddress(hostIp);
   return `${hostIp.family === 6 ? `[${text}]` : text}:${hostPort}`;

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { formatPort } from "../file/ports.ts";
+import { formatPort, formatPorts } from "../file/ports.ts";
 import type { AttachmentRecord, ContainerRecord, PortRecord } from "../state/records.ts";
 import { toPort } from "./ports.ts";
 
@@ -112,18 +112,12 @@ function describeNetworks(
 
 function describePorts(before: readonly PortRecord[], after: readonly PortRecord[]): readonly string[] {
   const text = (port: PortRecord) => formatPort(toPort(port));
-  const [was, is] = [before.map(text), after.map(text)];
+  const without = (ports: readonly PortRecord[], others: readonly PortRecord[]) => {
+    const known = new Set(others.map(text));
+    return formatPorts(ports.filter((port) => !known.has(text(port))).map(toPort));
+  };
   const said = (verb: string, ports: readonly string[]) => (ports.length === 0 ? [] : [`${verb} ${ports.join(", ")}`]);
-  return [
-    ...said(
-      "publishes",
-      is.filter((port) => !was.includes(port)),
-    ),
-    ...said(
-      "no longer publishes",
-      was.filter((port) => !is.includes(port)),
-    ),
-  ];
+  return [...said("publishes", without(after, before)), ...said("no longer publishes", without(before, after))];
 }
 
 /** A network as the file calls it, if it is of the same project. */

@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { formatAddress } from "../../lib/net/address.ts";
 import { formatCidr } from "../../lib/net/cidr.ts";
 import { parseProject } from "../../standalone/file/file.ts";
-import { formatPort } from "../../standalone/file/ports.ts";
+import { formatPort, formatPorts } from "../../standalone/file/ports.ts";
 
 const parse = (text: string) => parseProject(text, "/srv/hello/tsnet.yaml");
 
@@ -256,6 +256,17 @@ describe("containers row 29: ports", () => {
       "8000->9000/tcp",
       "8001->9001/tcp",
       "8002->9002/tcp",
+    ]);
+  });
+
+  test("are shown as they were written: a range is one", () => {
+    const ports = parse(web("    ports: [80:80, 8000-8002:9000-9002, 8003:9003/udp, '[::1]:1-2:1-2', 3:3]\n"));
+    expect(formatPorts(ports.containers.get("web")?.ports ?? [])).toEqual([
+      "80->80/tcp",
+      "8000-8002->9000-9002/tcp",
+      "8003->9003/udp",
+      "[::1]:1-2->1-2/tcp",
+      "3->3/tcp",
     ]);
   });
 
