@@ -81,7 +81,7 @@ is not kept for tsnet logs; 125: tsnet failed, 126: the command cannot be starte
 Examples:
   tsnet run --rm busybox ip address
   tsnet run -d --name web -p 8080:80 -v ./www:/srv:ro busybox httpd -f -h /srv
-  tsnet run --rm --network hello.front busybox wget -q -O - http://web/`;
+  tsnet run --rm --network hello.front curl -s http://web/`;
 
 async function run(command: readonly string[], options: Options): Promise<number> {
   requireRoot("tsnet run");
