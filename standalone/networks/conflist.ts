@@ -10,21 +10,27 @@ import { listText } from "../plan/list.ts";
 import type { NetworkRecord } from "../state/records.ts";
 import { nameAfter } from "./sorting.ts";
 
-/** Writes the network's list into `directory`, after all that are there; returns its path. */
-export function placeConflist(network: NetworkRecord, directory: string): string {
-  makeDirectory(directory);
-  const path = `${directory}/${nameAfter(`tsnet-${network.name}`, namesIn(directory))}`;
-  if (!createFile(path, textOf(network), 0o644)) {
-    throw new TsnetError(`${path} is there already: move it away`, { code: "exists", op: "write network list" });
-  }
-  return path;
+/** Where the network's list goes in `directory`: after all that are there. */
+export function conflistPath(network: NetworkRecord, directory: string): string {
+  return `${directory}/${nameAfter(`tsnet-${network.name}`, namesIn(directory))}`;
+}
+
+/** Writes the list of a network that has a place for it. */
+export function writeConflist(network: NetworkRecord): void {
+  const { conflist } = network;
+  if (conflist === undefined) return;
+  makeDirectory(conflist.slice(0, conflist.lastIndexOf("/")));
+  if (createFile(conflist, textOf(network), 0o644)) return;
+  throw new TsnetError(`${conflist} is there already: move it away`, { code: "exists", op: "write network list" });
 }
 
 /** Removes the list again; false, and nothing is done, if somebody edited it. */
-export function removeConflist(network: NetworkRecord, path: string): boolean {
-  const there = readIfThere(path);
+export function removeConflist(network: NetworkRecord): boolean {
+  const { conflist } = network;
+  if (conflist === undefined) return true;
+  const there = readIfThere(conflist);
   if (there !== undefined && there !== textOf(network)) return false;
-  removeFile(path);
+  removeFile(conflist);
   return true;
 }
 

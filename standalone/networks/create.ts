@@ -14,8 +14,9 @@ import { idOf } from "../plan/names.ts";
 import { newNetwork } from "../plan/network.ts";
 import type { NetworkRecord } from "../state/records.ts";
 import type { State } from "../state/state.ts";
-import { placeConflist } from "./conflist.ts";
+import { conflistPath, removeConflist, writeConflist } from "./conflist.ts";
 import { findNetwork } from "./find.ts";
+import { discardNetwork } from "./remove.ts";
 import { guardHost, restoreNetworks } from "./restore.ts";
 
 /**
@@ -26,16 +27,20 @@ export async function createNetwork(spec: NetworkSpec, state: State, conflistDir
   const lock = state.lock();
   try {
     await restoreNetworks(state);
-    const network = plan(resolved(spec, state.networks()), state);
+    // What a `create` that was killed left is no network yet.
+    const half = state.networks().find((one) => one.name === spec.name && one.stays === true && !state.isKept(one));
+    if (half !== undefined) await discardNetwork(half, state);
+    const planned = plan(resolved(spec, state.networks()), state);
+    const network = conflistDir === undefined ? planned : { ...planned, conflist: conflistPath(planned, conflistDir) };
     await addNetworks(state, [network]);
     try {
-      const made = conflistDir === undefined ? network : { ...network, conflist: placeConflist(network, conflistDir) };
-      state.putNetwork(made);
-      state.keepNetwork(made);
+      writeConflist(network);
+      state.keepNetwork(network);
       await guardHost(state);
       await ensureHelper(state);
-      return made;
+      return network;
     } catch (error) {
+      removeConflist(network);
       await deleteNetworks(state, [network]).catch(() => undefined);
       forget(network, state);
       throw error;

@@ -38,11 +38,12 @@ export interface Joining {
  * @throws TsnetError `exists` if it is on the network; `invalid` for an address that is not the network's; `plugin`.
  */
 export async function joinNetwork(
-  record: ContainerRecord,
+  given: ContainerRecord,
   network: NetworkRecord,
   wish: JoinWish,
   { state, runtime }: Joining,
 ): Promise<ContainerRecord> {
+  const record = await withoutHalfMade(given, network, runtime);
   if (record.attachments.some((one) => one.network === network.id)) {
     throw new TsnetError(`container ${record.name} is on network ${shortName(network)} already`, {
       code: "exists",
@@ -63,6 +64,18 @@ export async function joinNetwork(
     state.putContainer(record);
     throw error;
   }
+}
+
+/** Less what a `connect` that was killed left of joining that network. */
+async function withoutHalfMade(
+  record: ContainerRecord,
+  network: NetworkRecord,
+  runtime: Runtime,
+): Promise<ContainerRecord> {
+  const half = record.attachments.find((one) => one.network === network.id && one.addresses === undefined);
+  if (half === undefined) return record;
+  await detach(runtime, record, half);
+  return { ...record, attachments: record.attachments.filter((one) => one !== half) };
 }
 
 /**

@@ -86,13 +86,14 @@ function checkRemovable(network: NetworkRecord, containers: readonly ContainerRe
 
 async function removeAll(networks: readonly NetworkRecord[], state: State): Promise<void> {
   const errors: unknown[] = [];
-  for (const network of networks) await remove(network, state).catch((error: unknown) => errors.push(error));
+  for (const network of networks) await discardNetwork(network, state).catch((error: unknown) => errors.push(error));
   if (networks.length > 0) await cleanUp(state);
   if (errors.length > 0) throw joinErrors("remove networks", errors);
 }
 
-async function remove(network: NetworkRecord, state: State): Promise<void> {
-  if (network.conflist !== undefined && !removeConflist(network, network.conflist)) {
+/** Removes all of a network that nobody is on, for good. */
+export async function discardNetwork(network: NetworkRecord, state: State): Promise<void> {
+  if (!removeConflist(network)) {
     warn(`${network.conflist} was edited since: it is left where it is`);
   }
   await deleteNetworks(state, [network]);

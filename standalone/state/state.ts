@@ -110,6 +110,11 @@ export class State {
     this.#write(`${this.#kept}/${network.id}.json`, network);
   }
 
+  /** Whether the network stays over a boot: the last that making one by command sees to. */
+  isKept({ id }: NetworkRecord): boolean {
+    return exists(`${this.#kept}/${id}.json`);
+  }
+
   /** The network is not made any more; one that is kept will be again. */
   removeNetwork({ id }: NetworkRecord): void {
     removeFile(`${this.#running}/${id}.json`);
@@ -125,11 +130,23 @@ export class State {
 
   /** The containers of all projects, running or not. */
   containers(): readonly ContainerRecord[] {
-    return namesIn(`${this.directory}/containers`).flatMap((name) =>
-      this.#read(`${this.directory}/containers/${name}/state.json`, parseContainerRecord).map((one) =>
-        this.#withExit(one),
-      ),
-    );
+    return this.containerNames().flatMap((name) => this.containerIfThere(name) ?? []);
+  }
+
+  /** What may be names of containers. */
+  containerNames(): readonly string[] {
+    return namesIn(`${this.directory}/containers`);
+  }
+
+  /** A container by its name, or undefined. */
+  containerIfThere(name: string): ContainerRecord | undefined {
+    const [record] = this.#read(this.recordOf(name), parseContainerRecord);
+    return record === undefined ? undefined : this.#withExit(record);
+  }
+
+  /** The path of a container's record, which is replaced whenever it changes. */
+  recordOf(name: string): string {
+    return `${this.folderOf(name)}/state.json`;
   }
 
   /** @throws TsnetError `not-found`, naming those that there are. */
@@ -147,7 +164,7 @@ export class State {
   }
 
   putContainer(container: ContainerRecord): void {
-    this.#write(`${this.directory}/containers/${container.name}/state.json`, container);
+    this.#write(this.recordOf(container.name), container);
     // Who watches the folder of folders is not told of what changes in one of them.
     setModifiedAt(`${this.directory}/containers`, Date.now());
   }
@@ -159,7 +176,7 @@ export class State {
   putExit(name: string, exit: ExitNote): void {
     const folder = this.folderOf(name);
     // It may have been removed meanwhile.
-    if (!exists(`${folder}/state.json`)) return;
+    if (!exists(this.recordOf(name))) return;
     this.#write(`${folder}/${EXIT}`, exit);
     setModifiedAt(`${this.directory}/containers`, Date.now());
   }

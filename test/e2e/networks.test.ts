@@ -228,7 +228,7 @@ containers:
       "host is a way to do without a network, not one: tsnet run --network host, or network: host in a file",
     ],
     [["connect", "front", "web"], "container web is on network app.front already"],
-    [["connect", "back", "wbe"], "no container wbe: there are alone, guest, hosted, web"],
+    [["connect", "back", "wbe"], "no container wbe (did you mean web?): there are alone, guest, hosted, web"],
     [["connect", "back", "alone"], "container alone has network: none, which joins no network: start it anew on one"],
     [["connect", "back", "hosted"], "container hosted has network: host, which joins no network: start it anew on one"],
     [["connect", "back", "guest"], "container guest is in the network namespace of web: connect that one"],
@@ -364,6 +364,31 @@ describe("something that tsnet did not start", () => {
     expect(await host.ok(["ip", "-n", "pod", "-o", "link"])).not.toContain("eth0");
     await network(host, "rm", "front");
   });
+});
+
+describe("a command that was killed", () => {
+  test("is finished when it is given again, wherever it was cut off", async () => {
+    await using host = await world();
+    await host.addNetns("vm");
+    const before = await host.snapshot();
+    const killed = async (ms: number, ...args: readonly string[]) =>
+      host.run(["timeout", "-s", "KILL", `${ms / 1000}`, TSNET, "network", ...args]);
+    const create = ["create", "--subnet", "10.88.1.0/24", "--conflist", "front"];
+    for (const ms of [30, 60, 90, 120, 160, 210, 270, 350]) {
+      await killed(ms, ...create);
+      await host.run([TSNET, "network", ...create]);
+      expect(await host.sh("ls /etc/cni/net.d")).toBe("99-tsnet-front.conflist\n");
+      await killed(ms, "connect", "--netns", "vm", "front");
+      await host.run([TSNET, "network", "connect", "--netns", "vm", "front"]);
+      expect((await host.inNetns("vm", ["busybox", "ping", "-c1", "-W2", BEYOND[4]])).exitCode).toBe(0);
+      await killed(ms, "disconnect", "front", "vm");
+      await host.run([TSNET, "network", "disconnect", "front", "vm"]);
+      expect(await host.ok(["ip", "-n", "vm", "-o", "link"])).not.toContain("eth0");
+      await killed(ms, "rm", "front");
+      await host.run([TSNET, "network", "rm", "front"]);
+      expect(await host.snapshot()).toBe(before);
+    }
+  }, 120_000);
 });
 
 describe("docs/networks.md", () => {
