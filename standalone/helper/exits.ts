@@ -5,6 +5,7 @@
  * @module
  */
 import { endedAmong, endingOf, type HeldProcess, holdProcess } from "../../lib/sys/pidfd.ts";
+import { isRunning } from "../container/stop.ts";
 import type { ContainerRecord } from "../state/records.ts";
 
 /** A container whose first process is no more. */
@@ -46,6 +47,15 @@ export class Exits {
       const { name, process } = held;
       this.#drop(keyOf({ name, process }), held);
       return [{ name, process, code: ending.kind === "ended" ? ending.code : undefined }];
+    });
+  }
+
+  /** Those whose first process runs. */
+  running(records: readonly ContainerRecord[]): readonly ContainerRecord[] {
+    const ended = new Set(endedAmong([...this.#held.values()]).map(keyOf));
+    return records.filter((record) => {
+      const key = keyOf(record);
+      return this.#held.has(key) ? !ended.has(key) : isRunning(record);
     });
   }
 

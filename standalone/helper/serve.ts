@@ -6,7 +6,7 @@
  */
 import { messageOf } from "../../lib/errors.ts";
 import { type ControlRequest, serveControl } from "../../lib/sys/control.ts";
-import { residentBytes } from "../../lib/sys/memory.ts";
+import { collectGarbage, residentBytes } from "../../lib/sys/memory.ts";
 import type { ContainerRecord } from "../state/records.ts";
 import type { State } from "../state/state.ts";
 import { Exits } from "./exits.ts";
@@ -23,6 +23,8 @@ import type { HelperPart } from "./view.ts";
 const TICK = 100;
 /** Milliseconds between two syncs where nobody told of a change: inotify may lose events. */
 const CALM = 10_000;
+/** Milliseconds after a sync from which on there is time to tidy up. */
+const REST = 1000;
 
 export interface Serving {
   readonly state: State;
@@ -36,8 +38,8 @@ export interface Serving {
 /** Returns when nothing is left to serve, with nothing of the helper's left. */
 export async function serve({ state, parts, say, tick }: Serving): Promise<void> {
   const watches = openWatches(state, say);
-  const isGone = (record: ContainerRecord) => watches.owners.isGone(record);
-  const service = new Service({ state, parts: new Map([...followers(watches), ...parts]), isGone, say });
+  const living = (records: readonly ContainerRecord[]) => livingOf(records, watches);
+  const service = new Service({ state, parts: new Map([...followers(watches), ...parts]), living, say });
   let ended = false;
   const control = serveControl(placeOf(state).socket, async ({ method, path }: ControlRequest): Promise<unknown> => {
     if (method === "GET" && path === "/status") return { ...statusOf(service), repairs: watches.mender.repairs };
@@ -76,6 +78,8 @@ interface Watches {
   readonly follower: StateFollower;
   /** ms, of the last sync from here. */
   synced: number;
+  /** The work that was done when the garbage of it was collected. */
+  collected: number;
   /** Whether some containers may be over. */
   sweeping: boolean;
 }
@@ -88,8 +92,14 @@ function openWatches(state: State, say: (message: string) => void): Watches {
     mender: new Mender({ state, say }),
     follower: new StateFollower(state),
     synced: Number.NEGATIVE_INFINITY,
+    collected: 0,
     sweeping: true,
   };
+}
+
+function livingOf(records: readonly ContainerRecord[], { exits, owners }: Watches): readonly ContainerRecord[] {
+  const foreign = records.filter((record) => record.network === "foreign" && !owners.isGone(record));
+  return [...exits.running(records.filter((record) => record.network !== "foreign")), ...foreign];
 }
 
 /** Those that follow what is served, as the parts do. */
@@ -114,20 +124,24 @@ async function round(given: Round): Promise<void> {
   for (const { name, process, code } of ended) {
     if (code !== undefined) state.putExit(name, { ...process, code, at: Date.now() });
   }
-  const now = performance.now();
-  if (follower.changed() || ended.length > 0 || now - watches.synced > CALM) {
-    watches.synced = now;
+  if (follower.changed() || ended.length > 0 || performance.now() - watches.synced > CALM) {
     watches.sweeping = true;
     await syncFollowing(given);
   }
   await sweepOver(given);
   mender.disturb(lookout.poll());
   if (await mender.tend(() => service.look())) await service.sync();
+  // What many syncs left behind would else stay for as long as nothing happens.
+  if (service.work !== watches.collected && performance.now() - watches.synced > REST) {
+    watches.collected = service.work;
+    collectGarbage();
+  }
 }
 
 /** What was connected is followed before its `network connect` ends: it may be gone, and another there, right after. */
 async function syncFollowing({ service, watches }: Omit<Round, "state">): Promise<SyncReport> {
   const report = await service.sync();
+  watches.synced = performance.now();
   watches.owners.follow(service.records);
   return report;
 }

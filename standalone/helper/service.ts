@@ -4,9 +4,9 @@
  * @module
  */
 import { messageOf } from "../../lib/errors.ts";
-import { isRunning } from "../container/stop.ts";
 import type { ContainerRecord } from "../state/records.ts";
 import type { State } from "../state/state.ts";
+import { RecordBook } from "./recordbook.ts";
 import type { HelperPart, HelperView } from "./view.ts";
 
 /** What a sync found. */
@@ -20,8 +20,8 @@ export interface SyncReport {
 export interface ServiceOptions {
   readonly state: State;
   readonly parts: ReadonlyMap<string, HelperPart>;
-  /** Whether what `network connect` took in has gone. */
-  readonly isGone: (record: ContainerRecord) => boolean;
+  /** Those that are there: their command runs, or the owner of what `network connect` took in. */
+  readonly living: (records: readonly ContainerRecord[]) => readonly ContainerRecord[];
   /** Writes one line to the log. */
   readonly say: (message: string) => void;
 }
@@ -33,14 +33,22 @@ export class Service {
   #last: SyncReport = { containers: 0, networks: 0, errors: [] };
   #records: readonly ContainerRecord[] = [];
   #isEmpty = true;
+  #work = 0;
+  readonly #book: RecordBook;
 
   constructor(options: ServiceOptions) {
     this.#options = options;
+    this.#book = new RecordBook(options.state);
   }
 
   /** What the last sync found. */
   get last(): SyncReport {
     return this.#last;
+  }
+
+  /** How many syncs there were. */
+  get work(): number {
+    return this.#work;
   }
 
   /** All containers that the last sync knew of, running or not. */
@@ -79,13 +87,11 @@ export class Service {
 
   /** What there is to serve now. */
   look(): HelperView {
-    const { state, isGone } = this.#options;
-    this.#records = state.containers();
+    const { state, living } = this.#options;
+    this.#records = this.#book.containers();
     const networks = state.networksUp();
     this.#isEmpty = this.#records.length === 0 && networks.length === 0;
-    const isServed = (record: ContainerRecord) =>
-      record.process === undefined ? record.network === "foreign" && !isGone(record) : isRunning(record);
-    return { containers: this.#records.filter(isServed), networks };
+    return { containers: living(this.#records), networks };
   }
 
   close(): void {
@@ -94,6 +100,7 @@ export class Service {
 
   async #sync(): Promise<SyncReport> {
     const errors: string[] = [];
+    this.#work++;
     let { containers, networks } = this.#last;
     try {
       const view = this.look();
