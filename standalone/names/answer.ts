@@ -30,7 +30,8 @@ export interface Asking {
 }
 
 export type Said =
-  | { readonly kind: "answer"; readonly bytes: Buffer }
+  /** `lasting`: the same question gets the same answer, as long as the zone is the same. */
+  | { readonly kind: "answer"; readonly bytes: Buffer; readonly lasting: boolean }
   | { readonly kind: "elsewhere" }
   /** No question at all: it is passed over. */
   | { readonly kind: "nothing" };
@@ -54,15 +55,20 @@ const OPCODE = 0x78;
 /** Answers what is ours. */
 export function answerQuery(bytes: Buffer, asking: Asking): Said {
   if (bytes.length < HEADER_BYTES || ((bytes[2] ?? 0) & QR) !== 0) return { kind: "nothing" };
-  if (((bytes[2] ?? 0) & OPCODE) !== 0) return { kind: "answer", bytes: refuse(bytes, RCODE.NOTIMP) };
+  if (((bytes[2] ?? 0) & OPCODE) !== 0) return { kind: "answer", bytes: refuse(bytes, RCODE.NOTIMP), lasting: false };
   const query = tryDecode(bytes);
   const [question, ...more] = query?.questions ?? [];
   if (query === undefined || question === undefined || more.length > 0) {
-    return { kind: "answer", bytes: refuse(bytes, RCODE.FORMERR) };
+    return { kind: "answer", bytes: refuse(bytes, RCODE.FORMERR), lasting: false };
   }
   const opt = query.additionals?.find((record): record is OptAnswer => record.type === "OPT");
   const room = roomFor(asking.transport, opt);
-  const say = (reply: Reply): Said => ({ kind: "answer", bytes: write({ query, question, opt, room }, reply) });
+  const say = (reply: Reply): Said => ({
+    kind: "answer",
+    bytes: write({ query, question, opt, room }, reply),
+    // Several addresses are given in turn.
+    lasting: reply.answers.length < 2,
+  });
   if (opt !== undefined && opt.ednsVersion !== 0) return say({ rcode: RCODE.BADVERS, answers: [] });
   // Names of ours are of the Internet; any other class is nobody's.
   const found: Found = question.class === "IN" ? asking.zone.find(asking.id, question.name) : { kind: "elsewhere" };

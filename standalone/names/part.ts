@@ -10,6 +10,7 @@ import { identityOf } from "../../lib/sys/watch.ts";
 import type { HelperPart, HelperView } from "../helper/view.ts";
 import type { ContainerRecord } from "../state/records.ts";
 import { answerQuery } from "./answer.ts";
+import { Recall } from "./recall.ts";
 import { removeRedirect } from "./redirect.ts";
 import { HostResolvers } from "./resolvers.ts";
 import { NameServer, type Say } from "./server.ts";
@@ -42,12 +43,14 @@ class Names implements HelperPart {
   readonly #resolvers = new HostResolvers();
   #zone = new Zone({ containers: [], networks: [] });
   #turns = new Map<string, number>();
+  readonly #recalls = new Map<string, Recall>();
   #onPatrol: readonly Served[] = [];
   readonly #timer = setInterval(() => this.#patrol(), PATROL);
 
   async sync(view: HelperView): Promise<void> {
     this.#zone = new Zone(view);
     this.#turns = new Map();
+    for (const recall of this.#recalls.values()) recall.clear();
     const wanted = new Map(view.containers.filter(hasNames).map((container) => [container.id, container]));
     const errors: unknown[] = [];
     for (const [id, served] of this.#served) {
@@ -100,6 +103,7 @@ class Names implements HelperPart {
 
   #release(id: string, { server, netns, foreign }: Served, errors: unknown[]): void {
     this.#served.delete(id);
+    this.#recalls.delete(id);
     try {
       server.close();
       if (foreign) removeRedirect(netns);
@@ -116,8 +120,13 @@ class Names implements HelperPart {
       this.#turns.set(question, turns + 1);
       return turns;
     };
+    const recall = new Recall();
+    this.#recalls.set(id, recall);
     return (query, transport) => {
+      const known = transport === "udp" ? recall.find(query) : undefined;
+      if (known !== undefined) return known;
       const said = answerQuery(query, { zone: this.#zone, id, transport, turn });
+      if (said.kind === "answer" && said.lasting && transport === "udp") recall.keep(query, said.bytes);
       if (said.kind === "answer") return said.bytes;
       if (said.kind === "nothing") return undefined;
       const asked = this.#zone.askedBy(id);
