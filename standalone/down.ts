@@ -19,6 +19,7 @@ import { inUse } from "./plan/network.ts";
 import type { Progress } from "./progress.ts";
 import type { ContainerRecord, NetworkRecord } from "./state/records.ts";
 import type { State } from "./state/state.ts";
+import { Turnstile } from "./turnstile.ts";
 
 /** What `down` did. */
 export interface Lowered {
@@ -60,6 +61,9 @@ export async function down(
   }
 }
 
+/** How many containers are taken off their networks at a time: each call waits for the packet filter's lock. */
+const WORKERS = 8;
+
 export interface Removing {
   readonly state: State;
   readonly runtime: Runtime;
@@ -70,7 +74,10 @@ export interface Removing {
 
 /** Stops all of them at once, and removes each. Goes on past errors. */
 export async function removeContainers(records: readonly ContainerRecord[], removing: Removing): Promise<void> {
-  const done = await Promise.allSettled(records.map((record) => removeContainer(record, removing)));
+  const lanes = Array.from({ length: WORKERS }, () => new Turnstile());
+  const done = await Promise.allSettled(
+    records.map((record, at) => removeContainer(record, removing, lanes[at % WORKERS])),
+  );
   const errors = done.flatMap((one): readonly unknown[] => (one.status === "rejected" ? [one.reason] : []));
   if (errors.length > 0) throw joinErrors("remove containers", errors);
 }
@@ -79,11 +86,12 @@ export async function removeContainers(records: readonly ContainerRecord[], remo
 export async function removeContainer(
   record: ContainerRecord,
   { state, runtime, graceSeconds, progress }: Removing,
+  lane = new Turnstile(),
 ): Promise<void> {
   progress?.(record.name, graceSeconds === 0 ? "is ended" : `ends, within ${graceSeconds} s`);
   await stopContainer(record, state.folderOf(record.name), graceSeconds);
   progress?.(record.name, "leaves its networks");
-  await disconnect(runtime, record);
+  await lane.pass(() => disconnect(runtime, record));
   removeMade(record.mountPoints ?? []);
   state.removeContainer(record);
   progress?.(record.name, undefined);

@@ -87,11 +87,6 @@ export async function endHelper(state: State): Promise<void> {
   while (group !== undefined && !removeCgroup(group) && performance.now() < deadline) await Bun.sleep(2);
 }
 
-/** What the helper tells of itself. @throws TsnetError `not-found` if it does not run. */
-export function helperStatus(state: State): Promise<unknown> {
-  return askControl(placeOf(state).socket, { method: "GET", path: "/status" }, PATIENCE);
-}
-
 /** What the helper itself removes is no news to it. */
 function isHelper(): boolean {
   return process.argv0.endsWith(`/${HELPER}`);
