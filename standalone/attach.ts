@@ -172,6 +172,8 @@ function openLoopback(path: string): void {
     writeSysctls(netns, [
       ["net/ipv4/ip_unprivileged_port_start", "0"],
       ["net/ipv4/ping_group_range", "0 2147483647"],
+      // Inherited from a host that forwards it would make a container on two networks a way round the walls.
+      ["net/ipv4/ip_forward", "0"],
     ]);
   } finally {
     netns.close();

@@ -319,6 +319,30 @@ containers:
     expect(await ask(host, "beyond", "tcp", HOST[4], 8080)).toBe(`one ${BEYOND[4]}`);
   });
 
+  test("is not reached through a container that is on another network, too, and that is no router", async () => {
+    await using host = await world();
+    const command = `command: [sleep, infinity]`;
+    const at = (last: number) => `{ inner: { address: 10.88.3.${last} } }`;
+    const project = await Project.create(
+      host,
+      "walls",
+      `${internal("", "networks: [front]")}
+  vault: { networks: ${at(10)}, ${command} }
+  both: { networks: { front: { address: 10.88.1.30 }, inner: { address: 10.88.3.30 } }, ${command} }
+`,
+    );
+    await project.raise();
+    await serve(host, "walls.vault", 80, "vault");
+    await host.sh(`
+      ip -n walls.one route add 10.88.3.0/24 via 10.88.1.30; ip -n walls.vault route add 10.88.1.0/24 via 10.88.3.30
+    `);
+    const through = () => ask(host, "walls.one", "udp", "10.88.3.10", 80);
+    expect(await host.ok(["ip", "netns", "exec", "walls.both", "sysctl", "-n", "net.ipv4.ip_forward"])).toBe("0\n");
+    expect(await through()).toBeUndefined();
+    await host.ok(["ip", "netns", "exec", "walls.both", "sysctl", "-qw", "net.ipv4.ip_forward=1"]);
+    expect(await through()).toMatch(/^vault 10\.88\.1\./);
+  });
+
   test("publishes nothing, and says what to do", async () => {
     await using host = await world();
     const before = await host.snapshot();
@@ -334,7 +358,7 @@ containers:
 });
 
 describe("docs/networks.md", () => {
-  const page = readFileSync(`${PROJECT}/docs/networks.md`, "utf8");
+  const page = readFileSync(`${PROJECT}/docs/networks.md`, "utf8").replace(/^[\s\S]*(?=^## Isolation$)/m, "");
   const [yaml = ""] = blocks("yaml");
 
   function blocks(language: string): readonly string[] {
