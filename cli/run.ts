@@ -19,7 +19,7 @@ const FAILED = 125;
 type Options = RunWords & {
   readonly detach?: boolean;
   readonly rm?: boolean;
-  readonly tty: boolean;
+  readonly tty?: boolean;
 };
 
 export function register(program: Command): void {

@@ -60,7 +60,7 @@ test("help may be asked for by word", async () => {
 
 test("every command has help with an example", async () => {
   const verbs = ["add", "del", "check", "gc", "status"].map((verb) => `cni ${verb}`);
-  const standalone = ["up", "down", "ps", "inspect", "logs", "exec"];
+  const standalone = ["up", "down", "run", "stop", "rm", "ps", "inspect", "logs", "exec"];
   const commands = [
     "",
     ...standalone,

@@ -221,7 +221,7 @@ describe("containers row 26: an edited file", () => {
   test("and one whose command ended is started again", async () => {
     await project.write(file({ one: "true", two: "sleep 1000" }));
     await project.raise();
-    await eventually(async () => (await project.ps())[0]?.status === "exited (?)", "one has exited");
+    await eventually(async () => (await project.ps())[0]?.status === "exited (0)", "one has exited");
     const two = await pidOf("two");
     await project.raise();
     expect(await pidOf("two")).toBe(two);
