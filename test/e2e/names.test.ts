@@ -1,5 +1,6 @@
 /** Names of containers, asked for with real packets and by the C library, on a throwaway host. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { RESOLVING_SOCKETS } from "../../standalone/container/root.ts";
 import { crowd, resolve, serveNames } from "./dns.ts";
 import { Host, PROJECT, TSNET } from "./host.ts";
 import { ask, serve } from "./packets.ts";
@@ -170,6 +171,8 @@ describe("names and what comes and goes", () => {
 
   beforeAll(async () => {
     host = await stubHost();
+    // In place of sockets: what counts is what stands there inside.
+    for (const path of RESOLVING_SOCKETS) await host.sh(`mkdir -p "$(dirname ${path})"; touch ${path}`);
     hello = await Project.create(
       host,
       "hello",
@@ -179,12 +182,21 @@ networks: { front: { subnet: 10.88.1.0/24 }, side: { subnet: 10.88.3.0/24 } }
 containers:
   web: { networks: { front: { address: 10.88.1.20 } }, command: [sleep, infinity] }
   far: { networks: { side: { address: 10.88.3.30 } }, command: [sleep, infinity] }
+  mighty: { networks: [front], privileged: true, command: [sleep, infinity] }
   eager: { networks: [front], command: [sh, -c, "getent ahostsv4 web; sleep infinity"] }
 `,
     );
     await hello.raise();
   });
   afterAll(() => host.destroy());
+
+  test("containers row 22: a privileged one does not see what would answer past its resolv.conf", async () => {
+    for (const path of RESOLVING_SOCKETS) {
+      await host.ok(["test", "-f", path]);
+      await inside(host, "mighty", "test", "-c", path);
+    }
+    expect(await inside(host, "mighty", "getent", "ahostsv4", "web")).toContain("10.88.1.20");
+  });
 
   const tsnet = (...args: readonly string[]) => host.ok([TSNET, ...args]);
 
