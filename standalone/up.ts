@@ -61,7 +61,8 @@ export async function up(project: Project, state: State, options: UpOptions = {}
     if (options.dryRun !== true) {
       await ensureHelper(state);
       await apply(plan, { state, runtime, now, progress: options.progress ?? (() => {}) });
-      if (plan.change.length + plan.repair.length + plan.removeContainers.length > 0) await syncHelper(state);
+      // Also where nothing was to do: the helper may have been.
+      await syncHelper(state);
     } else if (now.containers.length === 0) closeRuntime(state.directory);
     return { steps: stepsOf(plan) };
   } finally {
