@@ -31,7 +31,7 @@ export interface RunWords {
 }
 
 const NO_IMAGES = "there are no images: name a command, and with --rootfs the folder that is its root";
-const NO_LIMITS = "limits are systemd's business: run it in a unit with MemoryMax= or CPUQuota=";
+const NO_LIMITS = "tsnet sets no limits: its control group is below /sys/fs/cgroup/tsnet";
 const CAPABILITIES = "a container has Docker's default capabilities: --privileged gives all";
 
 /** Options of Docker's that people type, and what to type here. */

@@ -14,7 +14,7 @@ interface Elsewhere {
 
 const NO_IMAGES = "there are no images: name a command, and with rootfs the folder that is its root";
 const NO_SUPERVISOR = "tsnet is no process supervisor: run it in a systemd unit with Restart=";
-const NO_LIMITS = "limits are systemd's business: run it in a unit with MemoryMax= or CPUQuota=";
+const NO_LIMITS = "tsnet sets no limits: its control group is below /sys/fs/cgroup/tsnet";
 const CAPABILITIES = "a container has Docker's default capabilities: privileged: true gives all";
 
 const KEYS: Readonly<Record<string, Elsewhere>> = {
