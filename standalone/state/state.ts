@@ -12,6 +12,7 @@ import { removeIfEmpty } from "../../lib/sys/executable.ts";
 import {
   exists,
   type FileLock,
+  isTemporary,
   lockFile,
   makeDirectory,
   namesIn,
@@ -118,13 +119,13 @@ export class State {
   /** The network is not made any more; one that is kept will be again. */
   removeNetwork({ id }: NetworkRecord): void {
     removeFile(`${this.#running}/${id}.json`);
-    removeIfEmpty(this.#running);
+    removeFolder(this.#running);
   }
 
   /** The network does not stay any longer. */
   forgetNetwork({ id }: NetworkRecord): void {
     removeFile(`${this.#kept}/${id}.json`);
-    removeIfEmpty(this.#kept);
+    removeFolder(this.#kept);
     removeIfEmpty(this.#kept.slice(0, this.#kept.lastIndexOf("/")));
   }
 
@@ -241,4 +242,10 @@ export class State {
       throw new TsnetError(`${path}: ${messageOf(error)}`, { code: "decoding", op: "read state", cause: error });
     }
   }
+}
+
+/** Removes a folder of networks if none is left in it. Who writes there holds the lock: a temporary file is from a kill. */
+function removeFolder(folder: string): void {
+  for (const name of namesIn(folder)) if (isTemporary(name)) removeFile(`${folder}/${name}`);
+  removeIfEmpty(folder);
 }
