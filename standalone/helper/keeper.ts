@@ -67,14 +67,18 @@ export function unitCommand(program: string): readonly string[] {
 }
 
 /**
- * The lock tells that a helper runs; where the program is gone (126, 127) there is nothing to keep. In the end it
+ * The lock tells that a helper runs; where the program is gone (126, 127) there is nothing to keep, and the log that
+ * trying has made anew goes. In the end it
  * leaves its control group and removes that.
  */
 const WATCHER = `
 while :; do
   flock "$1" true
   "$0" >>"$2" 2>&1 && break
-  case $? in ${EXIT.anotherRuns}|126|127) break ;; esac
+  case $? in
+    ${EXIT.anotherRuns}) break ;;
+    126|127) rm -f "$2"; break ;;
+  esac
   sleep 0.1
 done
 [ -n "$3" ] || exit 0
