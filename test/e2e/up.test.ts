@@ -344,7 +344,8 @@ describe("before anything is changed, up says", () => {
   });
 });
 
-describe("up that was killed", () => {
+// As many ups and downs as there are moments to cut one off.
+describe("up that was killed", { timeout: 240_000 }, () => {
   let host: Host;
   let project: Project;
   let before: string;
@@ -513,6 +514,7 @@ describe("containers row 27: a reboot", () => {
     // As after a boot with a /run on disk: the files are there, processes, links and namespaces are not.
     await host.sh(`
       sed -i 's/"bootId": "[^"]*"/"bootId": "another"/' /run/tsnet/containers/one/state.json
+      helper=$(pgrep -x tsnet-helper); kill -9 $(cut -d' ' -f4 /proc/$helper/stat) $helper
       kill -9 $(pgrep -x sleep); ip netns del boot.one; ip link del edit-net 2>/dev/null || ip link del boot-net
     `);
     expect((await project.ps())[0]?.status).toBe("exited (?)");
