@@ -60,6 +60,20 @@ describe("docs/getting-started.md", () => {
   });
 });
 
+describe("docs/troubleshooting.md", () => {
+  const page = readFileSync(`${PROJECT}/docs/troubleshooting.md`, "utf8");
+  const [, block = ""] = /^## A name does not resolve\n[\s\S]*?^```console\n([\s\S]*?)^```/m.exec(page) ?? [];
+
+  test("where a name does not resolve, its commands show why", async () => {
+    await type("tsnet run -d --name web sleep infinity");
+    const [asked = "", status = "", log = ""] = block.split("\n").map((line) => line.replace(/^# /, ""));
+    expect(await type(asked)).toContain("nameserver 127.0.0.11\n");
+    expect(JSON.parse(await type(status))).toMatchObject({ containers: 1, errors: [] });
+    await type(log);
+    await type("tsnet rm -f web");
+  });
+});
+
 describe("examples/systemd", () => {
   /** A line of a unit as systemd runs it; a `-` before it lets it fail. */
   function commandsOf(unit: string, key: string, instance = ""): readonly string[] {
