@@ -46,7 +46,9 @@ async function expectUp(when: string): Promise<void> {
     ["side", "running"],
     ["web", "running"],
   ]);
-  expect(await running("sleep"), when).toBe(3);
+  // The helper's watcher sleeps as well, but not for ever.
+  const commands = await host.sh("pgrep --runstates R,S,D,T -c -x -f 'sleep infinity' || true");
+  expect(Number(commands), when).toBe(3);
   const answers = async (name: string) =>
     (await tryInside(host, "web", "busybox", "ping", "-c1", "-W1", name)).exitCode === 0;
   await eventually(() => answers("db"), `${when}: web reaches db by name`, 3000);
