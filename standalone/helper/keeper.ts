@@ -67,9 +67,8 @@ export function unitCommand(program: string): readonly string[] {
 }
 
 /**
- * The lock tells that a helper runs; where the program is gone (126, 127) there is nothing to keep, and the log that
- * trying has made anew goes. In the end it
- * leaves its control group and removes that.
+ * The lock tells that a helper runs; where the program is gone (126, 127) there is nothing to keep, and the files
+ * that trying has made anew go. In the end it leaves its control group and removes that.
  */
 const WATCHER = `
 while :; do
@@ -77,7 +76,7 @@ while :; do
   "$0" >>"$2" 2>&1 && break
   case $? in
     ${EXIT.anotherRuns}) break ;;
-    126|127) rm -f "$2"; break ;;
+    126|127) [ -e "$0" ] || rm -f "$1" "$2"; break ;;
   esac
   sleep 0.1
 done
