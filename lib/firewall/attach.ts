@@ -9,11 +9,11 @@
 import { isTsnetError, TsnetError } from "../errors.ts";
 import type { FileLock } from "../sys/files.ts";
 import type { Drop } from "./engine.ts";
-import { forgetPorts } from "./flows.ts";
+import { forgetPorts, forgetUnpublished } from "./flows.ts";
 import { type FirewallHost, isSurprise } from "./host.ts";
 import { planEntries, withElsewhere } from "./plan.ts";
 import { refuseHeld, refuseListeners } from "./ports.ts";
-import { type Entry, type EntryName, entryFile, tagOf } from "./record.ts";
+import { type Entry, type EntryName, entryFile, type HeldPort, tagOf } from "./record.ts";
 import { preparePaths } from "./sysctls.ts";
 import type { Attachment, PublishWish, Wishes } from "./types.ts";
 
@@ -29,11 +29,16 @@ export async function attach(host: FirewallHost, attachment: Attachment, asked: 
   const ports = entries.flatMap((entry) => entry.ports);
   refuseListeners(ports);
   const lock = host.state.tryLock() ?? (await host.state.lock());
+  let previous: readonly Entry[];
   try {
-    await change(host, { attachment, wishes, entries }, lock);
+    previous = await change(host, { attachment, wishes, entries }, lock);
   } finally {
     lock.release();
   }
+  const gone = previous.flatMap(({ addresses, ports: had }) =>
+    had.filter((port) => !ports.some((one) => isSamePort(one, port))).map((port) => ({ port, addresses })),
+  );
+  await forgetUnpublished(gone, host.tools.conntrack);
   await forgetPorts(ports, host.tools.conntrack);
 }
 
@@ -43,7 +48,12 @@ interface Change {
   readonly entries: readonly Entry[];
 }
 
-async function change(host: FirewallHost, { attachment, wishes, entries }: Change, lock: FileLock): Promise<void> {
+/** Returns what the attachment had before. */
+async function change(
+  host: FirewallHost,
+  { attachment, wishes, entries }: Change,
+  lock: FileLock,
+): Promise<readonly Entry[]> {
   const { state } = host;
   const tag = tagOf(attachment);
   state.removeTemporaries();
@@ -70,6 +80,7 @@ async function change(host: FirewallHost, { attachment, wishes, entries }: Chang
     throw explain(error, wishes.publish);
   }
   for (const name of stale) state.remove(name);
+  return previous;
 }
 
 interface Present {
@@ -136,6 +147,10 @@ async function restore(host: FirewallHost, entries: readonly Entry[], drop: Drop
 async function pathsOf(host: FirewallHost, entries: readonly Entry[], wish: PublishWish | undefined) {
   const isPublished = wish?.snat === true && entries.some((entry) => entry.part === "publish");
   return preparePaths(host.state, isPublished ? wish.addresses.map(({ address }) => address) : []);
+}
+
+function isSamePort(a: HeldPort, b: HeldPort): boolean {
+  return a.family === b.family && a.protocol === b.protocol && a.port === b.port && a.hostIp === b.hostIp;
 }
 
 function isNamed(entry: Entry, name: EntryName): boolean {

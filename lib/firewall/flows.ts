@@ -20,6 +20,19 @@ export async function forgetPorts(ports: readonly HeldPort[], open: OpenConntrac
   await forget(portFilters(ports), open);
 }
 
+/** Forgets the flows by which host ports lead to containers that they lead to no longer: who is in would stay in. */
+export async function forgetUnpublished(
+  gone: readonly { readonly port: HeldPort; readonly addresses: readonly string[] }[],
+  open: OpenConntrack,
+): Promise<void> {
+  const filters = gone.flatMap(({ port: { family, protocol, port, hostIp }, addresses }) => {
+    const bound = hostIp === undefined ? {} : { origDst: parseAddress(hostIp) };
+    const containers = addresses.map(parseAddress).filter((address) => address.family === family);
+    return containers.map((replySrc): FlowFilter => ({ family, proto: protocol, dport: port, ...bound, replySrc }));
+  });
+  await forget(filters, open);
+}
+
 /** Forgets all flows from and to a container's addresses, and UDP flows to its host ports. */
 export async function forgetContainer(
   addresses: readonly string[],

@@ -214,6 +214,33 @@ describe("a container that goes", () => {
     for (const [netns, address] of places) expect(await answers(host, netns, address), address).toBe("one again");
   });
 
+  test("goes on with other ports: those that are new lead to it, those that are gone do not, for who is in, too", async () => {
+    await using host = await world();
+    const project = await Project.create(host, "re", one());
+    await project.raise();
+    const pid = async () => (await project.ps())[0]?.pid;
+    const then = await pid();
+    const places = [
+      ["beyond", HOST[4]],
+      ["beyond", HOST[6]],
+      ["", "127.0.0.1"],
+      ["", "::1"],
+    ] as const;
+    const open = (proto: "tcp" | "udp") =>
+      Promise.all(places.map(([netns, address]) => Stream.open(host, netns, proto, address, 8080)));
+    const [tcp, udp] = [await open("tcp"), await open("udp")];
+    for (const stream of [...tcp, ...udp]) expect(await stream.next()).toBe("one");
+    await project.write(one().replaceAll("8080:", "8081:"));
+    await project.raise();
+    expect(await pid()).toBe(then);
+    for (const stream of tcp) expect(await stream.next()).toBe("end");
+    for (const [netns, address] of places) expect(await answers(host, netns, address, 8081), address).toBe("one");
+    await Promise.all(udp.map((stream) => stream.stop()));
+    await serve(host, "", 8080, "program");
+    for (const [netns, address] of places)
+      expect(await ask(host, netns, "tcp", address, 8080), address).toMatch(/^program /);
+  });
+
   test("leaves no flow that leads to it, though somebody asks on", async () => {
     await using host = await world();
     const project = await Project.create(host, "re", one());
@@ -285,9 +312,9 @@ describe("docs/ports.md", () => {
   });
 });
 
-/** What an echo server answers at port 8080, or undefined. */
-async function answers(host: Host, netns: string, address: string): Promise<string | undefined> {
-  const stream = await Stream.open(host, netns, "tcp", address, 8080);
+/** What an echo server answers, or undefined. */
+async function answers(host: Host, netns: string, address: string, port = 8080): Promise<string | undefined> {
+  const stream = await Stream.open(host, netns, "tcp", address, port);
   try {
     const answer = await stream.next(1000);
     return answer === "end" ? undefined : answer;
