@@ -58,8 +58,8 @@ async function expectUp(when: string): Promise<void> {
 
 /** Nothing is left: not of what the snapshot has, and no process. */
 async function expectDown(when: string): Promise<void> {
-  expect(await host.snapshot(), when).toBe(before);
-  // What a command that was killed had started ends by itself, a moment after its pipe broke.
+  // What a command that was killed had started ends by itself, a moment after its pipe broke; and so does a watcher.
+  await expect.poll(() => host.snapshot(), { timeout: 5000, message: when }).toBe(before);
   await expect.poll(() => running("sleep|unshare|flock|tsnet.*"), { timeout: 5000, message: when }).toBe(0);
 }
 
