@@ -88,7 +88,7 @@ describe("the back end", () => {
     await (await host.firewall("iptables")).ensureUsable();
     await expect((await host.firewall("iptables", noIptables)).ensureUsable()).rejects.toMatchObject({
       code: "not-found",
-      message: expect.stringContaining("install iptables"),
+      message: "there is no iptables on this host: install it, or choose the back end nftables",
     });
   });
 });
