@@ -77,7 +77,8 @@ export interface StartChain {
 // The unshare that forks and waits says something when the command was killed (util-linux 2.38), which would be taken
 // for the command's own.
 const SET_ASIDE = 'exec 3>&2 2>>"$0"; exec "$@"';
-const TAKE_BACK = 'exec 2>&3 3>&-; exec "$@"';
+// A shell adds to the environment, which is to be the file's alone.
+const TAKE_BACK = 'exec 2>&3 3>&-; unset PWD OLDPWD SHLVL _; exec "$@"';
 
 /** The command line that starts a container. */
 export function startChain(chain: StartChain): readonly string[] {

@@ -143,13 +143,15 @@ describe("a container on the host's root", () => {
     expect(await host.ok(["cat", "/etc/hostname"])).not.toContain("plain");
   });
 
-  test("has a resolv.conf without resolvers that only the host reaches", async () => {
+  test("has a resolv.conf of its own, with our resolver and the host's search domains", async () => {
     await host.ok(["tee", "/etc/resolv.conf"], {
       stdin: "nameserver 127.0.0.53\nnameserver 192.0.2.53\nsearch example.org\n",
     });
     const project = await Project.create(host, "dns", `containers:\n${sleeper("asker")}`);
     await project.raise();
-    expect(await inside(host, "asker", "cat", "/etc/resolv.conf")).toBe("nameserver 192.0.2.53\nsearch example.org\n");
+    expect(await inside(host, "asker", "cat", "/etc/resolv.conf")).toBe(
+      "nameserver 127.0.0.11\nsearch example.org\noptions ndots:0\n",
+    );
     await project.down();
   });
 
@@ -161,7 +163,7 @@ describe("a container on the host's root", () => {
     `);
     const project = await Project.create(host, "dns", `containers:\n${sleeper("asker")}`);
     await project.raise();
-    expect(await inside(host, "asker", "cat", "/etc/resolv.conf")).toBe("nameserver 192.0.2.54\n");
+    expect(await inside(host, "asker", "cat", "/etc/resolv.conf")).toBe("nameserver 127.0.0.11\noptions ndots:0\n");
     await project.down();
   });
 

@@ -48,7 +48,7 @@ describe("the chain of programs that becomes a command", () => {
         "/bin/nsenter --net=/run/netns/p.web -- " +
         "/bin/unshare --mount --uts --ipc --pid --fork --propagation slave -- " +
         "/bin/unshare --root=/proc/7/root --wd=. -- " +
-        '/bin/sh -c exec 2>&3 3>&-; exec "$@" /bin/sh /bin/flock --no-fork /g ' +
+        '/bin/sh -c exec 2>&3 3>&-; unset PWD OLDPWD SHLVL _; exec "$@" /bin/sh /bin/flock --no-fork /g ' +
         `/bin/prlimit --nofile=1024: /bin/setpriv ${LIMITS} --regid 0 --clear-groups -- ` +
         "/bin/unshare --root=. --wd=/srv -- busybox httpd -f",
     );
@@ -58,7 +58,7 @@ describe("the chain of programs that becomes a command", () => {
     expect(chain({ shares: ["pid", "mount", "ipc", "uts"], privileged: true }, { netns: "" })).toBe(
       '/bin/sh -c exec 3>&2 2>>"$0"; exec "$@" /c ' +
         "/bin/unshare --root=/proc/7/root --wd=. -- " +
-        '/bin/sh -c exec 2>&3 3>&-; exec "$@" /bin/sh /bin/flock --no-fork /g ' +
+        '/bin/sh -c exec 2>&3 3>&-; unset PWD OLDPWD SHLVL _; exec "$@" /bin/sh /bin/flock --no-fork /g ' +
         "/bin/prlimit --nofile=1024: /bin/setpriv --regid 0 --clear-groups -- /bin/unshare --root=. --wd=/srv -- busybox httpd -f",
     );
   });
