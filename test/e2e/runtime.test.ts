@@ -264,7 +264,7 @@ describe("tsnet install", () => {
     const before = await host.sh("find /opt /etc -printf '%p %i %m %s\\n'");
     const changes: readonly { readonly path: string }[] = JSON.parse(await done(["install", "-o", "json"]));
     expect(changes.map(({ path }) => path)).toEqual([
-      ...["bridge", "host-local", "loopback", "portmap"].map((name) => `/opt/cni/bin/${name}`),
+      ...["bridge", "host-local", "loopback", "overlay", "portmap"].map((name) => `/opt/cni/bin/${name}`),
       `${CONF_DIR}/99-tsnet.conflist`,
     ]);
     expect(await host.ok(["sh", "-c", "stat -c '%i %h %a' /opt/cni/bin/* | sort -u | cut -d' ' -f2-"])).toBe("4 755\n");
