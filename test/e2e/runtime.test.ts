@@ -267,7 +267,7 @@ describe("tsnet install", () => {
       ...["bridge", "host-local", "loopback", "overlay", "portmap"].map((name) => `/opt/cni/bin/${name}`),
       `${CONF_DIR}/99-tsnet.conflist`,
     ]);
-    expect(await host.ok(["sh", "-c", "stat -c '%i %h %a' /opt/cni/bin/* | sort -u | cut -d' ' -f2-"])).toBe("4 755\n");
+    expect(await host.ok(["sh", "-c", "stat -c '%i %h %a' /opt/cni/bin/* | sort -u | cut -d' ' -f2-"])).toBe("5 755\n");
     expect(await host.ok(["sh", "-c", "CNI_COMMAND=VERSION /opt/cni/bin/host-local"])).toContain('"1.1.0"');
     expect(await done(["install"])).not.toMatch(/installed|updated|replaced/);
     await done(["install", "--undo"], {});
