@@ -84,11 +84,8 @@ describe("flags", () => {
       ["--clustr_cidr=10.0.0.0/8"],
       "unknown option '--clustr-cidr': did you mean '--cluster-cidr'? Or see 'tsnet proxy --help'",
     ],
-    [["words"], "too many arguments for 'proxy'. Expected 0 arguments but got 1: see 'tsnet proxy --help'"],
-    [
-      ["--masquerade-all", "true"],
-      "too many arguments for 'proxy'. Expected 0 arguments but got 1: see 'tsnet proxy --help'",
-    ],
+    [["words"], "tsnet proxy takes no arguments, not 1: see 'tsnet proxy --help'"],
+    [["--masquerade-all", "true"], "tsnet proxy takes no arguments, not 1: see 'tsnet proxy --help'"],
     [["--config"], "option '--config <text>' argument missing: see 'tsnet proxy --help'"],
   ])("%j is a usage error", async (args, message) => {
     expect(await proxy(...args)).toEqual({ exitCode: 2, stdout: "", stderr: `tsnet: ${message}\n` });
