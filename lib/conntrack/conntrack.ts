@@ -49,7 +49,7 @@ export interface FlowFilter {
 
 export interface Conntrack {
   /**
-   * Deletes the flows that match; none is fine. Asks the kernel, and where that cannot look for flows, `conntrack`.
+   * Deletes the flows that match; none is fine. Asks the kernel, and where that cannot look for them, goes through all.
    *
    * @throws TsnetError `invalid` for a port without a protocol; `not-found` if `conntrack` is needed and not
    * installed; `permission`, `kernel-lacks`, `program`.
@@ -96,8 +96,8 @@ export function realConntrack({ netns, prefix }: RealConntrackOptions = {}): Con
     listFlows,
     async deleteFlows(filter) {
       ensureFilter(filter);
-      if (prefix === undefined && flushFlows(filter, netns)) return;
-      await deleteByProgram(["-D", ...argsOf(filter)], conntrack);
+      if (prefix !== undefined) await deleteByProgram(["-D", ...argsOf(filter)], conntrack);
+      else if (!flushFlows(filter, netns)) await deleteWhileStreaming(filter, () => true, netns);
     },
     async deleteFlowsIf(filter, doomed) {
       ensureFilter(filter);

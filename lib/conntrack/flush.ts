@@ -41,12 +41,13 @@ const COUNTS_DST_PORT = 1 << 5;
 
 /**
  * Deletes the flows that match. False if the kernel cannot look for them so, in which case nothing was deleted:
- * before Linux 6.11 it takes the filter for a whole tuple and finds it incomplete.
+ * before Linux 6.11 it takes the filter for a whole tuple and finds it incomplete. Of IPv6 addresses it takes those
+ * that differ for those that match (ctnetlink_filter_match_tuple of Linux 6.18), and would delete everybody else's.
  *
  * @throws TsnetError `permission` and the like.
  */
 export function flushFlows(filter: FlowFilter, netns?: Netns): boolean {
-  const attributes = filterAttributes(filter);
+  const attributes = namesIpv6(filter) ? undefined : filterAttributes(filter);
   // With nothing to match, a kernel that does not know the filter would delete everything.
   if (attributes === undefined) return false;
   const type = (NFNL_SUBSYS_CTNETLINK << 8) | IPCTNL_MSG_CT_DELETE;
@@ -58,8 +59,19 @@ export function flushFlows(filter: FlowFilter, netns?: Netns): boolean {
   throw new TsnetError(`cannot delete flows: ${errno}`, { code: codeOfErrno(errno), op: "conntrack flush", errno });
 }
 
-/** The kernel's filter for deleting and for dumping; undefined if there is nothing but a family to match. */
-export function filterAttributes(filter: FlowFilter): readonly Buffer[] | undefined {
+/** The filter as far as a kernel can be asked to dump by it: it may pass more, and the rest is for the reader. */
+export function dumpAttributes(filter: FlowFilter): readonly Buffer[] {
+  const { family, proto, dport } = filter;
+  const known = { family, ...(proto === undefined ? {} : { proto }), ...(dport === undefined ? {} : { dport }) };
+  return filterAttributes(namesIpv6(filter) ? known : filter) ?? [];
+}
+
+function namesIpv6({ family, origSrc, origDst, replySrc, replyDst }: FlowFilter): boolean {
+  return family === 6 && [origSrc, origDst, replySrc, replyDst].some((address) => address !== undefined);
+}
+
+/** The kernel's filter; undefined if there is nothing but a family to match. */
+function filterAttributes(filter: FlowFilter): readonly Buffer[] | undefined {
   const { proto, dport, origSrc, origDst, replySrc, replyDst } = filter;
   const protocol: Part[] =
     proto === undefined ? [] : [{ bit: COUNTS_PROTO, attribute: attribute(CTA_PROTO_NUM, Buffer.of(IPPROTO[proto])) }];

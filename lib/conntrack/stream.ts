@@ -34,7 +34,7 @@ import {
   NFNL_SUBSYS_CTNETLINK,
   NFPROTO,
 } from "./constants.ts";
-import { filterAttributes } from "./flush.ts";
+import { dumpAttributes } from "./flush.ts";
 import { matchesFlow } from "./matching.ts";
 
 // linux/netlink.h
@@ -83,7 +83,7 @@ export async function deleteWhileStreaming(
 }
 
 function dumpRequest(filter: FlowFilter): Buffer {
-  const request = Buffer.concat([Buffer.alloc(HEADER_BYTES), ...(filterAttributes(filter) ?? [])]);
+  const request = Buffer.concat([Buffer.alloc(HEADER_BYTES), ...dumpAttributes(filter)]);
   request.writeUInt32LE(request.length, 0);
   request.writeUInt16LE((NFNL_SUBSYS_CTNETLINK << 8) | IPCTNL_MSG_CT_GET, 4);
   request.writeUInt16LE(NLM_F_REQUEST | NLM_F_DUMP, 6);

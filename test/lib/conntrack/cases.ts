@@ -39,16 +39,24 @@ const dns6: Flow = {
   orig: { src: CLIENT6, dst: HOST6, sport: 4002, dport: 53 },
   reply: { src: HOST6, dst: CLIENT6, sport: 53, dport: 4002 },
 };
+const CONTAINER6 = parseAddress("fd10::2");
+const OTHER6 = parseAddress("fd00::2");
+const web6: Flow = {
+  family: 6,
+  proto: "tcp",
+  orig: { src: OTHER6, dst: HOST6, sport: 4003, dport: 80 },
+  reply: { src: CONTAINER6, dst: OTHER6, sport: 8080, dport: 4003 },
+};
 const ping: Flow = {
   family: 4,
   proto: "icmp",
   orig: { src: CONTAINER, dst: CLIENT },
   reply: { src: CLIENT, dst: CONTAINER },
 };
-const FLOWS = [dns, web, dns6, ping];
+const FLOWS = [dns, web, dns6, web6, ping];
 
 const FILTERS: readonly (readonly [string, FlowFilter, readonly Flow[]])[] = [
-  ["a family", { family: 6 }, [dns6]],
+  ["a family", { family: 6 }, [dns6, web6]],
   ["a protocol", { family: 4, proto: "udp" }, [dns]],
   ["a published port", { family: 4, proto: "udp", dport: 53 }, [dns]],
   ["a port that nobody talked to", { family: 4, proto: "udp", dport: 54 }, []],
@@ -57,6 +65,13 @@ const FILTERS: readonly (readonly [string, FlowFilter, readonly Flow[]])[] = [
   ["who answers", { family: 4, replySrc: CONTAINER }, [dns]],
   ["who is answered", { family: 4, replyDst: CLIENT }, [dns, web]],
   ["all of it", { family: 4, proto: "udp", dport: 53, origSrc: CLIENT, origDst: HOST, replySrc: CONTAINER }, [dns]],
+  ["the first packet's source, IPv6", { family: 6, origSrc: OTHER6 }, [web6]],
+  ["the first packet's destination, IPv6", { family: 6, origDst: HOST6 }, [dns6, web6]],
+  ["who answers, IPv6", { family: 6, replySrc: CONTAINER6 }, [web6]],
+  ["who is answered, IPv6", { family: 6, replyDst: CLIENT6 }, [dns6]],
+  ["a published port, IPv6", { family: 6, proto: "tcp", dport: 80 }, [web6]],
+  ["port and address, IPv6", { family: 6, proto: "tcp", dport: 80, replySrc: CONTAINER6 }, [web6]],
+  ["port and another's address, IPv6", { family: 6, proto: "tcp", dport: 80, replySrc: HOST6 }, []],
   ["port and another's address", { family: 4, proto: "udp", dport: 53, replySrc: HOST }, []],
 ];
 
