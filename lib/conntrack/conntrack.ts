@@ -51,8 +51,8 @@ export interface Conntrack {
   /**
    * Deletes the flows that match; none is fine. Asks the kernel, and where that cannot look for them, goes through all.
    *
-   * @throws TsnetError `invalid` for a port without a protocol; `not-found` if `conntrack` is needed and not
-   * installed; `permission`, `kernel-lacks`, `program`.
+   * @throws TsnetError `invalid` for a port without a protocol; `permission`, `kernel-lacks`, `io`; by a program
+   * also `not-found`, `program`.
    */
   deleteFlows(filter: FlowFilter): Promise<void>;
   /**
