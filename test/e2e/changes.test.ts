@@ -191,7 +191,7 @@ remake  container  peer  its command and hostname have changed
     await project.write(`${yaml}  one: { command: [sleep, infinity] }\n  two: { command: [sleep, infinity] }\n`);
     const shown = await inTerminal(
       host,
-      `${TSNET} up -f ${project.folder}/tsnet.yaml 2>&1 >/dev/null; echo ready`,
+      `env -u NO_COLOR ${TSNET} up -f ${project.folder}/tsnet.yaml 2>&1 >/dev/null; echo ready`,
       "ready",
       "",
     );
