@@ -23,6 +23,7 @@ const LIB = {
   daemon: ["sys"],
   etcd: ["sys", "net", "daemon"],
   overlay: ["sys", "net"],
+  plugin: ["sys", "net", "netlink", "cni", "firewall"],
 };
 
 const GROUND = "^lib/(errors|undo|log)\\.ts$";

@@ -4,40 +4,37 @@
  * @module
  */
 import type { CniInterface, CniResult, PluginCall } from "../../lib/cni/types.ts";
+import { callIpam } from "../../lib/ipam/call.ts";
 import type { Link } from "../../lib/netlink/link.ts";
-import { RtSocket } from "../../lib/netlink/socket.ts";
-import { type Netns, openNetns } from "../../lib/sys/netns.ts";
+import { configureContainer } from "../../lib/plugin/container.ts";
+import { ensureForwarding } from "../../lib/plugin/forwarding.ts";
+import { hostVethName } from "../../lib/plugin/identity.ts";
+import type { Kit } from "../../lib/plugin/kit.ts";
+import { refuseExisting, requireLink } from "../../lib/plugin/link.ts";
+import { type Namespaces, openNamespaces } from "../../lib/plugin/netns.ts";
+import { routesToSet } from "../../lib/plugin/routes.ts";
 import { Undo } from "../../lib/undo.ts";
 import { type BridgeConfig, parseConfig } from "./config.ts";
-import { ensureBridge, ensureGateways, requireLink } from "./device.ts";
-import { ensureForwarding } from "./forwarding.ts";
-import { hostVethName } from "./identity.ts";
-import { callIpam } from "./ipam.ts";
-import { type Plan, planAddresses, routesToSet } from "./plan.ts";
-import { attachVeth, configureContainer, refuseExisting, settle } from "./wire.ts";
+import { ensureBridge, ensureGateways } from "./device.ts";
+import { type Plan, planAddresses } from "./plan.ts";
+import { attachVeth, settle } from "./wire.ts";
 
 /** What the steps of one ADD share. */
-interface Scene {
+interface Scene extends Omit<Namespaces, typeof Symbol.dispose> {
   readonly call: PluginCall;
+  readonly kit: Kit;
   readonly config: BridgeConfig;
-  readonly netns: Netns;
-  readonly host: RtSocket;
-  readonly container: RtSocket;
   readonly undo: Undo;
 }
 
-export async function add(call: PluginCall): Promise<CniResult> {
+export async function add(call: PluginCall, kit: Kit): Promise<CniResult> {
   const config = parseConfig(call);
-  const netns = openNetns(call.netns);
-  using host = RtSocket.open();
-  using container = RtSocket.open(netns);
-  const scene: Scene = { call, config, netns, host, container, undo: new Undo() };
+  using namespaces = openNamespaces(call.netns);
+  const scene: Scene = { ...namespaces, call, kit, config, undo: new Undo() };
   try {
     return await attach(scene);
   } catch (error) {
     throw await scene.undo.unwind(error);
-  } finally {
-    netns.close();
   }
 }
 
@@ -57,8 +54,8 @@ async function attach(scene: Scene): Promise<CniResult> {
     if (plan !== undefined) gateways(scene, gatewayLink, plan);
     if (config.disableContainerInterface) return requireLink(host, hostEnd);
     const ips = plan?.ips ?? [];
-    const routes = plan === undefined ? [] : routesToSet(plan);
-    configureContainer(container, netns, { link: containerEnd, config, ips, routes });
+    const routes = plan === undefined ? [] : routesToSet(plan.ips, plan.routes);
+    configureContainer(container, netns, { link: containerEnd, ips, routes, enableDad: config.enableDad });
     return settle(host, container, { bridge: gatewayLink, hostEnd, containerEnd, ips });
   });
   return resultOf({ call, links: [bridge, hostLink, containerEnd], gatewayLink, plan });
@@ -100,15 +97,14 @@ async function startFilter(
   hostVeth: string,
   mac: string,
 ): Promise<{ readonly done: Promise<void> }> {
-  const { call, config, undo } = scene;
+  const { call, kit, config, undo } = scene;
   if (config.macSpoofCheck) {
     const { addSpoofCheck, removeSpoofCheck } = await import("./spoof.ts");
     undo.add("the MAC check", () => removeSpoofCheck(hostVeth));
     await addSpoofCheck(hostVeth, mac, call.attachment);
   }
   if (!config.ipMasq || plan === undefined) return { done: Promise.resolve() };
-  const { chooseFirewall } = await import("../../lib/firewall/firewall.ts");
-  const firewall = await chooseFirewall(config.ipMasqBackend);
+  const firewall = await kit.firewall(config.ipMasqBackend);
   undo.add("the masquerade", () => firewall.detach(call.attachment, ["masquerade"]));
   return { done: firewall.attach(call.attachment, { masquerade: { addresses: plan.ips.map((ip) => ip.address) } }) };
 }

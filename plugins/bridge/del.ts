@@ -5,50 +5,43 @@
  * @module
  */
 import type { PluginCall } from "../../lib/cni/types.ts";
-import { isTsnetError, joinErrors } from "../../lib/errors.ts";
+import { callIpam } from "../../lib/ipam/call.ts";
 import { RtSocket } from "../../lib/netlink/socket.ts";
-import { type Netns, openNetns } from "../../lib/sys/netns.ts";
+import { Attempts } from "../../lib/plugin/attempts.ts";
+import { hostVethName } from "../../lib/plugin/identity.ts";
+import type { Kit } from "../../lib/plugin/kit.ts";
+import { openIfThere } from "../../lib/plugin/netns.ts";
 import { parseRemovalConfig, type RemovalConfig } from "./config.ts";
-import { hostVethName } from "./identity.ts";
-import { callIpam } from "./ipam.ts";
 import { removeVeth } from "./wire.ts";
 
-export async function del(call: PluginCall): Promise<void> {
+export async function del(call: PluginCall, kit: Kit): Promise<void> {
   const config = parseRemovalConfig(call);
-  const errors: unknown[] = [];
-  const attempt = async (work: () => Promise<unknown> | unknown) => {
-    try {
-      await work();
-    } catch (error) {
-      errors.push(error);
-    }
-  };
+  const attempts = new Attempts("DEL bridge");
   let rules: Promise<void> | undefined;
-  await attempt(async () => {
+  await attempts.try(async () => {
     // Everything is at hand before the filter's program starts: the kernel then waits once for the readers of link
     // and rules. A link that goes after the rules were committed waits a second time.
     using links = openLinks(call);
-    await attempt(async () => {
-      const remove = await rulesRemover(call, config);
-      rules = attempt(remove);
+    await attempts.try(async () => {
+      const remove = await rulesRemover(call, kit, config);
+      rules = attempts.try(remove);
     });
     links.remove();
   });
   await rules;
-  await attempt(() => (config.ipamType === undefined ? undefined : callIpam(config.ipamType, call, "DEL")));
-  if (errors.length > 0) throw joinErrors("DEL bridge", errors);
+  await attempts.try(() => (config.ipamType === undefined ? undefined : callIpam(config.ipamType, call, "DEL")));
+  attempts.finish();
 }
 
 /** Loads what removes the rules, so that calling it starts the work before it first waits. */
-async function rulesRemover(call: PluginCall, config: RemovalConfig): Promise<() => Promise<void>> {
+async function rulesRemover(call: PluginCall, kit: Kit, config: RemovalConfig): Promise<() => Promise<void>> {
   const removers: (() => Promise<void>)[] = [];
   if (config.macSpoofCheck) {
     const { removeSpoofCheck } = await import("./spoof.ts");
     removers.push(() => removeSpoofCheck(hostVethName(call.attachment)));
   }
   if (config.ipMasq || (await isMasqueraded(call))) {
-    const { chooseFirewall } = await import("../../lib/firewall/firewall.ts");
-    const firewall = await chooseFirewall(config.ipMasqBackend);
+    const firewall = await kit.firewall(config.ipMasqBackend);
     removers.push(() => firewall.detach(call.attachment, ["masquerade"]));
   }
   return async () => {
@@ -74,15 +67,4 @@ function openLinks(call: PluginCall): Disposable & { remove(): void } {
       netns?.close();
     },
   };
-}
-
-/** The runtime may have removed the namespace before it calls us, and some leave an empty file in its place. */
-function openIfThere(path: string): Netns | undefined {
-  if (path === "") return undefined;
-  try {
-    return openNetns(path);
-  } catch (error) {
-    if (isTsnetError(error, "not-found", "invalid-netns")) return undefined;
-    throw error;
-  }
 }

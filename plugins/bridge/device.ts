@@ -4,16 +4,17 @@
  * @module
  */
 import { hasErrno, TsnetError } from "../../lib/errors.ts";
-import { warn } from "../../lib/log.ts";
 import { type Cidr, formatCidr, networkOf, overlaps, sameCidr } from "../../lib/net/cidr.ts";
 import { formatMac } from "../../lib/net/mac.ts";
 import { addrAdd, addrDel, addrList } from "../../lib/netlink/addr.ts";
 import { bridge as bridgeKind } from "../../lib/netlink/kinds.ts";
 import { type Link, linkAdd, linkGet, linkSet } from "../../lib/netlink/link.ts";
 import type { RtSocket } from "../../lib/netlink/socket.ts";
+import { doWithout } from "../../lib/plugin/container.ts";
+import { ensureLooseReversePath } from "../../lib/plugin/forwarding.ts";
+import { requireLink } from "../../lib/plugin/link.ts";
 import { writeSysctls } from "../../lib/sys/files.ts";
 import type { BridgeConfig } from "./config.ts";
-import { ensureLooseReversePath } from "./forwarding.ts";
 
 /**
  * Makes the bridge if it is not there, sets what the config asks of it, and returns it. Its MAC is given, not
@@ -58,23 +59,6 @@ export function ensureGateways(host: RtSocket, bridge: Link, config: BridgeConfi
     }
     if (gateway.address.family === 4) ensureLooseReversePath(bridge.name);
   }
-}
-
-/** The link of that name. @throws TsnetError `not-found`. */
-export function requireLink(socket: RtSocket, name: string): Link {
-  const link = linkGet(socket, name);
-  if (link === undefined)
-    throw new TsnetError(`no link ${name}`, { code: "not-found", op: "show link", errno: "ENODEV" });
-  return link;
-}
-
-/**
- * Inside an unprivileged container /proc/sys is read-only. What we set there makes things quicker or safer, but for
- * IPv6 itself, without which there is no address.
- */
-export function doWithout(key: string, error: unknown): void {
-  if (!hasErrno(error, "EROFS") || key.endsWith("/disable_ipv6")) throw error;
-  warn(`${key.replaceAll("/", ".")} stays as it is: /proc/sys is read-only`);
 }
 
 function createBridge(host: RtSocket, config: BridgeConfig): Link {

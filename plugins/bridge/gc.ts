@@ -4,47 +4,35 @@
  * @module
  */
 import type { Attachment, PluginCall } from "../../lib/cni/types.ts";
-import { joinErrors } from "../../lib/errors.ts";
+import { callIpam } from "../../lib/ipam/call.ts";
 import { linkDel, linkList } from "../../lib/netlink/link.ts";
 import { RtSocket } from "../../lib/netlink/socket.ts";
+import { Attempts } from "../../lib/plugin/attempts.ts";
+import { aliasPrefix, halfMadeGroup, hostVethName } from "../../lib/plugin/identity.ts";
+import type { Kit } from "../../lib/plugin/kit.ts";
 import { parseConfig, parseRemovalConfig } from "./config.ts";
-import { aliasPrefix, halfMadeGroup, hostVethName } from "./identity.ts";
-import { callIpam } from "./ipam.ts";
 
 /** Removes what is ours, of this network, and of no attachment in the list: veths, rules, addresses. */
-export async function gc(call: PluginCall): Promise<void> {
+export async function gc(call: PluginCall, kit: Kit): Promise<void> {
   const config = parseRemovalConfig(call);
   const valid = call.conf.validAttachments;
   if (valid === undefined) return;
   const network = call.conf.name;
   const keep: Attachment[] = valid.map(({ containerID, ifname }) => ({ network, containerId: containerID, ifname }));
-  const errors: unknown[] = [];
-  const attempt = async (work: () => Promise<unknown> | unknown) => {
-    try {
-      await work();
-    } catch (error) {
-      errors.push(error);
-    }
-  };
-  await attempt(() => collectVeths(config.bridge, network, keep));
-  await attempt(async () => {
-    const { chooseFirewall } = await import("../../lib/firewall/firewall.ts");
-    await (await chooseFirewall(config.ipMasqBackend)).collect(network, keep, ["masquerade"]);
-  });
+  const attempts = new Attempts("GC bridge");
+  await attempts.try(() => collectVeths(config.bridge, network, keep));
+  await attempts.try(async () => (await kit.firewall(config.ipMasqBackend)).collect(network, keep, ["masquerade"]));
   if (config.macSpoofCheck) {
-    await attempt(async () => (await import("./spoof.ts")).collectSpoofChecks(network, keep));
+    await attempts.try(async () => (await import("./spoof.ts")).collectSpoofChecks(network, keep));
   }
-  await attempt(() => (config.ipamType === undefined ? undefined : callIpam(config.ipamType, call, "GC")));
-  if (errors.length > 0) throw joinErrors("GC bridge", errors);
+  await attempts.try(() => (config.ipamType === undefined ? undefined : callIpam(config.ipamType, call, "GC")));
+  attempts.finish();
 }
 
 /** Whether an ADD could succeed: the IPAM plugin knows, and the packet filter's program has to be there. */
-export async function status(call: PluginCall): Promise<void> {
+export async function status(call: PluginCall, kit: Kit): Promise<void> {
   const config = parseConfig(call);
-  if (config.ipMasq) {
-    const { chooseFirewall } = await import("../../lib/firewall/firewall.ts");
-    await (await chooseFirewall(config.ipMasqBackend)).ensureUsable();
-  }
+  if (config.ipMasq) await (await kit.firewall(config.ipMasqBackend)).ensureUsable();
   if (config.ipamType !== undefined) await callIpam(config.ipamType, call, "STATUS");
 }
 

@@ -3,13 +3,15 @@
  *
  * @module
  */
-import type { Plugin } from "../../lib/cni/types.ts";
 
-export const plugin: Plugin = {
+import type { ChainPlugin } from "../../lib/plugin/kit.ts";
+import { ownKit } from "../../lib/plugin/kit.ts";
+
+export const plugin: ChainPlugin = {
   name: "bridge",
-  add: async (call) => (await import("./add.ts")).add(call),
-  del: async (call) => (await import("./del.ts")).del(call),
-  check: async (call) => (await import("./check.ts")).check(call),
-  gc: async (call) => (await import("./gc.ts")).gc(call),
-  status: async (call) => (await import("./gc.ts")).status(call),
+  add: async (call, kit = ownKit) => (await import("./add.ts")).add(call, kit),
+  del: async (call, kit = ownKit) => (await import("./del.ts")).del(call, kit),
+  check: async (call, kit = ownKit) => (await import("./check.ts")).check(call, kit),
+  gc: async (call, kit = ownKit) => (await import("./gc.ts")).gc(call, kit),
+  status: async (call, kit = ownKit) => (await import("./gc.ts")).status(call, kit),
 };

@@ -6,13 +6,13 @@
  */
 import type { CniIp, CniResult, CniRoute } from "../../lib/cni/types.ts";
 import { TsnetError } from "../../lib/errors.ts";
-import { type Address, type Family, sameAddress } from "../../lib/net/address.ts";
-import { type Cidr, firstOf, networkOf, sameCidr } from "../../lib/net/cidr.ts";
+import { type Family, sameAddress } from "../../lib/net/address.ts";
+import { type Cidr, firstOf, networkOf } from "../../lib/net/cidr.ts";
+import { gatewayFor, withoutRepetition } from "../../lib/plugin/routes.ts";
 import type { BridgeConfig } from "./config.ts";
 
 // linux/rtnetlink.h
 const RT_TABLE_MAIN = 254;
-const RT_SCOPE_LINK = 253;
 
 /** What the container and the bridge shall hold. */
 export interface Plan {
@@ -43,19 +43,6 @@ export function planAddresses(config: BridgeConfig, ipam: CniResult, confDns: Cn
     // In the config even an empty field replaces what IPAM says.
     dns: confDns !== undefined && Object.keys(confDns).length > 0 ? confDns : ipam.dns,
   };
-}
-
-/**
- * The routes that go into the container's table: their gateway is the network's where they name none, unless what
- * they lead to is on the link itself.
- */
-export function routesToSet(plan: Plan): readonly CniRoute[] {
-  const wanted = plan.routes.map((route) => {
-    if (route.gw !== undefined || isOnLink(route, plan.ips)) return route;
-    const gw = gatewayFor(plan.ips, route.dst.address.family);
-    return gw === undefined ? route : { ...route, gw };
-  });
-  return withoutRepetition(wanted);
 }
 
 /** The first address of the network, as every container network since docker0 has it. */
@@ -94,33 +81,8 @@ function gatewaysOf(ips: readonly CniIp[]): readonly Cidr[] {
   return all.filter((cidr, index) => all.findIndex((other) => sameAddress(other.address, cidr.address)) === index);
 }
 
-function gatewayFor(ips: readonly CniIp[], family: Family): Address | undefined {
-  return ips.find((ip) => ip.gateway?.family === family)?.gateway;
-}
-
 /** Whether it is a default route where the kernel looks first; another table's serves other rules. */
 function isMainDefault({ dst, table }: CniRoute, family: Family): boolean {
   const isMain = table === undefined || table === 0 || table === RT_TABLE_MAIN;
   return isMain && dst.prefix === 0 && dst.address.family === family;
-}
-
-/** Whether no gateway is needed: the route says so by its scope, or leads to a subnet that the container is in. */
-function isOnLink({ dst, scope }: CniRoute, ips: readonly CniIp[]): boolean {
-  if (scope !== undefined && scope >= RT_SCOPE_LINK) return true;
-  return ips.some((ip) => sameCidr(networkOf(ip.address), networkOf(dst)));
-}
-
-function withoutRepetition(routes: readonly CniRoute[]): readonly CniRoute[] {
-  return routes.filter((route, index) => routes.findIndex((other) => sameRoute(other, route)) === index);
-}
-
-function sameRoute(a: CniRoute, b: CniRoute): boolean {
-  const sameGateway = a.gw === undefined || b.gw === undefined ? a.gw === b.gw : sameAddress(a.gw, b.gw);
-  return (
-    sameGateway &&
-    a.dst.prefix === b.dst.prefix &&
-    sameAddress(a.dst.address, b.dst.address) &&
-    a.table === b.table &&
-    a.priority === b.priority
-  );
 }

@@ -10,8 +10,8 @@ import type { Attachment } from "../../lib/cni/types.ts";
 import { isTsnetError, TsnetError } from "../../lib/errors.ts";
 import { type NftElement, realNft } from "../../lib/nft/nft.ts";
 import { NftTransaction } from "../../lib/nft/transaction.ts";
+import { aliasPrefix, hostVethAlias, hostVethName } from "../../lib/plugin/identity.ts";
 import { type FileLock, lockFile, makeDirectory } from "../../lib/sys/files.ts";
-import { aliasPrefix, hostVethAlias, hostVethName } from "./identity.ts";
 
 const FAMILY = "bridge";
 const TABLE = "tsnet";

@@ -4,21 +4,20 @@
  * @module
  */
 
-import type { Attachment, CniIp, CniRoute } from "../../lib/cni/types.ts";
+import type { Attachment, CniIp } from "../../lib/cni/types.ts";
 import { hasErrno, TsnetError } from "../../lib/errors.ts";
-import { addrReplace } from "../../lib/netlink/addr.ts";
 import { veth } from "../../lib/netlink/kinds.ts";
 import { type Link, linkAdd, linkDel, linkGet, linkSet } from "../../lib/netlink/link.ts";
 import { neighDel } from "../../lib/netlink/neigh.ts";
 import { portSet } from "../../lib/netlink/port.ts";
-import { routeAdd, routeReplace } from "../../lib/netlink/route.ts";
 import type { RtSocket } from "../../lib/netlink/socket.ts";
+import { doWithout } from "../../lib/plugin/container.ts";
+import { halfMadeGroup, hostVethAlias, hostVethName, isOfAnother } from "../../lib/plugin/identity.ts";
+import { refuseExisting, requireLink } from "../../lib/plugin/link.ts";
 import { writeSysctls } from "../../lib/sys/files.ts";
 import type { Netns } from "../../lib/sys/netns.ts";
 import type { Undo } from "../../lib/undo.ts";
 import type { BridgeConfig } from "./config.ts";
-import { doWithout, requireLink } from "./device.ts";
-import { halfMadeGroup, hostVethAlias, hostVethName, isOfAnother } from "./identity.ts";
 
 /** IF_OPER_UP of linux/if.h. */
 const IF_OPER_UP = 6;
@@ -49,24 +48,6 @@ export function attachVeth(
     portSet(host, requireLink(host, name).index, { hairpin: config.hairpin, isolated: config.portIsolation });
   }
   return requireLink(container, attachment.ifname);
-}
-
-/** Brings the container's end up with its addresses and routes. */
-export function configureContainer(
-  container: RtSocket,
-  netns: Netns,
-  what: {
-    readonly link: Link;
-    readonly config: BridgeConfig;
-    readonly ips: readonly CniIp[];
-    readonly routes: readonly CniRoute[];
-  },
-): void {
-  const { link, config, ips, routes } = what;
-  writeSysctls(netns, sysctlsOf(config, link.name, ips), doWithout);
-  for (const ip of ips) addrReplace(container, { index: link.index, cidr: ip.address, noDad: !config.enableDad });
-  linkSet(container, link.index, { up: true });
-  for (const route of routes) addRoute(container, link, route);
 }
 
 /**
@@ -120,18 +101,6 @@ export function removeVeth(host: RtSocket, container: RtSocket | undefined, atta
   if (!isOfAnother(peer?.alias, attachment)) linkDel(container, end.index);
 }
 
-/** @throws TsnetError `exists` if the namespace has a link of that name. */
-export function refuseExisting(container: RtSocket, netns: Netns, ifname: string): void {
-  if (linkGet(container, ifname) === undefined) return;
-  throw new TsnetError(
-    `container veth name (${ifname}) already exists in ${netns.path}: DEL it first, or choose another CNI_IFNAME`,
-    {
-      code: "exists",
-      op: "ADD",
-    },
-  );
-}
-
 /** One message makes both ends, the port of the bridge and the interface in the container, under its final name. */
 function createVeth(
   host: RtSocket,
@@ -161,25 +130,4 @@ function createVeth(
     linkDel(host, name);
     create();
   }
-}
-
-/** arp_notify announces addresses as they come; IPv6 is switched on where the container's default is off. */
-function sysctlsOf(config: BridgeConfig, link: string, ips: readonly CniIp[]): readonly (readonly [string, string])[] {
-  const ipv6 = `net/ipv6/conf/${link}`;
-  const both = [[`net/ipv4/conf/${link}/arp_notify`, "1"]] as const;
-  if (!ips.some((ip) => ip.address.address.family === 6)) return both;
-  return [
-    ...both,
-    [`${ipv6}/disable_ipv6`, "0"],
-    [`${ipv6}/keep_addr_on_down`, "1"],
-    [`${ipv6}/accept_dad`, config.enableDad ? "1" : "0"],
-    ...(config.enableDad ? ([[`${ipv6}/enhanced_dad`, "1"]] as const) : []),
-  ];
-}
-
-function addRoute(container: RtSocket, link: Link, route: CniRoute): void {
-  const { dst, gw, ...rest } = route;
-  const spec = { dst, dev: link.index, ...rest, ...(gw === undefined ? {} : { gateway: gw }) };
-  // The connected route of an address is there already, and IPAM may ask for it by name.
-  if (!routeAdd(container, spec)) routeReplace(container, spec);
 }

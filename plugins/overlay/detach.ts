@@ -5,7 +5,7 @@
  */
 import { delegate } from "../../lib/cni/delegate.ts";
 import type { Attachment, PluginCall } from "../../lib/cni/types.ts";
-import { joinErrors } from "../../lib/errors.ts";
+import { Attempts } from "../../lib/plugin/attempts.ts";
 import { typeOf, withConf } from "./attach.ts";
 import { parseConfig } from "./config.ts";
 import { readFlannelConf, removeFlannelConf, removeFlannelConfs } from "./flannel.ts";
@@ -34,19 +34,12 @@ export async function gc(call: PluginCall): Promise<void> {
   if (valid === undefined) return;
   const keep: Attachment[] = valid.map(({ containerID, ifname }) => ({ network, containerId: containerID, ifname }));
   const conf = delegateConf(call, config, { env: envIfThere(config), taken: [] });
-  const errors: unknown[] = [];
-  const attempt = async (work: () => Promise<unknown> | unknown) => {
-    try {
-      await work();
-    } catch (error) {
-      errors.push(error);
-    }
-  };
+  const attempts = new Attempts("GC overlay");
   // First: what a killed ADD's orphan is still making would be missed.
-  await attempt(() => forgetOthers(network, keep));
-  await attempt(() => delegate("GC", config.type, withConf(call, conf)));
-  await attempt(() =>
+  await attempts.try(() => forgetOthers(network, keep));
+  await attempts.try(() => delegate("GC", config.type, withConf(call, conf)));
+  await attempts.try(() =>
     removeFlannelConfs(config.flannelDir, network, new Set(keep.map(({ containerId }) => containerId))),
   );
-  if (errors.length > 0) throw joinErrors("GC overlay", errors);
+  attempts.finish();
 }

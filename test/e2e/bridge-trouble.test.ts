@@ -1,5 +1,5 @@
 import { afterEach, expect, it } from "vitest";
-import { halfMadeGroup } from "../../plugins/bridge/identity.ts";
+import { halfMadeGroup } from "../../lib/plugin/identity.ts";
 import { type CniOutput, type Host, PLUGINS } from "./host.ts";
 import { bridgeConf, world } from "./world.ts";
 

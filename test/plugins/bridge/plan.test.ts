@@ -2,8 +2,9 @@ import { describe, expect, test } from "vitest";
 import type { CniRoute } from "../../../lib/cni/types.ts";
 import { formatAddress, parseAddress } from "../../../lib/net/address.ts";
 import { formatCidr, parseCidr } from "../../../lib/net/cidr.ts";
+import { routesToSet } from "../../../lib/plugin/routes.ts";
 import type { BridgeConfig } from "../../../plugins/bridge/config.ts";
-import { planAddresses, routesToSet } from "../../../plugins/bridge/plan.ts";
+import { planAddresses } from "../../../plugins/bridge/plan.ts";
 
 const CONFIG: BridgeConfig = {
   bridge: "br0",
@@ -37,7 +38,7 @@ function set(...routes: readonly RouteText[]): readonly RouteText[] {
   }));
   const ips = [{ address: parseCidr("10.11.0.5/24") }];
   const plan = planAddresses(CONFIG, { interfaces: [], ips, routes: parsed, dns: {} }, undefined);
-  return routesToSet(plan).map(({ dst, gw, ...rest }) => ({
+  return routesToSet(plan.ips, plan.routes).map(({ dst, gw, ...rest }) => ({
     ...rest,
     dst: formatCidr(dst),
     ...(gw === undefined ? {} : { gw: formatAddress(gw) }),

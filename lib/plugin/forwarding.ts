@@ -3,8 +3,8 @@
  *
  * @module
  */
-import type { Family } from "../../lib/net/address.ts";
-import { namesIn, readSysctl, writeSysctl } from "../../lib/sys/files.ts";
+import type { Family } from "../net/address.ts";
+import { namesIn, readSysctl, writeSysctl } from "../sys/files.ts";
 
 const SWITCH = { 4: "net/ipv4/ip_forward", 6: "net/ipv6/conf/all/forwarding" } as const;
 

@@ -1,11 +1,11 @@
 /**
- * The IPAM plugin that the config names: in this process where that is this very executable, else by exec.
+ * The IPAM plugin that a config names: in this process where that is this very executable, else by exec.
  *
  * @module
  */
-import { delegate, findPlugin, isThisExecutable } from "../../lib/cni/delegate.ts";
-import type { CniCommand, CniResult, PluginCall } from "../../lib/cni/types.ts";
-import { parseResultText } from "../../lib/cni/versions.ts";
+import { delegate, findPlugin, isThisExecutable } from "../cni/delegate.ts";
+import type { CniCommand, CniResult, PluginCall } from "../cni/types.ts";
+import { parseResultText } from "../cni/versions.ts";
 
 const OURS = "host-local";
 
@@ -21,7 +21,7 @@ export async function callIpam(
 }
 
 async function callOurs(call: PluginCall, verb: CniCommand): Promise<CniResult | undefined> {
-  const { hostLocal } = await import("../../lib/ipam/host-local.ts");
+  const { hostLocal } = await import("./host-local.ts");
   switch (verb) {
     case "ADD":
       return hostLocal.add(call);

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { Attachment } from "../../lib/cni/types.ts";
+import type { Attachment } from "../cni/types.ts";
 
 // IFALIASZ of linux/if.h is 256; the attribute holds one less, and we send it with its NUL.
 const MAX_ALIAS = 254;

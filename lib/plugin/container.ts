@@ -1,0 +1,63 @@
+/**
+ * A container's interface, once it is there: up, with its addresses, its routes and what IPv6 needs.
+ *
+ * @module
+ */
+import type { CniIp, CniRoute } from "../cni/types.ts";
+import { hasErrno } from "../errors.ts";
+import { warn } from "../log.ts";
+import { addrReplace } from "../netlink/addr.ts";
+import { type Link, linkSet } from "../netlink/link.ts";
+import { routeAdd, routeReplace } from "../netlink/route.ts";
+import type { RtSocket } from "../netlink/socket.ts";
+import { writeSysctls } from "../sys/files.ts";
+import type { Netns } from "../sys/netns.ts";
+
+/** What the interface gets. */
+export interface ContainerSettings {
+  readonly link: Pick<Link, "index" | "name">;
+  readonly ips: readonly CniIp[];
+  /** As they go into the table: see {@link routesToSet} of routes.ts. */
+  readonly routes: readonly CniRoute[];
+  /** Whether IPv6 addresses go through duplicate address detection: not where they are ours to give. */
+  readonly enableDad?: boolean;
+}
+
+/** Brings the container's interface up with its addresses and routes. */
+export function configureContainer(container: RtSocket, netns: Netns, settings: ContainerSettings): void {
+  const { link, ips, routes, enableDad = false } = settings;
+  writeSysctls(netns, sysctlsOf(link.name, ips, enableDad), doWithout);
+  for (const ip of ips) addrReplace(container, { index: link.index, cidr: ip.address, noDad: !enableDad });
+  linkSet(container, link.index, { up: true });
+  for (const route of routes) setRoute(container, link, route);
+}
+
+/** Sets a route over the link. One that is there is replaced: an address brings its connected route along. */
+export function setRoute(container: RtSocket, link: Pick<Link, "index">, route: CniRoute): void {
+  const { dst, gw, ...rest } = route;
+  const spec = { dst, dev: link.index, ...rest, ...(gw === undefined ? {} : { gateway: gw }) };
+  if (!routeAdd(container, spec)) routeReplace(container, spec);
+}
+
+/**
+ * Inside an unprivileged container /proc/sys is read-only. What we set there makes things quicker or safer, but for
+ * IPv6 itself, without which there is no address. To be given to `writeSysctls`.
+ */
+export function doWithout(key: string, error: unknown): void {
+  if (!hasErrno(error, "EROFS") || key.endsWith("/disable_ipv6")) throw error;
+  warn(`${key.replaceAll("/", ".")} stays as it is: /proc/sys is read-only`);
+}
+
+/** arp_notify announces addresses as they come; IPv6 is switched on where the container's default is off. */
+function sysctlsOf(link: string, ips: readonly CniIp[], enableDad: boolean): readonly (readonly [string, string])[] {
+  const ipv6 = `net/ipv6/conf/${link}`;
+  const both = [[`net/ipv4/conf/${link}/arp_notify`, "1"]] as const;
+  if (!ips.some((ip) => ip.address.address.family === 6)) return both;
+  return [
+    ...both,
+    [`${ipv6}/disable_ipv6`, "0"],
+    [`${ipv6}/keep_addr_on_down`, "1"],
+    [`${ipv6}/accept_dad`, enableDad ? "1" : "0"],
+    ...(enableDad ? ([[`${ipv6}/enhanced_dad`, "1"]] as const) : []),
+  ];
+}
