@@ -1,9 +1,12 @@
+import { availableParallelism } from "node:os";
 import { defineConfig } from "vitest/config";
 
 const timeouts = { testTimeout: 60_000, hookTimeout: 60_000 };
 
 export default defineConfig({
   test: {
+    // Most tests wait for the kernel or for each other's programs far longer than they compute.
+    maxWorkers: Math.max(4, availableParallelism()),
     projects: [
       {
         test: {

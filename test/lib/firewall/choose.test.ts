@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { TsnetError } from "../../../lib/errors.ts";
 import type { Tools } from "../../../lib/firewall/tools.ts";
 import { fakeIptables } from "../../../lib/iptables/iptables.fake.ts";
+import * as log from "../../../lib/log.ts";
 import { addresses, FakeHost, WEB } from "./fake-host.ts";
 
 let host: FakeHost;
@@ -54,7 +55,7 @@ describe("the back end", () => {
   });
 
   it("cni row 9: is native nft where iptables-nft and -legacy both hold rules, and the mixture is told", async () => {
-    const warning = vi.spyOn(console, "error").mockImplementation(() => {});
+    const warning = vi.spyOn(log, "warn").mockImplementation(() => {});
     const mixed: Partial<Tools> = {
       legacyIsLoaded: () => true,
       surveyVariants: async () => ({ variant: "nft", holdRules: ["nft", "legacy"] }),
@@ -64,7 +65,7 @@ describe("the back end", () => {
   });
 
   it("cni row 9: stays what the config says in a mixture, which is told all the same", async () => {
-    const warning = vi.spyOn(console, "error").mockImplementation(() => {});
+    const warning = vi.spyOn(log, "warn").mockImplementation(() => {});
     const mixed: Partial<Tools> = {
       legacyIsLoaded: () => true,
       surveyVariants: async () => ({ variant: "legacy", holdRules: ["nft", "legacy"] }),
@@ -74,7 +75,7 @@ describe("the back end", () => {
   });
 
   it("cni row 9: is legacy, and nothing is told, where legacy alone holds rules", async () => {
-    const warning = vi.spyOn(console, "error").mockImplementation(() => {});
+    const warning = vi.spyOn(log, "warn").mockImplementation(() => {});
     const legacy: Partial<Tools> = {
       legacyIsLoaded: () => true,
       surveyVariants: async () => ({ variant: "legacy", holdRules: ["legacy"] }),
