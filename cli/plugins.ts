@@ -23,5 +23,7 @@ async function loadPlugin(name: PluginName) {
       return (await import("../plugins/overlay/main.ts")).plugin;
     case "portmap":
       return (await import("../plugins/portmap/main.ts")).plugin;
+    case "static":
+      return (await import("../plugins/static/main.ts")).plugin;
   }
 }

@@ -4,7 +4,7 @@
  * @module
  */
 
-export const pluginNames = ["bridge", "host-local", "loopback", "overlay", "portmap"] as const;
+export const pluginNames = ["bridge", "host-local", "loopback", "overlay", "portmap", "static"] as const;
 
 export type PluginName = (typeof pluginNames)[number];
 

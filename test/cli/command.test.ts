@@ -84,7 +84,7 @@ test("every command has help with an example", async () => {
 test("version says what is in it, for people and for programs", async () => {
   expect((await tsnet(["version"])).stdout).toMatch(/^VERSION .*\n\d+\.\d+\.\d+ /);
   expect(JSON.parse((await tsnet(["version", "-o", "json"])).stdout)).toMatchObject({
-    plugins: ["bridge", "host-local", "loopback", "overlay", "portmap"],
+    plugins: ["bridge", "host-local", "loopback", "overlay", "portmap", "static"],
   });
   expect((await tsnet(["--version"])).stdout).toBe((await tsnet(["version"])).stdout);
 });
