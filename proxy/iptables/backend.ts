@@ -42,6 +42,8 @@ export async function iptablesBackend(settings: BackendSettings, log: Log): Prom
 
 /** The kernel lets go of a set a moment after the rules that named it are gone. */
 const LET_GO_MS = 100;
+// Looks, of which there is one a second.
+const SURE_AFTER = 3;
 
 class IptablesRules implements IptablesBackend {
   readonly mode = "iptables";
@@ -55,6 +57,8 @@ class IptablesRules implements IptablesBackend {
   #table: Table | undefined;
   #counts: Counts | undefined;
   #sizes: string | undefined;
+  /** At iptables-legacy's rules, since the last write. */
+  #looks = 0;
   /** The chains that were written since the last audit began. */
   #touched = new Set<string>();
   /** Stale chains that others' rules keep. */
@@ -140,6 +144,7 @@ class IptablesRules implements IptablesBackend {
     this.#table = table;
     this.#counts = undefined;
     this.#sizes = tableSizes(this.#host);
+    this.#looks = 0;
   }
 
   async sweep(): Promise<void> {
@@ -150,6 +155,7 @@ class IptablesRules implements IptablesBackend {
       this.#held = new Set(held);
       await removeSets(this.#host, this.#layout.sets, this.#log);
       this.#sizes = tableSizes(this.#host);
+      this.#looks = 0;
       const removed = stale.length - held.length;
       if (removed > 0) this.#log.info("stale chains removed", { family: this.family, chains: removed });
     });
@@ -173,7 +179,10 @@ class IptablesRules implements IptablesBackend {
       }
       // A table of the same size is taken for the same: legacy hands it out only whole.
       const sizes = tableSizes(this.#host);
-      if (sizes === this.#sizes) return true;
+      // But the size that is remembered was read a moment after our write, and somebody may have been quicker. To be
+      // sure, a look at the whole, once it is quiet: not after each of many changes.
+      const isSure = ++this.#looks !== SURE_AFTER;
+      if (sizes === this.#sizes && isSure) return true;
       const found = await auditRules(this.#host, { layout, table: this.#table });
       if (found.length === 0) this.#sizes = sizes;
       return found.length === 0;

@@ -219,6 +219,23 @@ test("row 7: a family that always fails does not stop the other, and --once ends
   expect(await runToEnd(host, once, env)).toMatchObject({ exitCode: 1 });
 });
 
+test("row 15: what somebody flushes of iptables-legacy in the moment that it was written is put back", async () => {
+  await host.sh(`for name in iptables ip6tables; do for what in "" -save -restore; do
+    mkdir -p /run/hasty; ln -s /usr/sbin/xtables-legacy-multi /run/hasty/$name$what
+    done; done
+    printf '%s\n' '#!/bin/sh' '/usr/sbin/xtables-legacy-multi iptables-restore "$@" || exit' \
+      '! [ -e /run/flush ] || ! rm /run/flush || exec /usr/sbin/xtables-legacy-multi iptables -t nat -F' > /run/hasty/iptables-legacy-restore
+    chmod +x /run/hasty/iptables-legacy-restore`);
+  const proxy = await start("iptables", { PATH: `/run/hasty:${process.env.PATH}` }).inPlace();
+  await host.sh("touch /run/flush");
+  await manifests.write("dns", ...service({ name: "dns", n: 11, endpoints: [5] }));
+  await until("the flush", async () => (await host.run(["test", "-e", "/run/flush"])).exitCode !== 0);
+  await until("the new service", async () =>
+    (await host.ok(["iptables-legacy-save", "-t", "nat"])).includes("10.1.0.5"),
+  );
+  await proxy.stop();
+});
+
 test("row 7: while somebody holds the lock of iptables-legacy it waits, and then all is in place", async () => {
   await host.sh(`for name in iptables ip6tables; do for what in "" -save -restore; do
     mkdir -p /run/shadow; ln -s /usr/sbin/xtables-legacy-multi /run/shadow/$name$what
