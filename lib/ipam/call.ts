@@ -7,7 +7,20 @@ import { delegate, findPlugin, isThisExecutable } from "../cni/delegate.ts";
 import type { CniCommand, CniResult, PluginCall } from "../cni/types.ts";
 import { parseResultText } from "../cni/versions.ts";
 
-const OURS = "host-local";
+/** The verbs of an IPAM plugin of ours, each done when it returns. */
+interface Ipam {
+  add(call: PluginCall): CniResult;
+  del(call: PluginCall): void;
+  check(call: PluginCall): void;
+  gc(call: PluginCall): void;
+  status(call: PluginCall): void;
+}
+
+/** Ours, loaded when they are called. */
+const OURS: ReadonlyMap<string, () => Promise<Ipam>> = new Map([
+  ["host-local", async (): Promise<Ipam> => (await import("./host-local.ts")).hostLocal],
+  ["static", async (): Promise<Ipam> => (await import("./static.ts")).staticAddresses],
+]);
 
 /** Has the IPAM plugin `type` carry out the call's verb, or `verb` if given. Only ADD has a result. */
 export async function callIpam(
@@ -15,27 +28,33 @@ export async function callIpam(
   call: PluginCall,
   verb: CniCommand = call.command,
 ): Promise<CniResult | undefined> {
-  if (type === OURS && isThisExecutable(findPlugin(type, call.path))) return callOurs(call, verb);
+  const ours = OURS.get(type);
+  if (ours !== undefined && isThisExecutable(findPlugin(type, call.path))) return callOurs(await ours(), call, verb);
   const stdout = await delegate(verb, type, call);
   return verb === "ADD" ? parseResultText(stdout, call.conf.cniVersion) : undefined;
 }
 
-async function callOurs(call: PluginCall, verb: CniCommand): Promise<CniResult | undefined> {
-  const { hostLocal } = await import("./host-local.ts");
+/** Reads the config of an IPAM plugin of ours, as ADD does, and touches nothing. @throws TsnetError as ADD does. */
+export async function validateIpam(type: string, call: PluginCall): Promise<void> {
+  if (type === "host-local") (await import("./config.ts")).parseIpamConfig(call);
+  if (type === "static") (await import("./static.ts")).parseStaticConfig(call);
+}
+
+function callOurs(ipam: Ipam, call: PluginCall, verb: CniCommand): CniResult | undefined {
   switch (verb) {
     case "ADD":
-      return hostLocal.add(call);
+      return ipam.add(call);
     case "DEL":
-      hostLocal.del(call);
+      ipam.del(call);
       return undefined;
     case "CHECK":
-      hostLocal.check(call);
+      ipam.check(call);
       return undefined;
     case "GC":
-      hostLocal.gc(call);
+      ipam.gc(call);
       return undefined;
     case "STATUS":
-      hostLocal.status(call);
+      ipam.status(call);
       return undefined;
   }
 }
