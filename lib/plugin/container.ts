@@ -6,6 +6,7 @@
 import type { CniIp, CniRoute } from "../cni/types.ts";
 import { hasErrno } from "../errors.ts";
 import { warn } from "../log.ts";
+import type { Address } from "../net/address.ts";
 import { addrReplace } from "../netlink/addr.ts";
 import { type Link, linkSet } from "../netlink/link.ts";
 import { routeAdd, routeReplace } from "../netlink/route.ts";
@@ -18,22 +19,30 @@ export interface ContainerSettings {
   readonly link: Pick<Link, "index" | "name">;
   readonly ips: readonly CniIp[];
   /** As they go into the table: see {@link routesToSet} of routes.ts. */
-  readonly routes: readonly CniRoute[];
+  readonly routes: readonly ContainerRoute[];
   /** Whether IPv6 addresses go through duplicate address detection: not where they are ours to give. */
   readonly enableDad?: boolean;
+  /** The addresses bring no route to their network along. */
+  readonly noPrefixRoute?: boolean;
+}
+
+/** A route of a result, and which address packets by it come from. */
+export interface ContainerRoute extends CniRoute {
+  readonly src?: Address;
 }
 
 /** Brings the container's interface up with its addresses and routes. */
 export function configureContainer(container: RtSocket, netns: Netns, settings: ContainerSettings): void {
-  const { link, ips, routes, enableDad = false } = settings;
+  const { link, ips, routes, enableDad = false, noPrefixRoute = false } = settings;
   writeSysctls(netns, sysctlsOf(link.name, ips, enableDad), doWithout);
-  for (const ip of ips) addrReplace(container, { index: link.index, cidr: ip.address, noDad: !enableDad });
+  for (const ip of ips)
+    addrReplace(container, { index: link.index, cidr: ip.address, noDad: !enableDad, noPrefixRoute });
   linkSet(container, link.index, { up: true });
   for (const route of routes) setRoute(container, link, route);
 }
 
 /** Sets a route over the link. One that is there is replaced: an address brings its connected route along. */
-export function setRoute(container: RtSocket, link: Pick<Link, "index">, route: CniRoute): void {
+export function setRoute(container: RtSocket, link: Pick<Link, "index">, route: ContainerRoute): void {
   const { dst, gw, ...rest } = route;
   const spec = { dst, dev: link.index, ...rest, ...(gw === undefined ? {} : { gateway: gw }) };
   if (!routeAdd(container, spec)) routeReplace(container, spec);
