@@ -18,10 +18,15 @@ const DAEMONS: ReadonlyMap<string, string> = new Map([
 
 void main();
 
+/** `tsnet` is the command and a plugin, too: runtimes give plugins no arguments, and the verb in the environment. */
+function isPluginCall(): boolean {
+  return process.env.CNI_COMMAND !== undefined && process.argv.length === 2;
+}
+
 async function main(): Promise<void> {
   // argv[0] is always "bun"; argv0 is what the caller wrote, also through hard and symbolic links.
   const name = process.argv0.slice(process.argv0.lastIndexOf("/") + 1);
-  if (isPluginName(name)) {
+  if (isPluginName(name) && (name !== "tsnet" || isPluginCall())) {
     process.exit(
       await runPlugin({ name }, async (versions) => (await import("./plugins.ts")).servePlugin(name, versions)),
     );

@@ -25,5 +25,7 @@ async function loadPlugin(name: PluginName) {
       return (await import("../plugins/portmap/main.ts")).plugin;
     case "static":
       return (await import("../plugins/static/main.ts")).plugin;
+    case "tsnet":
+      return (await import("../plugins/tsnet/main.ts")).plugin;
   }
 }

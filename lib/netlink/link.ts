@@ -53,7 +53,7 @@ export interface Link {
   readonly kind: string | undefined;
   /** Index of the bridge or bond that it is a port of. */
   readonly master: number | undefined;
-  /** For a veth the index of its peer, in the peer's own namespace. */
+  /** For a veth the index of its peer, for what stands on another link that link's, in its own namespace. */
   readonly peerIndex: number | undefined;
   /** `IF_OPER_*` of linux/if.h: 6 is up, 2 down, 7 or 0 unknown. */
   readonly operstate: number;
@@ -78,6 +78,10 @@ export interface LinkSpec {
   readonly master?: number;
   readonly txQueueLength?: number;
   readonly group?: number;
+  /** Index of the link that it stands on, in the socket's namespace: of a macvlan, ipvlan or vlan. */
+  readonly link?: number;
+  /** Where it is made, if not in the socket's namespace: it is never seen elsewhere. */
+  readonly netns?: Netns;
 }
 
 /** What of a link to change. */
@@ -141,6 +145,18 @@ export function linkDel(socket: RtSocket, which: string | number): boolean {
   return socket.change({ type: RTM_DELLINK, body: identify(which, false), what: `delete link ${which}` }, "ENODEV");
 }
 
+/**
+ * `ip link del group GROUP`: all links that are in it, at once; none is fine. The kernel waits for its processors
+ * once for all of them.
+ */
+export function linkDelGroup(socket: RtSocket, group: number): void {
+  const body: StreamData = (out) => {
+    out.emit(formatLink({}));
+    out.push(IFLA_GROUP, putU32(group));
+  };
+  socket.change({ type: RTM_DELLINK, body, what: `delete links of group ${group}` }, "ENODEV");
+}
+
 /** The kind and its settings as an IFLA_LINKINFO. */
 function linkInfo(kind: LinkKind): Buffer {
   return toBuffer(formatInfo({ kind: kind.kind, ...(kind.data === undefined ? {} : { data: kind.data }) }));
@@ -154,6 +170,7 @@ function attributes(spec: Partial<LinkSpec> & LinkChanges): LinkAttrs {
   if (spec.master !== undefined) attrs.master = spec.master;
   if (spec.txQueueLength !== undefined) attrs.txqlen = spec.txQueueLength;
   if (spec.netns !== undefined) attrs.netNsFd = spec.netns.fd;
+  if (spec.link !== undefined) attrs.link = putU32(spec.link);
   if (spec.alias !== undefined) attrs.ifalias = spec.alias;
   if (spec.group !== undefined) attrs.group = spec.group;
   if (spec.kind !== undefined) attrs.linkinfo = linkInfo(spec.kind);

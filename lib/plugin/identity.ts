@@ -23,6 +23,14 @@ export function halfMadeGroup(network: string): number {
 }
 
 /**
+ * A link group for links that are about to be deleted together: nobody else's, so that no other link goes along.
+ * Below those of {@link halfMadeGroup}, and above the numbers that people use.
+ */
+export function doomedGroup(): number {
+  return 0x2000_0000 + Math.floor(Math.random() * 0x2000_0000);
+}
+
+/**
  * The host's end of a container's veth: `veth` and 8 hex digits, as the reference names it, but always the same
  * for the same interface of the same container on the same network.
  */

@@ -48,10 +48,12 @@ async function attach(scene: Scene): Promise<CniResult> {
   const gatewayLink =
     config.vlan === undefined && config.vlanTrunk.length === 0 ? bridge : await attachVlans(scene, bridge, hostEnd);
   const plan = config.ipamType === undefined ? undefined : await addresses(scene, config.ipamType);
+  // Before the filter: the rules of published ports are made for the way that leads to the container.
+  if (plan !== undefined) gateways(scene, gatewayLink, plan);
+  await scene.kit.foresee?.(foreseen(scene, hostEnd, plan));
   const filter = await startFilter(scene, plan, hostEnd, containerEnd.mac);
   // The filter's program runs beside these, which do not wait.
   const hostLink = await beside(filter, () => {
-    if (plan !== undefined) gateways(scene, gatewayLink, plan);
     if (config.disableContainerInterface) return requireLink(host, hostEnd);
     const ips = plan?.ips ?? [];
     const routes = plan === undefined ? [] : routesToSet(plan.ips, plan.routes);
@@ -107,6 +109,16 @@ async function startFilter(
   const firewall = await kit.firewall(config.ipMasqBackend);
   undo.add("the masquerade", () => firewall.detach(call.attachment, ["masquerade"]));
   return { done: firewall.attach(call.attachment, { masquerade: { addresses: plan.ips.map((ip) => ip.address) } }) };
+}
+
+/** The result as far as it is known before the links are up. */
+function foreseen({ call, config }: Scene, hostEnd: string, plan: Plan | undefined): CniResult {
+  return {
+    interfaces: [{ name: config.bridge }, { name: hostEnd }, { name: call.ifname, sandbox: call.netns }],
+    ips: plan?.ips ?? [],
+    routes: plan?.routes ?? [],
+    dns: {},
+  };
 }
 
 function resultOf(what: {

@@ -21,7 +21,7 @@ export async function del(call: PluginCall, kit: Kit): Promise<void> {
   await attempts.try(async () => {
     // Everything is at hand before the filter's program starts: the kernel then waits once for the readers of link
     // and rules. A link that goes after the rules were committed waits a second time.
-    using links = openLinks(call);
+    using links = openLinks(call, kit);
     await attempts.try(async () => {
       const remove = await rulesRemover(call, kit, config);
       rules = attempts.try(remove);
@@ -29,7 +29,10 @@ export async function del(call: PluginCall, kit: Kit): Promise<void> {
     links.remove();
   });
   await rules;
-  await attempts.try(() => (config.ipamType === undefined ? undefined : callIpam(config.ipamType, call, "DEL")));
+  const { ipamType } = config;
+  const freeAddress = async () => void (ipamType === undefined ? undefined : await callIpam(ipamType, call, "DEL"));
+  if (kit.afterwards === undefined) await attempts.try(freeAddress);
+  else kit.afterwards(freeAddress);
   attempts.finish();
 }
 
@@ -55,12 +58,12 @@ async function isMasqueraded(call: PluginCall): Promise<boolean> {
   return isRecorded(call.attachment, "masquerade");
 }
 
-function openLinks(call: PluginCall): Disposable & { remove(): void } {
+function openLinks(call: PluginCall, kit: Kit): Disposable & { remove(): void } {
   const netns = openIfThere(call.netns);
   const host = RtSocket.open();
   const container = netns === undefined ? undefined : RtSocket.open(netns);
   return {
-    remove: () => removeVeth(host, container, call.attachment),
+    remove: () => removeVeth(host, container, call.attachment, kit),
     [Symbol.dispose]() {
       host.close();
       container?.close();

@@ -13,6 +13,7 @@ import { portSet } from "../../lib/netlink/port.ts";
 import type { RtSocket } from "../../lib/netlink/socket.ts";
 import { doWithout } from "../../lib/plugin/container.ts";
 import { halfMadeGroup, hostVethAlias, hostVethName, isOfAnother } from "../../lib/plugin/identity.ts";
+import type { Kit } from "../../lib/plugin/kit.ts";
 import { refuseExisting, requireLink } from "../../lib/plugin/link.ts";
 import { writeSysctls } from "../../lib/sys/files.ts";
 import type { Netns } from "../../lib/sys/netns.ts";
@@ -93,8 +94,13 @@ function waitUntilUp(host: RtSocket, name: string, tries: number): Link | undefi
  * container's interface of the attachment's name, which the reference plugin may have made. What belongs to another
  * attachment stays: a runtime calls DEL also after an ADD that failed because the interface was taken.
  */
-export function removeVeth(host: RtSocket, container: RtSocket | undefined, attachment: Attachment): void {
-  if (linkDel(host, hostVethName(attachment)) || container === undefined) return;
+export function removeVeth(
+  host: RtSocket,
+  container: RtSocket | undefined,
+  attachment: Attachment,
+  { removeLink = linkDel }: Pick<Kit, "removeLink">,
+): void {
+  if (removeLink(host, hostVethName(attachment)) || container === undefined) return;
   const end = linkGet(container, attachment.ifname);
   if (end?.kind !== "veth") return;
   const peer = end.peerIndex === undefined ? undefined : linkGet(host, end.peerIndex);

@@ -12,7 +12,8 @@ import type { PublishWish } from "../../lib/firewall/types.ts";
 import { readSysctl } from "../../lib/sys/files.ts";
 
 /** Puts the container's port of the bridge into hairpin mode where its published ports need it. */
-export async function allowHairpin(result: CniResult, { snat, addresses }: PublishWish): Promise<void> {
+export async function allowHairpin(result: CniResult, wish: PublishWish | undefined): Promise<void> {
+  const { snat = false, addresses = [] } = wish ?? {};
   const filtered = addresses.some(({ address }) => {
     const key = address.family === 4 ? "bridge-nf-call-iptables" : "bridge-nf-call-ip6tables";
     return readSysctl(`net/bridge/${key}`) === "1";

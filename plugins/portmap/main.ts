@@ -6,77 +6,78 @@
  *
  * @module
  */
-import type { CniResult, Plugin, PluginCall } from "../../lib/cni/types.ts";
+import type { CniResult, PluginCall } from "../../lib/cni/types.ts";
 import { TsnetError } from "../../lib/errors.ts";
+import { type ChainPlugin, type FilterWishes, type Kit, ownKit } from "../../lib/plugin/kit.ts";
 import { Undo } from "../../lib/undo.ts";
-import { hasMappings } from "./config.ts";
+import { backendOf, hasMappings, parseConfig } from "./config.ts";
 
-export const plugin: Plugin = {
+export const plugin: ChainPlugin = {
   name: "portmap",
 
-  async add(call) {
-    const result = previousResult(call, "must be called as chained plugin");
+  async validate(call) {
+    if (hasMappings(call)) parseConfig(call);
+  },
+
+  async foreseen(call) {
+    return hasMappings(call) ? await prepare(call, previousResult(call, CHAINED)) : undefined;
+  },
+
+  async add(call, kit = ownKit) {
+    const result = previousResult(call, CHAINED);
     if (!hasMappings(call)) return result;
-    const { wish, firewall } = await prepare(call, result);
-    if (wish === undefined) return result;
-    const attached = firewall.attach(call.attachment, { publish: wish });
-    // While the filter's program runs.
-    const hairpin = import("./hairpin.ts").then(({ allowHairpin }) => allowHairpin(result, wish));
-    const [rules, port] = await Promise.allSettled([attached, hairpin]);
-    if (rules.status === "rejected") throw rules.reason;
-    if (port.status === "rejected") {
-      const undo = new Undo();
-      undo.add("the published ports", () => firewall.detach(call.attachment, ["publish"]));
-      throw await undo.unwind(port.reason);
-    }
+    const wanted = await prepare(call, result);
+    if (wanted === undefined) return result;
+    await publish(call, kit, result, wanted);
     return result;
   },
 
   // A config that ADD refused must not stand in the way of removing what an earlier one did.
-  async del(call) {
+  async del(call, kit = ownKit) {
     const { isRecorded } = await import("../../lib/firewall/state.ts");
     if (!hasMappings(call) && !isRecorded(call.attachment, "publish")) return;
-    await (await openFirewall(call)).detach(call.attachment, ["publish"]);
+    await (await kit.firewall(backendOf(call))).detach(call.attachment, ["publish"]);
   },
 
-  async check(call) {
+  async check(call, kit = ownKit) {
     const result = previousResult(call, "required prevResult missing");
     if (!hasMappings(call)) return;
-    const { wish, firewall } = await prepare(call, result);
-    if (wish !== undefined) await firewall.check(call.attachment, { publish: wish });
+    const wanted = await prepare(call, result);
+    if (wanted !== undefined) await (await kit.firewall(wanted.backend)).check(call.attachment, wanted.wishes);
   },
 
-  async gc(call) {
+  async gc(call, kit = ownKit) {
     const { name: network, validAttachments } = call.conf;
     if (validAttachments === undefined) return;
     const keep = validAttachments.map(({ containerID, ifname }) => ({ network, containerId: containerID, ifname }));
-    await (await openFirewall(call)).collect(network, keep, ["publish"]);
+    await (await kit.firewall(backendOf(call))).collect(network, keep, ["publish"]);
   },
 
-  async status(call) {
-    const { parseConfig } = await import("./config.ts");
-    const { backend } = parseConfig(call);
-    const { chooseFirewall } = await import("../../lib/firewall/firewall.ts");
-    await (await chooseFirewall(backend)).ensureUsable();
+  async status(call, kit = ownKit) {
+    await (await kit.firewall(parseConfig(call).backend)).ensureUsable();
   },
 };
 
-async function prepare(call: PluginCall, result: CniResult) {
-  const [{ parseConfig }, { planPublish }, { chooseFirewall }] = await Promise.all([
-    import("./config.ts"),
-    import("./plan.ts"),
-    import("../../lib/firewall/firewall.ts"),
-  ]);
+const CHAINED = "must be called as chained plugin";
+
+/** What the config asks of the filter; undefined where the container has no address to lead ports to. */
+async function prepare(call: PluginCall, result: CniResult): Promise<FilterWishes | undefined> {
   const config = parseConfig(call);
-  return { wish: planPublish(config, result, call.ifname), firewall: await chooseFirewall(config.backend) };
+  const publish = (await import("./plan.ts")).planPublish(config, result, call.ifname);
+  return publish === undefined ? undefined : { backend: config.backend, wishes: { publish } };
 }
 
-async function openFirewall(call: PluginCall) {
-  const [{ backendOf }, { chooseFirewall }] = await Promise.all([
-    import("./config.ts"),
-    import("../../lib/firewall/firewall.ts"),
-  ]);
-  return await chooseFirewall(backendOf(call));
+async function publish(call: PluginCall, kit: Kit, result: CniResult, { backend, wishes }: FilterWishes) {
+  const firewall = await kit.firewall(backend);
+  const attached = firewall.attach(call.attachment, wishes);
+  // While the filter's program runs.
+  const hairpin = import("./hairpin.ts").then(({ allowHairpin }) => allowHairpin(result, wishes.publish));
+  const [rules, port] = await Promise.allSettled([attached, hairpin]);
+  if (rules.status === "rejected") throw rules.reason;
+  if (port.status === "fulfilled") return;
+  const undo = new Undo();
+  undo.add("the published ports", () => firewall.detach(call.attachment, ["publish"]));
+  throw await undo.unwind(port.reason);
 }
 
 function previousResult(call: PluginCall, message: string): CniResult {

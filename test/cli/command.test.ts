@@ -1,5 +1,6 @@
 /** The command as people type it, run from source. */
 import { expect, test } from "vitest";
+import { pluginNames } from "../../plugins/names.ts";
 
 async function tsnet(argv: readonly string[], env: Record<string, string> = {}) {
   const child = Bun.spawn([process.execPath, "cli/main.ts", ...argv], {
@@ -84,7 +85,7 @@ test("every command has help with an example", async () => {
 test("version says what is in it, for people and for programs", async () => {
   expect((await tsnet(["version"])).stdout).toMatch(/^VERSION .*\n\d+\.\d+\.\d+ /);
   expect(JSON.parse((await tsnet(["version", "-o", "json"])).stdout)).toMatchObject({
-    plugins: ["bridge", "host-local", "loopback", "overlay", "portmap", "static"],
+    plugins: pluginNames,
   });
   expect((await tsnet(["--version"])).stdout).toBe((await tsnet(["version"])).stdout);
 });

@@ -12,6 +12,9 @@ const VERSION_ANSWER = {
   supportedVersions: ["0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"],
 };
 
+/** Those whose name is no command's as well. */
+const pluginsAlone = pluginNames.filter((name) => name !== "tsnet");
+
 /** All that Bun may take up from a working directory or a home. Each would show that it was read. */
 const TRAPS = {
   "bunfig.toml": 'preload = ["./preload.js"]\n',
@@ -58,7 +61,7 @@ describe("the caller's folder", () => {
     await rm(`${trap}/sprung`);
   });
 
-  test.each(pluginNames)("%s takes up no bunfig, .env, package.json or tsconfig of it", async (plugin) => {
+  test.each(pluginsAlone)("%s takes up no bunfig, .env, package.json or tsconfig of it", async (plugin) => {
     const asked = await inTrap([`${PLUGINS}/${plugin}`], { CNI_COMMAND: "VERSION" });
     const notAsked = await inTrap([`${PLUGINS}/${plugin}`]);
 
@@ -76,7 +79,7 @@ describe("the caller's folder", () => {
     expect((await readdir(trap)).sort()).toEqual(Object.keys(TRAPS).sort());
   });
 
-  test.each(["tsnet", ...pluginNames])("%s does not so much as look at a file there", async (name) => {
+  test.each(["tsnet", ...pluginsAlone])("%s does not so much as look at a file there", async (name) => {
     const program = name === "tsnet" ? [TSNET, "version"] : [`${PLUGINS}/${name}`];
     const trace = `${folder}/trace-${name}`;
     await inTrap(["strace", "-f", "-o", trace, "-e", "trace=%file", ...program], { CNI_COMMAND: "VERSION" });
@@ -96,7 +99,7 @@ describe("the name that it is called by", () => {
     expect((await readdir(PLUGINS)).sort()).toEqual([...pluginNames].sort());
   });
 
-  test.each(pluginNames)("a hard link and a symbolic link named %s are that plugin", async (plugin) => {
+  test.each(pluginsAlone)("a hard link and a symbolic link named %s are that plugin", async (plugin) => {
     const [hard, soft] = [`${folder}/hard-${plugin}`, `${folder}/soft-${plugin}`];
     for (const directory of [hard, soft]) await mkdir(directory);
     await link(TSNET, `${hard}/${plugin}`);
@@ -116,6 +119,18 @@ describe("the name that it is called by", () => {
 
     expect(JSON.parse(stdout)).toEqual(VERSION_ANSWER);
   });
+
+  test.each(["dist/tsnet", "dist/cni/tsnet"])(
+    "%s is the plugin tsnet where a runtime calls it, else the command",
+    async (path) => {
+      const program = `${PROJECT}/${path}`;
+      const env = { CNI_COMMAND: "VERSION" };
+
+      expect(JSON.parse((await call([program], { env })).stdout)).toEqual(VERSION_ANSWER);
+      expect(await call([program, "version"], { env })).toMatchObject({ exitCode: 0, stdout: /^VERSION / });
+      expect((await call([program])).stderr).toContain("Usage: tsnet");
+    },
+  );
 
   test("any other name is the tsnet command", async () => {
     await symlink(TSNET, `${folder}/network`);
@@ -149,14 +164,17 @@ describe("standard streams that are not there", () => {
     expect(JSON.parse(stdout)).toEqual(VERSION_ANSWER);
   });
 
-  test.each(pluginNames)("%s called with no CNI_COMMAND says what it is on standard error and ends well", async (p) => {
-    const { exitCode, stdout, stderr } = await call([`${PLUGINS}/${p}`]);
+  test.each(pluginsAlone)(
+    "%s called with no CNI_COMMAND says what it is on standard error and ends well",
+    async (p) => {
+      const { exitCode, stdout, stderr } = await call([`${PLUGINS}/${p}`]);
 
-    expect({ exitCode, stdout }).toEqual({ exitCode: 0, stdout: "" });
-    expect(stderr).toMatch(
-      new RegExp(`^.*${p}.*\\n(.*\\n)*CNI protocol versions supported: 0\\.1\\.0, .*1\\.1\\.0\\n$`),
-    );
-  });
+      expect({ exitCode, stdout }).toEqual({ exitCode: 0, stdout: "" });
+      expect(stderr).toMatch(
+        new RegExp(`^.*${p}.*\\n(.*\\n)*CNI protocol versions supported: 0\\.1\\.0, .*1\\.1\\.0\\n$`),
+      );
+    },
+  );
 
   test("tsnet ends well when nobody reads what it prints", async () => {
     const { stdout } = await call(["bash", "-c", `${TSNET} --help | true; echo "\${PIPESTATUS[0]}"`]);

@@ -4,6 +4,7 @@
 import { existsSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { isTsnetError } from "../../lib/errors.ts";
+import { pluginNames } from "../../plugins/names.ts";
 import { referencePrograms } from "../cluster/build.ts";
 import { Host, PLUGINS, TSNET } from "./host.ts";
 import { ask, serve } from "./packets.ts";
@@ -264,10 +265,12 @@ describe("tsnet install", () => {
     const before = await host.sh("find /opt /etc -printf '%p %i %m %s\\n'");
     const changes: readonly { readonly path: string }[] = JSON.parse(await done(["install", "-o", "json"]));
     expect(changes.map(({ path }) => path)).toEqual([
-      ...["bridge", "host-local", "loopback", "overlay", "portmap"].map((name) => `/opt/cni/bin/${name}`),
+      ...pluginNames.map((name) => `/opt/cni/bin/${name}`),
       `${CONF_DIR}/99-tsnet.conflist`,
     ]);
-    expect(await host.ok(["sh", "-c", "stat -c '%i %h %a' /opt/cni/bin/* | sort -u | cut -d' ' -f2-"])).toBe("5 755\n");
+    expect(await host.ok(["sh", "-c", "stat -c '%i %h %a' /opt/cni/bin/* | sort -u | cut -d' ' -f2-"])).toBe(
+      `${pluginNames.length} 755\n`,
+    );
     expect(await host.ok(["sh", "-c", "CNI_COMMAND=VERSION /opt/cni/bin/host-local"])).toContain('"1.1.0"');
     expect(await done(["install"])).not.toMatch(/installed|updated|replaced/);
     await done(["install", "--undo"], {});
