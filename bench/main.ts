@@ -4,9 +4,10 @@
  *     npm run bench -- cni [--rounds N] [--only TEXT] [--json]
  *     npm run bench -- proxy [--quick] [--json]
  *     npm run bench -- overlay [--rounds N] [--json]
+ *     npm run bench -- up [--rounds N] [--sizes N,N] [--only TEXT] [--json]
  *
  * Everything runs in network, mount and pid namespaces of its own. For the plugins this file fetches what the bench
- * compares with and starts itself again inside of them; the proxies and the overlay run on test hosts. It ends with 1 if a target is missed or a row does not count.
+ * compares with and starts itself again inside of them; the others run on test hosts. It ends with 1 if a target is missed or a row does not count.
  *
  * @module
  */
@@ -27,6 +28,14 @@ interface BenchOptions {
 interface OverlayOptions {
   readonly rounds: number;
   readonly sizes: readonly number[];
+  readonly ours: string;
+  readonly json: boolean;
+}
+
+interface UpOptions {
+  readonly rounds: number;
+  readonly sizes: readonly number[];
+  readonly only: string;
   readonly ours: string;
   readonly json: boolean;
 }
@@ -76,6 +85,15 @@ program
   .option("--ours <file>", "our executable", resolve(import.meta.dirname, "../dist/tsnet"))
   .option("--json", "print the rows as JSON", false)
   .action(overlay);
+program
+  .command("up")
+  .description("standalone containers, podman, and the parts that it is made of")
+  .option("--rounds <n>", "measured rounds of a kind for each side; fewer of many containers", count, 10)
+  .option("--sizes <n,n>", "numbers of containers", counts, [1, 10, 100])
+  .option("--only <text>", "only what has this in its name: containers, network, names", "")
+  .option("--ours <file>", "our executable, with cni beside it", resolve(import.meta.dirname, "../dist/tsnet"))
+  .option("--json", "print the rows as JSON", false)
+  .action(up);
 
 try {
   await program.parseAsync();
@@ -108,6 +126,13 @@ async function overlay({ rounds, sizes, ours, json }: OverlayOptions): Promise<v
   process.env.TSNET_UNDER_TEST = ours;
   const { benchOverlay } = await import("./overlay/overlay.ts");
   const rows = await benchOverlay({ rounds, sizes });
+  console.log(json ? JSON.stringify(rows, null, 2) : formatTable(rows));
+  process.exit(rows.every(passes) ? 0 : 1);
+}
+
+async function up({ json, ...options }: UpOptions): Promise<void> {
+  const { benchUp } = await import("./up/up.ts");
+  const rows = await benchUp(options);
   console.log(json ? JSON.stringify(rows, null, 2) : formatTable(rows));
   process.exit(rows.every(passes) ? 0 : 1);
 }

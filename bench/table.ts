@@ -9,7 +9,7 @@
 /** One comparison. Without a target it is there for information. */
 export interface Row {
   readonly name: string;
-  readonly unit: "ms" | "MB";
+  readonly unit: "ms" | "µs" | "MB";
   /** Median of ours; null if the row does not count because a check failed. */
   readonly ours: number | null;
   /** Median of the peer; null if there is none that can do it. */
