@@ -23,6 +23,7 @@ const LIB = {
   daemon: ["sys"],
   etcd: ["sys", "net", "daemon"],
   overlay: ["sys", "net"],
+  dhcp: ["net", "daemon"],
   plugin: ["sys", "net", "netlink", "cni", "firewall"],
 };
 

@@ -15,6 +15,8 @@ async function loadPlugin(name: PluginName) {
   switch (name) {
     case "bridge":
       return (await import("../plugins/bridge/main.ts")).plugin;
+    case "dhcp":
+      return (await import("../plugins/dhcp/main.ts")).plugin;
     case "host-local":
       return (await import("../plugins/host-local/main.ts")).plugin;
     case "loopback":

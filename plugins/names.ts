@@ -4,7 +4,16 @@
  * @module
  */
 
-export const pluginNames = ["bridge", "host-local", "loopback", "overlay", "portmap", "static", "tsnet"] as const;
+export const pluginNames = [
+  "bridge",
+  "dhcp",
+  "host-local",
+  "loopback",
+  "overlay",
+  "portmap",
+  "static",
+  "tsnet",
+] as const;
 
 export type PluginName = (typeof pluginNames)[number];
 

@@ -25,6 +25,7 @@ const APART: Readonly<Record<string, { readonly name: string; readonly file: str
   "../proxy/main.ts": { name: "proxy", file: "proxy/main.ts" },
   "../standalone/helper/main.ts": { name: "helper", file: "standalone/helper/main.ts" },
   "../overlay/main.ts": { name: "overlay", file: "overlay/main.ts" },
+  "../plugins/dhcp/daemon/main.ts": { name: "dhcp-daemon", file: "plugins/dhcp/daemon/main.ts" },
   execa: { name: "execa", file: "execa" },
 };
 

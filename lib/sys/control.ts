@@ -18,6 +18,14 @@ export interface ControlServer {
 export interface ControlRequest {
   readonly method: string;
   readonly path: string;
+  /** What is sent along, as JSON. */
+  readonly body?: unknown;
+}
+
+/** The same, as it comes in. */
+export interface ControlCall extends ControlRequest {
+  /** Aborted when the one who asks goes away. */
+  readonly signal: AbortSignal;
 }
 
 /**
@@ -26,7 +34,7 @@ export interface ControlRequest {
  *
  * @throws TsnetError `io`.
  */
-export function serveControl(path: string, answer: (request: ControlRequest) => Promise<unknown>): ControlServer {
+export function serveControl(path: string, answer: (request: ControlCall) => Promise<unknown>): ControlServer {
   removeFile(path);
   const umask = process.umask(0o177);
   try {
@@ -34,7 +42,10 @@ export function serveControl(path: string, answer: (request: ControlRequest) => 
       unix: path,
       development: false,
       fetch: async (request) => {
-        const value = await answer({ method: request.method, path: new URL(request.url).pathname });
+        const { method, signal } = request;
+        const text = method === "POST" ? await request.text() : "";
+        const sent = text === "" ? {} : { body: JSON.parse(text) };
+        const value = await answer({ method, path: new URL(request.url).pathname, ...sent, signal });
         return value === undefined ? new Response("", { status: 404 }) : Response.json(value);
       },
       error: (error) => Response.json({ error: messageOf(error) }, { status: 500 }),
@@ -56,29 +67,47 @@ export function serveControl(path: string, answer: (request: ControlRequest) => 
 /**
  * Asks whoever listens at `path`, and returns the answer's JSON.
  *
- * @throws TsnetError `not-found` if nobody listens, `timeout`, `io` if it answers with an error.
+ * @param timeoutMs without it, it waits for as long as the other one is there.
+ * @throws TsnetError `not-found` if nobody listens, `timeout`, `io` if it answers with an error, or not as we do.
  */
-export async function askControl(
+export async function askControl(path: string, request: ControlRequest, timeoutMs?: number): Promise<unknown> {
+  const { status, text } = await askHttp(path, request, timeoutMs);
+  if (status === 200) {
+    try {
+      return JSON.parse(text);
+    } catch (cause) {
+      throw fault(path, `its answer is no JSON: ${messageOf(cause)}`, "io", cause);
+    }
+  }
+  throw fault(path, `${request.method} ${request.path}: ${text}`, "io");
+}
+
+/**
+ * Asks whoever listens at `path`, ours or not, and returns what it says.
+ *
+ * @throws TsnetError `not-found` if nobody listens or it speaks no HTTP, `timeout`.
+ */
+export async function askHttp(
   path: string,
-  { method, path: what }: ControlRequest,
-  timeoutMs: number,
-): Promise<unknown> {
-  const fail = (message: string, code: "not-found" | "timeout" | "io", cause?: unknown) =>
-    new TsnetError(`${path}: ${message}`, { code, op: "ask", cause });
+  { method, path: what, body }: ControlRequest,
+  timeoutMs?: number,
+): Promise<{ readonly status: number; readonly text: string }> {
   try {
     const response = await fetch(`http://local${what}`, {
       unix: path,
       method,
       keepalive: false,
-      signal: AbortSignal.timeout(timeoutMs),
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      ...(timeoutMs === undefined ? { timeout: false } : { signal: AbortSignal.timeout(timeoutMs) }),
     });
-    const text = await response.text();
-    if (!response.ok) throw fail(`${method} ${what}: ${text}`, "io");
-    return JSON.parse(text);
+    return { status: response.status, text: await response.text() };
   } catch (error) {
-    if (error instanceof TsnetError) throw error;
     if (error instanceof Error && error.name === "TimeoutError")
-      throw fail(`no answer within ${timeoutMs} ms`, "timeout", error);
-    throw fail(`nobody answers: ${messageOf(error)}`, "not-found", error);
+      throw fault(path, `no answer within ${timeoutMs} ms`, "timeout", error);
+    throw fault(path, `nobody answers: ${messageOf(error)}`, "not-found", error);
   }
+}
+
+function fault(path: string, message: string, code: "not-found" | "timeout" | "io", cause?: unknown): TsnetError {
+  return new TsnetError(`${path}: ${message}`, { code, op: "ask", ...(cause === undefined ? {} : { cause }) });
 }

@@ -1,0 +1,302 @@
+/**
+ * A client for one link: gets a lease and keeps it, through renewal (T1), rebinding (T2), refusals and silence, until it
+ * is released or lost. RFC 2131, section 4.4, with two differences.
+ *
+ * A container's address cannot be changed under it: whoever attached it has told others. So after a refusal, or where
+ * the other servers keep silent, a new lease is asked for, but only the same address is taken; what is in vain until
+ * the lease ends is lost. And what is sent to the server itself goes to the link address that its last answer came
+ * from, which works while the kernel knows of no address yet, or no more.
+ *
+ * @module
+ */
+import { isTsnetError, messageOf, TsnetError } from "../errors.ts";
+import { type Address, formatAddress, sameAddress } from "../net/address.ts";
+import { formatCidr } from "../net/cidr.ts";
+import { type Lease, leaseOf } from "./lease.ts";
+import { type Incoming, MESSAGE } from "./message.ts";
+import { addressOption, OPTION, textOption } from "./options.ts";
+import { type Answer, ask, datagramOf, type Means, type Question, type Route, TO_EVERYBODY } from "./question.ts";
+import { type Choice, type Client, discover, release, renew, select } from "./requests.ts";
+import { pauses, sleepUntil } from "./waiting.ts";
+
+/** All in ms. */
+export interface Times {
+  /** For the answer to one request. */
+  readonly timeout: number;
+  /** About the longest wait between two tries. */
+  readonly resendMax: number;
+  /** For a lease as a whole. */
+  readonly resendTimeout: number;
+}
+
+/** Who is told what becomes of the lease. */
+export interface LeaseWatcher {
+  /** There is one, or it was prolonged. */
+  bound(lease: Lease): void;
+  /** The address is not ours any more. */
+  lost(reason: string): void;
+  /** The link is not there any more. */
+  gone(reason: string): void;
+  note(message: string): void;
+}
+
+export interface KeeperOptions extends Means {
+  readonly client: Client;
+  readonly times: Times;
+  readonly watcher: LeaseWatcher;
+}
+
+/** What a phase ends with: a lease, or that the next phase begins. */
+type Outcome = Lease | "refused" | "silence";
+
+export class LeaseKeeper {
+  readonly #options: KeeperOptions;
+  readonly #stop = new AbortController();
+  #lease: Lease | undefined;
+
+  constructor(options: KeeperOptions) {
+    this.#options = options;
+  }
+
+  /** The lease that is kept; undefined before there is one and after it was lost. */
+  get lease(): Lease | undefined {
+    return this.#lease;
+  }
+
+  /**
+   * Gets a lease, tells the watcher, and keeps it from then on.
+   *
+   * @throws TsnetError `timeout` if no server gave one in time; what opening the link throws; `io` if it is
+   * stopped.
+   */
+  async acquire(): Promise<Lease> {
+    const { clock, random, times, watcher } = this.#options;
+    const until = clock.now() + times.resendTimeout;
+    const waits = pauses(times.resendMax, random);
+    for (;;) {
+      const { value: pause } = waits.next();
+      try {
+        return this.#keep(await this.#negotiate(until));
+      } catch (error) {
+        if (!isFailedTry(error)) throw error;
+        watcher.note(messageOf(error));
+        if (clock.now() + pause >= until) throw tooLate(times.resendTimeout, error);
+      }
+      await sleepUntil(clock.now() + pause, clock, this.#stop.signal);
+    }
+  }
+
+  /** Keeps a lease that an earlier process got. */
+  resume(lease: Lease): void {
+    this.#lease = lease;
+    void this.#maintain(lease);
+  }
+
+  /** Ends it; the server is not told. Whoever waits for a lease gets a TsnetError `io`. */
+  stop(): void {
+    this.#stop.abort(new TsnetError("given up: the lease is not wanted any more", { code: "io", op: "DHCP" }));
+  }
+
+  /** Ends it and gives the address back. @throws TsnetError if the message cannot be sent. */
+  release(): void {
+    const lease = this.#lease;
+    this.stop();
+    this.#lease = undefined;
+    if (lease === undefined) return;
+    const { client, open, random } = this.#options;
+    const route = routeTo(lease);
+    const wire = open(() => {});
+    try {
+      wire.send(datagramOf(release(client, newXid(random), lease), route), route.link);
+    } finally {
+      wire.close();
+    }
+  }
+
+  #keep(lease: Lease): Lease {
+    this.#lease = lease;
+    this.#options.watcher.bound(lease);
+    void this.#maintain(lease);
+    return lease;
+  }
+
+  async #maintain(first: Lease): Promise<void> {
+    const { clock, watcher } = this.#options;
+    const { signal } = this.#stop;
+    try {
+      for (let lease: Lease | undefined = first; lease !== undefined; lease = await this.#prolong(lease)) {
+        if (lease !== first) {
+          this.#lease = lease;
+          watcher.bound(lease);
+        }
+        await sleepUntil(lease.renewAt, clock, signal);
+      }
+      this.#lease = undefined;
+      watcher.lost(`the lease of ${formatCidr(first.address)} ended, and no server gave it again`);
+    } catch (error) {
+      if (signal.aborted) return;
+      this.#lease = undefined;
+      watcher.gone(messageOf(error));
+    }
+  }
+
+  /** The lease anew; undefined if it ended meanwhile. */
+  async #prolong(lease: Lease): Promise<Lease | undefined> {
+    const address = formatAddress(lease.address.address);
+    const asked = await this.#phase(lease.rebindAt, () => this.#renew(lease, routeTo(lease), lease.rebindAt));
+    if (typeof asked === "object") return asked;
+    const { watcher } = this.#options;
+    if (asked === "silence")
+      watcher.note(`server ${formatAddress(lease.server)} does not answer: asking any for ${address}`);
+    const rebound = asked === "refused" ? asked : await this.#phase(lease.expiresAt, () => this.#rebind(lease));
+    if (typeof rebound === "object") return rebound;
+    if (rebound === "silence") return undefined;
+    watcher.note(`${address} was refused: asking for it anew`);
+    const regained = await this.#phase(lease.expiresAt, () => this.#regain(lease, lease.expiresAt));
+    return typeof regained === "object" ? regained : undefined;
+  }
+
+  /** Tries until it has another outcome than silence, or the moment `end` has come. */
+  async #phase(end: number, attempt: () => Promise<Outcome>): Promise<Outcome> {
+    const { clock, random, times } = this.#options;
+    for (const pause of pauses(times.resendMax, random)) {
+      if (clock.now() >= end) break;
+      const outcome = await this.#attempted(attempt);
+      if (outcome !== "silence") return outcome;
+      await sleepUntil(Math.min(end, clock.now() + pause), clock, this.#stop.signal);
+    }
+    return "silence";
+  }
+
+  /** Only that the link is gone, or that we were stopped, ends it all: whatever else fails may go better next time. */
+  async #attempted(attempt: () => Promise<Outcome>): Promise<Outcome> {
+    try {
+      return await attempt();
+    } catch (error) {
+      if (this.#stop.signal.aborted || isTsnetError(error, "not-found")) throw error;
+      this.#options.watcher.note(messageOf(error));
+      return "silence";
+    }
+  }
+
+  /** Any server, by the address; then by a new lease, for those that do not know of the old one. */
+  async #rebind(lease: Lease): Promise<Outcome> {
+    const { now } = this.#options.clock;
+    const everybody = { ...TO_EVERYBODY, from: lease.address.address };
+    const asked = await this.#renew(lease, everybody, now() + (lease.expiresAt - now()) / 2);
+    return asked === "silence" ? this.#regain(lease, lease.expiresAt) : asked;
+  }
+
+  async #renew(lease: Lease, route: Route, end: number): Promise<Outcome> {
+    const { client, clock, random, times, watcher } = this.#options;
+    const xid = newXid(random);
+    const askedAt = clock.now();
+    const answer = await this.#ask({
+      message: (seconds) => renew(client, { xid, seconds }, lease),
+      route,
+      isAnswer: (message) =>
+        isNak(message) || (message.type === MESSAGE.ack && sameAddress(message.yourAddress, lease.address.address)),
+      until: Math.min(end, askedAt + times.timeout),
+    });
+    if (typeof answer === "string") {
+      watcher.note(`renewing ${formatCidr(lease.address)}: ${answer}`);
+      return "silence";
+    }
+    if (isNak(answer.message)) return "refused";
+    return leaseOf({ ...answer, askedAt, before: lease });
+  }
+
+  /** A new lease of the same address. */
+  async #regain(lease: Lease, end: number): Promise<Outcome> {
+    const again = await this.#negotiate(end, lease.address.address);
+    return { ...again, options: new Map([...lease.options, ...again.options]) };
+  }
+
+  /**
+   * DISCOVER, OFFER, REQUEST, ACK. With `only`, no other address is taken.
+   *
+   * @throws TsnetError `timeout` for silence, `conflict` for a refusal, `decoding` for an answer that lacks something.
+   */
+  async #negotiate(end: number, only?: Address): Promise<Lease> {
+    const { client, clock, random, times } = this.#options;
+    const xid = newXid(random);
+    const until = () => Math.min(end, clock.now() + times.timeout);
+    const offer = await this.#ask({
+      message: (seconds) => discover(client, { xid, seconds }, only),
+      route: TO_EVERYBODY,
+      isAnswer: (message) => message.type === MESSAGE.offer && choiceIn(message) !== undefined,
+      until: until(),
+    });
+    if (typeof offer === "string") throw failedTry(`no DHCP server offers an address: ${offer}`, "timeout");
+    const choice = choiceIn(offer.message);
+    if (choice === undefined) throw failedTry("an offer without a server", "decoding");
+    if (only !== undefined && !sameAddress(choice.address, only)) {
+      const [other, ours] = [formatAddress(choice.address), formatAddress(only)];
+      throw failedTry(`server ${formatAddress(choice.server)} offers ${other} instead of ${ours}`, "conflict");
+    }
+    const askedAt = clock.now();
+    const answer = await this.#ask({
+      message: (seconds) => select(client, { xid, seconds }, choice),
+      route: TO_EVERYBODY,
+      isAnswer: (message) => isFrom(message, choice.server) && (isNak(message) || message.type === MESSAGE.ack),
+      until: until(),
+    });
+    return this.#accept(answer, choice, askedAt);
+  }
+
+  #accept(answer: Answer | string, { address, server }: Choice, askedAt: number): Lease {
+    const who = `DHCP server ${formatAddress(server)}`;
+    if (typeof answer === "string")
+      throw failedTry(`${who} offered ${formatAddress(address)}, then: ${answer}`, "timeout");
+    if (!isNak(answer.message)) return leaseOf({ ...answer, askedAt });
+    const why = textOption(answer.message.options, OPTION.message);
+    throw failedTry(`${who} refused ${formatAddress(address)}${why === undefined ? "" : `: ${why}`}`, "conflict");
+  }
+
+  #ask(question: Question): Promise<Answer | string> {
+    return ask(question, this.#options, this.#stop.signal);
+  }
+}
+
+function choiceIn(message: Incoming): Choice | undefined {
+  const server = addressOption(message.options, OPTION.serverId);
+  if (server === undefined || message.yourAddress.value === 0n) return undefined;
+  return { address: message.yourAddress, server };
+}
+
+/** Some servers leave their name out. */
+function isFrom(message: Incoming, server: Address): boolean {
+  const named = addressOption(message.options, OPTION.serverId);
+  return named === undefined || sameAddress(named, server);
+}
+
+function isNak(message: Incoming): boolean {
+  return message.type === MESSAGE.nak;
+}
+
+function routeTo({ address, server, via }: Lease): Route {
+  return { from: address.address, to: server, link: via };
+}
+
+function newXid(random: () => number): number {
+  return Math.floor(random() * 2 ** 32);
+}
+
+/** Marks what may go better the next time. */
+const TRY = "DHCP try";
+
+function failedTry(message: string, code: "timeout" | "conflict" | "decoding"): TsnetError {
+  return new TsnetError(message, { code, op: TRY });
+}
+
+function isFailedTry(error: unknown): error is TsnetError {
+  return isTsnetError(error, "timeout", "conflict") && error.op === TRY;
+}
+
+function tooLate(ms: number, last: TsnetError): TsnetError {
+  return new TsnetError(`no more tries after ${ms / 1000} s: ${last.message}`, {
+    code: "timeout",
+    op: "DHCP",
+    cause: last,
+  });
+}
