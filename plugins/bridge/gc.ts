@@ -45,6 +45,7 @@ function collectVeths(bridge: string, network: string, keep: readonly Attachment
   for (const link of links) {
     const halfMade = link.group === group && link.master === index;
     const ours = halfMade || link.alias?.startsWith(aliasPrefix(network)) === true;
-    if (ours && !names.has(link.name)) linkDel(host, link.index);
+    // What other plugins made for the attachment is tagged alike.
+    if (ours && link.kind === "veth" && !names.has(link.name)) linkDel(host, link.index);
   }
 }
