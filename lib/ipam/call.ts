@@ -22,6 +22,14 @@ const OURS: ReadonlyMap<string, () => Promise<Ipam>> = new Map([
   ["static", async (): Promise<Ipam> => (await import("./static.ts")).staticAddresses],
 ]);
 
+/**
+ * Whether `type` gives an address back by way of the container's interface, which then has to be there still. Others
+ * are called when it is gone, so that nobody gets an address that something of the old container holds.
+ */
+export function givesBackByLink(type: string | undefined): boolean {
+  return type === "dhcp";
+}
+
 /** Has the IPAM plugin `type` carry out the call's verb, or `verb` if given. Only ADD has a result. */
 export async function callIpam(
   type: string,

@@ -1,11 +1,12 @@
 /**
  * DEL: everything of an attachment goes, however little is left to find it by. It goes on past errors and reports
- * them all; the address is freed last, so that nobody gets it while something of the old container stands.
+ * them all; the address is freed last, so that nobody gets it while something of the old container stands, unless it is
+ * the container's own interface that it is given back by.
  *
  * @module
  */
 import type { PluginCall } from "../../lib/cni/types.ts";
-import { callIpam } from "../../lib/ipam/call.ts";
+import { callIpam, givesBackByLink } from "../../lib/ipam/call.ts";
 import { RtSocket } from "../../lib/netlink/socket.ts";
 import { Attempts } from "../../lib/plugin/attempts.ts";
 import { hostVethName } from "../../lib/plugin/identity.ts";
@@ -17,6 +18,10 @@ import { removeVeth } from "./wire.ts";
 export async function del(call: PluginCall, kit: Kit): Promise<void> {
   const config = parseRemovalConfig(call);
   const attempts = new Attempts("DEL bridge");
+  const { ipamType } = config;
+  const freeAddress = async () => void (ipamType === undefined ? undefined : await callIpam(ipamType, call, "DEL"));
+  const isFirst = givesBackByLink(ipamType);
+  if (isFirst) await attempts.try(freeAddress);
   let rules: Promise<void> | undefined;
   await attempts.try(async () => {
     // Everything is at hand before the filter's program starts: the kernel then waits once for the readers of link
@@ -29,10 +34,8 @@ export async function del(call: PluginCall, kit: Kit): Promise<void> {
     links.remove();
   });
   await rules;
-  const { ipamType } = config;
-  const freeAddress = async () => void (ipamType === undefined ? undefined : await callIpam(ipamType, call, "DEL"));
-  if (kit.afterwards === undefined) await attempts.try(freeAddress);
-  else kit.afterwards(freeAddress);
+  if (!isFirst && kit.afterwards === undefined) await attempts.try(freeAddress);
+  else if (!isFirst) kit.afterwards?.(freeAddress);
   attempts.finish();
 }
 

@@ -4,7 +4,7 @@
  * @module
  */
 import type { Attachment, PluginCall } from "../../lib/cni/types.ts";
-import { callIpam } from "../../lib/ipam/call.ts";
+import { callIpam, givesBackByLink } from "../../lib/ipam/call.ts";
 import { linkDel, linkList } from "../../lib/netlink/link.ts";
 import { RtSocket } from "../../lib/netlink/socket.ts";
 import { Attempts } from "../../lib/plugin/attempts.ts";
@@ -20,12 +20,16 @@ export async function gc(call: PluginCall, kit: Kit): Promise<void> {
   const network = call.conf.name;
   const keep: Attachment[] = valid.map(({ containerID, ifname }) => ({ network, containerId: containerID, ifname }));
   const attempts = new Attempts("GC bridge");
+  const { ipamType } = config;
+  const freeAddresses = () => (ipamType === undefined ? undefined : callIpam(ipamType, call, "GC"));
+  const isFirst = givesBackByLink(ipamType);
+  if (isFirst) await attempts.try(freeAddresses);
   await attempts.try(() => collectVeths(config.bridge, network, keep));
   await attempts.try(async () => (await kit.firewall(config.ipMasqBackend)).collect(network, keep, ["masquerade"]));
   if (config.macSpoofCheck) {
     await attempts.try(async () => (await import("./spoof.ts")).collectSpoofChecks(network, keep));
   }
-  await attempts.try(() => (config.ipamType === undefined ? undefined : callIpam(config.ipamType, call, "GC")));
+  if (!isFirst) await attempts.try(freeAddresses);
   attempts.finish();
 }
 
