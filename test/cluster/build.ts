@@ -26,8 +26,10 @@ export interface ReferencePrograms {
 const HERE = resolve(import.meta.dirname);
 const BUILT = resolve(HERE, "../../.cache/go/bin");
 const DEBIAN = "/usr/lib/cni";
-const PLUGINS = ["bridge", "host-local", "loopback", "portmap", "firewall", "bandwidth", "tuning"] as const;
-const PROGRAMS = [...PLUGINS, "cnitool"] as const;
+// What Debian's package has in every version.
+const PLUGINS = ["bridge", "host-local", "loopback", "portmap", "firewall", "bandwidth", "tuning"];
+const OTHERS = ["dhcp", "dummy", "host-device", "ipvlan", "macvlan", "ptp", "sbr", "static", "tap", "vlan", "vrf"];
+const PROGRAMS = [...PLUGINS, ...OTHERS, "cnitool"];
 
 /**
  * Builds the reference programs if need be and says where they are.
