@@ -8,7 +8,7 @@
  * @module
  */
 import { runPlugin } from "../lib/cni/run.ts";
-import { isPluginName } from "../plugins/names.ts";
+import { isPluginName, versionsOf } from "../plugins/names.ts";
 
 /** Whose place a subcommand takes under that one's own name. */
 const DAEMONS: ReadonlyMap<string, string> = new Map([
@@ -32,7 +32,9 @@ async function main(): Promise<void> {
   }
   if (isPluginName(name) && (name !== "tsnet" || isPluginCall())) {
     process.exit(
-      await runPlugin({ name }, async (versions) => (await import("./plugins.ts")).servePlugin(name, versions)),
+      await runPlugin({ name, versions: versionsOf(name) }, async (versions) =>
+        (await import("./plugins.ts")).servePlugin(name, versions),
+      ),
     );
   }
   // Started by `tsnet up` for each container, never by hand.

@@ -17,6 +17,8 @@ async function loadPlugin(name: PluginName) {
       return (await import("../plugins/bridge/main.ts")).plugin;
     case "dhcp":
       return (await import("../plugins/dhcp/main.ts")).plugin;
+    case "firewall":
+      return (await import("../plugins/firewall/main.ts")).plugin;
     case "host-local":
       return (await import("../plugins/host-local/main.ts")).plugin;
     case "loopback":

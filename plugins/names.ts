@@ -3,10 +3,12 @@
  *
  * @module
  */
+import { UNNAMED_VERSION, versionsFrom } from "../lib/cni/supported.ts";
 
 export const pluginNames = [
   "bridge",
   "dhcp",
+  "firewall",
   "host-local",
   "loopback",
   "overlay",
@@ -16,6 +18,13 @@ export const pluginNames = [
 ] as const;
 
 export type PluginName = (typeof pluginNames)[number];
+
+/** The config versions that a plugin supports: VERSION is answered without loading it. */
+export function versionsOf(name: PluginName): readonly string[] {
+  return versionsFrom(FIRST_VERSION[name] ?? UNNAMED_VERSION);
+}
+
+const FIRST_VERSION: Partial<Record<PluginName, string>> = { firewall: "0.4.0" };
 
 /** Whether `name` is one of ours. */
 export function isPluginName(name: string): name is PluginName {

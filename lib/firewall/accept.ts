@@ -9,6 +9,8 @@
  * @module
  */
 import { TsnetError } from "../errors.ts";
+import { formatAddress } from "../net/address.ts";
+import type { Cidr } from "../net/cidr.ts";
 import type { NftBaseChain } from "../nft/nft.ts";
 import { droppingChains } from "./drops.ts";
 import type { FirewallHost } from "./host.ts";
@@ -27,7 +29,7 @@ export async function planAccept(
   attachment: Attachment,
   wish: AcceptWish,
 ): Promise<readonly Entry[]> {
-  await refuseForeignDrops(host, wish);
+  await refuseForeignDrops(host, { ...wish, links: [wish.link] });
   const { holdRules } = await host.tools.surveyVariants();
   const content = planIptAccept(wish);
   return holdRules.map((variant) => ({
@@ -36,19 +38,36 @@ export async function planAccept(
   }));
 }
 
-async function refuseForeignDrops(host: FirewallHost, wish: AcceptWish): Promise<void> {
-  if (!host.tools.hasNft()) return;
-  const forwarded = { links: [wish.link], networks: wish.addresses };
-  const [first] = await droppingChains(await host.tools.nft(), forwarded);
-  if (first !== undefined) throw refusal(first.chain, wish, first.reason);
+/** What is to be forwarded, by which interfaces of the host and for whom. */
+interface Passage {
+  readonly links: readonly string[];
+  readonly addresses: readonly Cidr[];
+  readonly inbound?: boolean;
 }
 
-function refusal({ family, table, chain }: NftBaseChain, { link, inbound }: AcceptWish, reason: string): TsnetError {
+/** @throws TsnetError `conflict` if a base chain of nftables drops it, with the rules to add to that chain. */
+export async function refuseForeignDrops(host: FirewallHost, passage: Passage): Promise<void> {
+  if (!host.tools.hasNft()) return;
+  const forwarded = { links: passage.links, networks: passage.addresses };
+  const [first] = await droppingChains(await host.tools.nft(), forwarded);
+  if (first !== undefined) throw refusal(first.chain, passage, first.reason);
+}
+
+function refusal({ family, table, chain }: NftBaseChain, passage: Passage, reason: string): TsnetError {
   const insert = `nft insert rule ${family} ${table} ${chain}`;
+  const { links, addresses, inbound } = passage;
   const to = inbound === true ? [""] : [" ct state established,related", " ct status dnat"];
-  const rules = [`iifname "${link}"`, ...to.map((which) => `oifname "${link}"${which}`)];
+  const ends =
+    links.length > 0
+      ? links.map((link) => [`iifname "${link}"`, `oifname "${link}"`])
+      : addresses.map(({ address }) => {
+          const ip = address.family === 4 ? "ip" : "ip6";
+          return [`${ip} saddr ${formatAddress(address)}`, `${ip} daddr ${formatAddress(address)}`];
+        });
+  const rules = ends.flatMap(([from = "", towards = ""]) => [from, ...to.map((which) => `${towards}${which}`)]);
+  const whom = links.length > 0 ? links.join(", ") : addresses.map(({ address }) => formatAddress(address)).join(", ");
   return new TsnetError(
-    `nftables chain ${family} ${table} ${chain} drops what is forwarded to and from ${link} (${reason}), and no other table can overrule it; add to it: ${rules.map((rule) => `${insert} ${rule} accept`).join("; ")}`,
+    `nftables chain ${family} ${table} ${chain} drops what is forwarded to and from ${whom} (${reason}), and no other table can overrule it; add to it: ${rules.map((rule) => `${insert} ${rule} accept`).join("; ")}`,
     { code: "conflict", op: "accept forwarding" },
   );
 }

@@ -15,7 +15,7 @@ import { planEntries, withElsewhere } from "./plan.ts";
 import { refuseHeld, refuseListeners } from "./ports.ts";
 import { type Entry, type EntryName, entryFile, type HeldPort, tagOf } from "./record.ts";
 import { preparePaths } from "./sysctls.ts";
-import type { Attachment, PublishWish, Wishes } from "./types.ts";
+import type { Attachment, Part, PublishWish, Wishes } from "./types.ts";
 
 /** Makes the wishes true. */
 export async function attach(host: FirewallHost, attachment: Attachment, asked: Wishes): Promise<void> {
@@ -25,6 +25,10 @@ export async function attach(host: FirewallHost, attachment: Attachment, asked: 
   if (wishes.accept !== undefined) {
     const { planAccept } = await import("./accept.ts");
     entries.push(...(await planAccept(host, attachment, wishes.accept)));
+  }
+  if (wishes.forward !== undefined) {
+    const { planForward } = await import("./forward.ts");
+    entries.push(...(await planForward(host, engine, attachment, wishes.forward)));
   }
   const ports = entries.flatMap((entry) => entry.ports);
   refuseListeners(ports);
@@ -68,7 +72,7 @@ async function change(
   for (const entry of entries) state.write(entry);
   const stale = own.filter((name) => !entries.some((entry) => isNamed(entry, name)));
   try {
-    const written = write(host, entries, { names, own, stale, drop }, lock);
+    const written = write(host, entries, { names, own, stale, previous, drop }, lock);
     // The filter's program runs meanwhile.
     const [openPaths] = await Promise.all([pathsOf(host, entries, wishes.publish), written]);
     openPaths();
@@ -89,13 +93,14 @@ interface Present {
   readonly own: readonly EntryName[];
   /** What of that is not written over. */
   readonly stale: readonly EntryName[];
+  readonly previous: readonly Entry[];
   readonly drop: Drop;
 }
 
 async function write(host: FirewallHost, entries: readonly Entry[], present: Present, lock: FileLock): Promise<void> {
   const engines = new Set([...entries, ...present.stale].map((one) => one.engine));
   for (const name of engines) {
-    const engine = host.opened(name) ?? (await host.engine(name));
+    const engine = host.opened(name) ?? (await host.keeper(name));
     const mine = entries.filter((entry) => entry.engine === name);
     if (present.own.length === 0) {
       try {
@@ -106,7 +111,7 @@ async function write(host: FirewallHost, entries: readonly Entry[], present: Pre
       }
     }
     takeOver(host, mine);
-    await host.repair(engine, present.stale, present.drop, lock);
+    await host.repair(engine, present.stale, present.drop, lock, present.previous);
   }
 }
 
@@ -117,13 +122,13 @@ async function write(host: FirewallHost, entries: readonly Entry[], present: Pre
 function takeOver(host: FirewallHost, entries: readonly Entry[]): void {
   const keys = new Set(
     entries
-      .filter((entry) => entry.part === "masquerade")
+      .filter(({ part }) => OF_ONE_ADDRESS.has(part))
       .flatMap((entry) => entry.content.elements.map(({ set, key }) => `${set} ${key}`)),
   );
   if (keys.size === 0) return;
   const taken = new Set(entries.flatMap((entry) => entry.addresses));
   const tags = new Set(entries.map((entry) => tagOf(entry.attachment)));
-  const names = host.state.names().filter((name) => name.part === "masquerade" && !tags.has(name.tag));
+  const names = host.state.names().filter(({ part, tag }) => OF_ONE_ADDRESS.has(part) && !tags.has(tag));
   for (const entry of host.state.read(names)) {
     const left = entry.content.elements.filter(({ set, key }) => !keys.has(`${set} ${key}`));
     if (left.length === entry.content.elements.length) continue;
@@ -132,11 +137,13 @@ function takeOver(host: FirewallHost, entries: readonly Entry[]): void {
   }
 }
 
+const OF_ONE_ADDRESS = new Set<Part>(["masquerade", "forward"]);
+
 /** After a failure: what was there before is there again, as far as it goes; the failure itself is what is told. */
 async function restore(host: FirewallHost, entries: readonly Entry[], drop: Drop, lock: FileLock): Promise<void> {
   for (const name of new Set(entries.map((entry) => entry.engine))) {
     try {
-      await host.repair(await host.engine(name), [], drop, lock);
+      await host.repair(await host.keeper(name), [], drop, lock, entries);
     } catch {
       // The engine does not work at all, or the next DEL finds what is left by its tag.
     }

@@ -17,7 +17,10 @@ export async function check(host: FirewallHost, attachment: Attachment, asked: W
   const names = host.state.names().filter((name) => name.tag === tag);
   const known = host.state.read(names);
   // Where ADD put it, which may be another engine than today's choice.
-  const engineOf = (part: Entry["part"]): EngineName => names.find((name) => name.part === part)?.engine ?? host.chosen;
+  const engineOf = (part: Entry["part"]): EngineName => {
+    const found = names.find((name) => name.part === part)?.engine;
+    return found === undefined || found === "firewalld" ? host.chosen : found;
+  };
   const entries: Entry[] = [];
   for (const part of ["masquerade", "publish"] as const) {
     const wish = wishes[part];
@@ -28,8 +31,12 @@ export async function check(host: FirewallHost, attachment: Attachment, asked: W
     const { planAccept } = await import("./accept.ts");
     entries.push(...(await planAccept(host, attachment, wishes.accept)));
   }
+  if (wishes.forward !== undefined) {
+    const { planForwardAgain } = await import("./forward.ts");
+    entries.push(...(await planForwardAgain(host, attachment, wishes.forward)));
+  }
   for (const entry of entries) {
-    const missing = await (await host.engine(entry.engine)).missing([entry]);
+    const missing = await (await host.keeper(entry.engine)).missing([entry]);
     if (missing.length > 0) throw failed(attachment, entry, missing);
   }
   for (const entry of known) if (entry.forwarding && wishes[entry.part] !== undefined) ensureForwarding(entry.families);

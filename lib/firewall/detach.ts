@@ -4,16 +4,22 @@
  * @module
  */
 import { joinErrors } from "../errors.ts";
+import type { Address } from "../net/address.ts";
 import type { FileLock } from "../sys/files.ts";
-import type { Drop } from "./engine.ts";
+import type { Drop, Others } from "./engine.ts";
 import { forgetContainer } from "./flows.ts";
 import { type FirewallHost, isSurprise } from "./host.ts";
-import { type EngineName, type Entry, type EntryName, networkTag, tagOf } from "./record.ts";
+import { type Entry, type EntryName, type KeeperName, networkTag, sharedKey, tagOf } from "./record.ts";
 import { closePaths } from "./sysctls.ts";
 import type { Attachment, Part } from "./types.ts";
 
 /** Removes parts of an attachment from every engine. */
-export async function detach(host: FirewallHost, attachment: Attachment, parts: readonly Part[]): Promise<void> {
+export async function detach(
+  host: FirewallHost,
+  attachment: Attachment,
+  parts: readonly Part[],
+  addresses: readonly Address[] = [],
+): Promise<void> {
   const lock = host.state.tryLock() ?? (await host.state.lock());
   try {
     const { state } = host;
@@ -24,7 +30,7 @@ export async function detach(host: FirewallHost, attachment: Attachment, parts: 
     const drop: Drop = (other, part) => other === tag && parts.includes(part);
     if (own.length === 0) {
       const { sweep } = await import("./sweep.ts");
-      await sweep(host, { attachment, parts, drop }, lock);
+      await sweep(host, { attachment, addresses, parts, drop }, lock);
     } else {
       await removeAll(host, { names, own, drop }, lock);
     }
@@ -88,21 +94,33 @@ async function removeAll(host: FirewallHost, removal: Removal, lock: FileLock): 
 
 async function removeFrom(
   host: FirewallHost,
-  name: EngineName,
+  name: KeeperName,
   entries: readonly Entry[],
   { names, own, drop }: Removal,
   lock: FileLock,
 ): Promise<void> {
-  const engine = host.opened(name) ?? (await host.engine(name));
+  const engine = host.opened(name) ?? (await host.keeper(name));
   const gone = own.filter((one) => one.engine === name);
   const mine = entries.filter((entry) => entry.engine === name);
   try {
-    // Entries that could not be read are missing here: their rules are found by their tag.
-    if (mine.length !== gone.length) await host.repair(engine, gone, drop, lock);
-    else await engine.remove(mine, host.others(name, names, gone), lock.fd);
+    const others = host.others(name, names, gone);
+    // Entries that could not be read are missing here: their rules are found by their tag. What an administrator
+    // has written is looked at before its place is taken away.
+    if (mine.length !== gone.length || endsAdminChain(mine, others)) await host.repair(engine, gone, drop, lock);
+    else await engine.remove(mine, others, lock.fd);
   } catch (error) {
     if (!isSurprise(error)) throw error;
     await host.repair(engine, gone, drop, lock);
   }
   for (const one of gone) host.state.remove(one);
+}
+
+/** Whether a chain of the administrator's is asked by nobody any more. */
+function endsAdminChain(entries: readonly Entry[], others: Others): boolean {
+  return entries.some(({ families, content }) =>
+    (content.shared ?? []).some(
+      (shared) =>
+        shared.adminChain !== undefined && families.some((family) => !others.shares(sharedKey(shared), family)),
+    ),
+  );
 }

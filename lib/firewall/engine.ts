@@ -1,5 +1,6 @@
 /**
- * What a rule engine does for the firewall: nftables, iptables-nft and iptables-legacy each are one.
+ * What a rule engine does for the firewall: nftables, iptables-nft and iptables-legacy each are one. firewalld keeps
+ * entries, too, but of one kind only.
  *
  * `add` and `remove` are optimistic: they send only what changes and trust the names on disk for the rest. Where
  * the kernel turns out otherwise they throw, and `repair` reads the kernel and makes it what the entries say.
@@ -7,14 +8,16 @@
  * @module
  */
 import type { Family } from "../net/address.ts";
-import type { Content, EngineName, Entry } from "./record.ts";
-import type { Attachment, MasqueradeWish, Part, PublishWish } from "./types.ts";
+import type { Content, EngineName, Entry, KeeperName } from "./record.ts";
+import type { Attachment, ForwardWish, MasqueradeWish, Part, PublishWish } from "./types.ts";
 
 /** Which entries the engine holds beside the ones that are being added or removed. */
 export interface Others {
   readonly any: boolean;
   /** Whether one of `part` is there; with a family, one that has rules in it. */
   has(part: Part, family?: Family): boolean;
+  /** Whether one is there that stands on what {@link sharedKey} names; with a family, one that has rules in it. */
+  shares(key: string, family?: Family): boolean;
 }
 
 /** Says which rules that no entry tells of are to go: by their tag and the part that they are in. */
@@ -23,14 +26,14 @@ export type Drop = (tag: string, part: Part) => boolean;
 export interface RepairResult {
   /** Whether rules of ours remain that no entry tells of. */
   readonly orphans: boolean;
+  /** Whether rules of the administrator's remain in a place of ours, which others must not take away. */
+  readonly adminRules?: boolean;
   /** Addresses of containers whose rules were dropped. */
   readonly dropped: readonly string[];
 }
 
-export interface Engine {
-  readonly name: EngineName;
-  planMasquerade(attachment: Attachment, wish: MasqueradeWish): Content;
-  planPublish(attachment: Attachment, wish: PublishWish): Content;
+export interface Keeper {
+  readonly name: KeeperName;
 
   /**
    * Adds the rules of `entries`, and what carries them where they are the first.
@@ -44,12 +47,19 @@ export interface Engine {
 
   /**
    * Makes the kernel hold the rules of `wanted`; those of others stay unless `drop` names them. Changes nothing
-   * where all is well.
+   * where all is well. `gone` are the entries that are known of what goes.
    *
    * @throws TsnetError `conflict` if somebody whom no entry tells of has a host port of `wanted`.
    */
-  repair(wanted: readonly Entry[], drop: Drop, lockFd: number): Promise<RepairResult>;
+  repair(wanted: readonly Entry[], drop: Drop, lockFd: number, gone: readonly Entry[]): Promise<RepairResult>;
 
   /** What of `entries` the kernel does not hold, in the words of the engine. */
   missing(entries: readonly Entry[]): Promise<readonly string[]>;
+}
+
+export interface Engine extends Keeper {
+  readonly name: EngineName;
+  planMasquerade(attachment: Attachment, wish: MasqueradeWish): Content;
+  planPublish(attachment: Attachment, wish: PublishWish): Content;
+  planForward(wish: ForwardWish): Content;
 }

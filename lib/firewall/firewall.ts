@@ -28,7 +28,7 @@ export async function chooseFirewall(wanted?: Backend, tools: Tools = realTools(
   return {
     backend: host.chosen === "nftables" ? "nftables" : "iptables",
     attach: (attachment, wishes) => attachSomewhere(host, attachment, wishes),
-    detach: (attachment, parts) => detach(host, attachment, parts),
+    detach: (attachment, parts, addresses) => detach(host, attachment, parts, addresses),
     check: async (attachment, wishes) => (await import("./check.ts")).check(host, attachment, wishes),
     collect: (network, keep, parts) => collect(host, network, keep, parts),
     ensureUsable: async () => (await import("./check.ts")).ensureUsable(host),

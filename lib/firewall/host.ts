@@ -6,8 +6,8 @@
  */
 import { isTsnetError } from "../errors.ts";
 import type { FileLock } from "../sys/files.ts";
-import type { Drop, Engine, Others, RepairResult } from "./engine.ts";
-import type { EngineName, EntryName } from "./record.ts";
+import type { Drop, Engine, Keeper, Others, RepairResult } from "./engine.ts";
+import type { EngineName, Entry, EntryName, KeeperName } from "./record.ts";
 import { State } from "./state.ts";
 import type { Tools } from "./tools.ts";
 
@@ -31,8 +31,8 @@ export class FirewallHost {
   }
 
   /** An engine that was opened before. */
-  opened(name: EngineName): Engine | undefined {
-    return this.#engines.get(name);
+  opened(name: KeeperName): Engine | undefined {
+    return name === "firewalld" ? undefined : this.#engines.get(name);
   }
 
   async engine(name: EngineName): Promise<Engine> {
@@ -41,26 +41,47 @@ export class FirewallHost {
     return engine;
   }
 
+  /** An engine, or whoever else keeps entries. */
+  async keeper(name: KeeperName): Promise<Keeper> {
+    if (name !== "firewalld") return await this.engine(name);
+    const [{ firewalldKeeper }, firewalld] = await Promise.all([import("./firewalld.ts"), this.tools.firewalld()]);
+    return firewalldKeeper(firewalld);
+  }
+
   /** What an engine holds beside `gone`, by the names on disk. */
-  others(engine: EngineName, names: readonly EntryName[], gone: readonly EntryName[]): Others {
+  others(engine: KeeperName, names: readonly EntryName[], gone: readonly EntryName[]): Others {
     const orphans = this.state.hasOrphans(engine);
     const rest = names.filter((name) => name.engine === engine && !gone.includes(name));
     return {
-      any: orphans || rest.length > 0,
+      any: orphans || rest.length > 0 || this.state.hasAdminRules(engine),
       has: (part, family) =>
         orphans || rest.some((one) => one.part === part && (family === undefined || one.families.includes(family))),
+      shares: (key, family) =>
+        orphans ||
+        rest.some((one) => one.shared.includes(key) && (family === undefined || one.families.includes(family))),
     };
   }
 
-  /** Makes an engine hold what the state says of it, less `gone`; for when the quick way failed. */
-  async repair(engine: Engine, gone: readonly EntryName[], drop: Drop, lock: FileLock): Promise<RepairResult> {
+  /**
+   * Makes an engine hold what the state says of it, less `gone`; for when the quick way failed. `before` is what the
+   * entries were that go, or are written anew.
+   */
+  async repair(
+    engine: Keeper,
+    gone: readonly EntryName[],
+    drop: Drop,
+    lock: FileLock,
+    before: readonly Entry[] = this.state.read(gone),
+  ): Promise<RepairResult> {
     const names = this.state.names().filter((name) => name.engine === engine.name);
     const left = names.filter((name) => !gone.some((one) => one.engine === name.engine && one.file === name.file));
     const wanted = this.state.read(left);
+    const mine = before.filter((entry) => entry.engine === engine.name);
     for (let triesLeft = REPAIR_TRIES - 1; ; triesLeft--) {
       try {
-        const result = await engine.repair(wanted, drop, lock.fd);
+        const result = await engine.repair(wanted, drop, lock.fd, mine);
         this.state.setOrphans(engine.name, result.orphans);
+        this.state.setAdminRules(engine.name, result.adminRules === true);
         return result;
       } catch (error) {
         if (triesLeft === 0 || !isTsnetError(error, "exists", "not-found")) throw error;

@@ -8,7 +8,7 @@ import { wordsOf } from "../iptables/save.ts";
 import type { Family } from "../net/address.ts";
 import { type Jump, jumpRule, layoutOf } from "./iptables-layout.ts";
 import { OWN_CHAIN } from "./iptables-plan.ts";
-import { commentOf, type Entry, type IptablesRule } from "./record.ts";
+import { commentOf, type Entry, type IptablesRule, sharedComment, sharedOf } from "./record.ts";
 
 export type Saved = ReadonlyMap<string, SavedTable>;
 export type Table = IptablesRule["table"];
@@ -25,7 +25,11 @@ interface Line {
 export function missingFrom(family: Family, saved: Saved, entries: readonly Entry[]): readonly string[] {
   const own = entries.filter((entry) => entry.families.includes(family));
   const program = family === 4 ? "iptables" : "ip6tables";
-  const lines = [...fixedLines(family, own), ...own.flatMap((entry) => linesOf(entry, family))];
+  const lines = [
+    ...fixedLines(family, own),
+    ...sharedLines(family, own),
+    ...own.flatMap((entry) => linesOf(entry, family)),
+  ];
   const there = new Set(
     [...new Set(lines.map(({ table, chain }) => `${table} ${chain}`))].flatMap((place) => {
       const [table = "", chain = ""] = place.split(" ");
@@ -44,6 +48,15 @@ export function missingFrom(family: Family, saved: Saved, entries: readonly Entr
 
 function fixedLines(family: Family, entries: readonly Entry[]): readonly Line[] {
   return [...new Set(entries.map((entry) => entry.part))].flatMap((part) => layoutOf(part, family).rules);
+}
+
+/** The rules that entries share, each once. */
+export function sharedLines(family: Family, entries: readonly Entry[]): readonly Line[] {
+  return sharedOf(entries, family).flatMap((shared) =>
+    shared.rules
+      .filter((rule) => rule.family === family)
+      .map(({ table, chain, rule }) => ({ table, chain, rule, comment: sharedComment(shared) })),
+  );
 }
 
 /** The rules of an entry in a family. */
@@ -84,6 +97,6 @@ export function rulesOf(saved: Saved, table: string, chain: string): readonly Sa
 }
 
 /** The rules of a built-in chain that lead to ours, whatever they match. */
-export function jumpsTo(saved: Saved, { table, from, to }: Jump): readonly SavedRule[] {
+export function jumpsTo(saved: Saved, { table, from, to }: Pick<Jump, "table" | "from" | "to">): readonly SavedRule[] {
   return rulesOf(saved, table, from).filter(({ words }) => words.at(-2) === "-j" && words.at(-1) === to);
 }

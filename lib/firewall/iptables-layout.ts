@@ -27,6 +27,13 @@ export interface IptablesLayout {
   readonly rules: readonly { readonly table: Table; readonly chain: string; readonly rule: string }[];
 }
 
+/** What the host forwards: the administrator's chains first, then the walls, then one container after the other. */
+export const CONTAINERS = "TSNET-CONTAINERS";
+/** What comes from a bridge with walls. */
+export const WALLS = "TSNET-WALLS";
+/** What comes from such a bridge and goes out by another interface. */
+export const WALLED = "TSNET-WALLED";
+
 /** What a part needs in a family beside the rules of its containers. */
 export function layoutOf(part: Part, family: Family): IptablesLayout {
   switch (part) {
@@ -36,6 +43,8 @@ export function layoutOf(part: Part, family: Family): IptablesLayout {
       return publish(family);
     case "accept":
       return accept();
+    case "forward":
+      return forward();
   }
 }
 
@@ -50,13 +59,17 @@ export function partOfChain(chain: string): Part | undefined {
       return "publish";
     case "TSNET-FORWARD":
       return "accept";
+    case CONTAINERS:
+    case WALLS:
+    case WALLED:
+      return "forward";
     default:
       return undefined;
   }
 }
 
 /** All parts, for whoever looks through the kernel's rules. */
-export const PARTS: readonly Part[] = ["masquerade", "publish", "accept"];
+export const PARTS: readonly Part[] = ["masquerade", "publish", "accept", "forward"];
 
 /** A jump as a rule. */
 export function jumpRule({ match, to }: Jump): string {
@@ -105,5 +118,18 @@ function accept(): IptablesLayout {
     chains: [{ table: "filter", chain: "TSNET-FORWARD" }],
     jumps: [{ table: "filter", from: "FORWARD", to: "TSNET-FORWARD", match: "", first: true }],
     rules: [],
+  };
+}
+
+function forward(): IptablesLayout {
+  const at = { table: "filter" } as const;
+  return {
+    chains: [
+      { ...at, chain: CONTAINERS },
+      { ...at, chain: WALLS },
+      { ...at, chain: WALLED },
+    ],
+    jumps: [{ ...at, from: "FORWARD", to: CONTAINERS, match: "", first: true }],
+    rules: [{ ...at, chain: CONTAINERS, rule: `-j ${WALLS}` }],
   };
 }

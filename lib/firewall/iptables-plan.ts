@@ -7,9 +7,10 @@
  */
 import { bitsOf, type Family, formatAddress } from "../net/address.ts";
 import { formatCidr, networkOf } from "../net/cidr.ts";
-import { type Content, type IptablesRule, type OwnChain, tagOf } from "./record.ts";
+import { CONTAINERS, WALLED, WALLS } from "./iptables-layout.ts";
+import { type Content, type IptablesRule, type OwnChain, type Shared, tagOf } from "./record.ts";
 import { type Redirect, redirectsOf } from "./redirect.ts";
-import type { AcceptWish, Attachment, MasqueradeWish, PublishWish } from "./types.ts";
+import type { AcceptWish, Attachment, ForwardWish, MasqueradeWish, PublishWish } from "./types.ts";
 
 /** Rules that masquerade what leaves the container's addresses for beyond their subnets. */
 export function planIptMasquerade(wish: MasqueradeWish): Content {
@@ -57,6 +58,53 @@ export function planIptAccept(wish: AcceptWish): Content {
     ];
   });
   return { elements: [], rules, chains: [] };
+}
+
+/**
+ * Rules that accept what the container sends, what answers it and what was led to it. With `acceptOnly` neither
+ * the administrator is asked nor walls are built: that is done elsewhere.
+ */
+export function planIptForward(wish: ForwardWish, acceptOnly = false): Content {
+  const rules = wish.addresses.flatMap(({ address }): IptablesRule[] => {
+    const { family } = address;
+    const at = { family, table: "filter", chain: CONTAINERS } as const;
+    const who = host(formatAddress(address), family);
+    return [
+      { ...at, rule: `-d ${who} -m conntrack --ctstate RELATED,ESTABLISHED,DNAT -j ACCEPT` },
+      { ...at, rule: `-s ${who} -j ACCEPT` },
+    ];
+  });
+  const families = new Set(wish.addresses.map(({ address }) => address.family));
+  const shared = acceptOnly
+    ? []
+    : sharedOf(
+        wish,
+        ([4, 6] as const).filter((family) => families.has(family)),
+      );
+  return { elements: [], rules, chains: [], shared };
+}
+
+/** In the order of the reference: from bridge to bridge, whatever state the connection is in. */
+function sharedOf({ adminChain, links, ingress }: ForwardWish, families: readonly Family[]): readonly Shared[] {
+  const rulesOf = (name: string, rules: readonly Pick<IptablesRule, "chain" | "rule">[]): Shared => ({
+    name,
+    elements: [],
+    rules: families.flatMap((family) => rules.map((rule) => ({ family, table: "filter", ...rule }) as const)),
+  });
+  const walls = links.map((link) =>
+    rulesOf(`walls around ${link}`, [
+      { chain: WALLS, rule: `-i ${link} ! -o ${link} -j ${WALLED}` },
+      { chain: WALLED, rule: `-o ${link} -j DROP` },
+    ]),
+  );
+  const within = links.map((link) =>
+    rulesOf(`walls inside ${link}`, [{ chain: WALLS, rule: `-i ${link} -o ${link} -j DROP` }]),
+  );
+  return [
+    { ...rulesOf(`admin chain ${adminChain}`, [{ chain: CONTAINERS, rule: `-j ${adminChain}` }]), adminChain },
+    ...(ingress === "open" ? [] : walls),
+    ...(ingress === "isolated" ? within : []),
+  ];
 }
 
 /** The chain of an attachment's conditions. 28 characters are the most that iptables takes. */

@@ -9,10 +9,20 @@ import { wordsOf } from "../iptables/save.ts";
 import { IptablesTransaction } from "../iptables/transaction.ts";
 import type { Family } from "../net/address.ts";
 import type { Drop, RepairResult } from "./engine.ts";
-import { jumpsTo, linesOf, missingFrom, rulesOf, type Saved, sameWords, type Table } from "./iptables-compare.ts";
+import {
+  jumpsTo,
+  linesOf,
+  missingFrom,
+  rulesOf,
+  type Saved,
+  sameWords,
+  sharedLines,
+  type Table,
+} from "./iptables-compare.ts";
 import { type Jump, jumpRule, layoutOf, PARTS, partOfChain } from "./iptables-layout.ts";
 import { OWN_CHAIN } from "./iptables-plan.ts";
-import { type Entry, type HeldPort, type IptablesRule, parseComment, tagOf } from "./record.ts";
+import { removeAdminChains, strangersOf, writeAllShared } from "./iptables-shared.ts";
+import { type Entry, type HeldPort, type IptablesRule, parseComment, sharedOf, tagOf } from "./record.ts";
 import type { Part } from "./types.ts";
 
 /** A rule of ours that no entry tells of and that stays. */
@@ -27,8 +37,7 @@ interface Orphan {
 export function reparation(
   family: Family,
   saved: Saved,
-  wanted: readonly Entry[],
-  drop: Drop,
+  { wanted, drop, gone }: { readonly wanted: readonly Entry[]; readonly drop: Drop; readonly gone: readonly Entry[] },
 ): RepairResult & { readonly transaction: IptablesTransaction } {
   const tx = new IptablesTransaction();
   const entries = wanted.filter((entry) => entry.families.includes(family));
@@ -37,8 +46,19 @@ export function reparation(
   for (const part of PARTS) {
     const own = entries.filter((entry) => entry.part === part);
     const others = orphans.filter((orphan) => orphan.part === part);
+    // What others share may be theirs of whom no entry tells.
+    const strangers = others.length === 0 || part !== "forward" ? [] : strangersOf(saved, family, own);
     if (own.length + others.length === 0) removePart(tx, saved, family, part);
-    else if (!isWhole(saved, family, own, others)) writePart(tx, saved, family, own, others);
+    else if (!isWhole(saved, family, part, { own, others: others.length + strangers.length })) {
+      writePart(tx, saved, family, own, others);
+      if (part === "forward") writeAllShared(tx, saved, family, own, strangers);
+    }
+    if (part !== "forward") continue;
+    const kept = [
+      ...sharedOf(own, family).flatMap(({ adminChain }) => adminChain ?? []),
+      ...strangers.map(({ saved: rule }) => rule.words.at(-1) ?? ""),
+    ];
+    removeAdminChains(tx, saved, family, { kept, gone });
   }
   removeOwnChains(tx, saved, entries, orphans);
   return { transaction: tx, orphans: orphans.length > 0, dropped };
@@ -103,12 +123,16 @@ function portOf({ words }: SavedRule): { port: string; protocol: string; hostIp:
   return port === undefined ? undefined : { port, protocol: after("-p") ?? "", hostIp: after("-d")?.split("/")[0] };
 }
 
-function isWhole(saved: Saved, family: Family, own: readonly Entry[], others: readonly Orphan[]): boolean {
+function isWhole(
+  saved: Saved,
+  family: Family,
+  part: Part,
+  { own, others }: { readonly own: readonly Entry[]; readonly others: number },
+): boolean {
   if (missingFrom(family, saved, own).length > 0) return false;
-  const [part] = [...own, ...others].map((one) => one.part);
-  if (part === undefined) return true;
   const { chains, jumps, rules } = layoutOf(part, family);
-  const expected = rules.length + others.length + own.flatMap((entry) => entry.content.rules).filter(inFamily).length;
+  const ownRules = own.flatMap((entry) => entry.content.rules).filter(inFamily);
+  const expected = rules.length + others + ownRules.length + sharedLines(family, own).length;
   const found = chains.reduce((sum, { table, chain }) => sum + rulesOf(saved, table, chain).length, 0);
   return found === expected && jumps.every((jump) => jumpsTo(saved, jump).length === 1);
 

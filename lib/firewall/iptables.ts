@@ -12,9 +12,10 @@ import type { Iptables, SavedTable } from "../iptables/iptables.ts";
 import { IptablesTransaction } from "../iptables/transaction.ts";
 import type { Family } from "../net/address.ts";
 import type { Engine, Others } from "./engine.ts";
-import { jumpRule, layoutOf } from "./iptables-layout.ts";
-import { planIptMasquerade, planIptPublish } from "./iptables-plan.ts";
-import { commentOf, type Entry } from "./record.ts";
+import { jumpRule, layoutOf, partOfChain } from "./iptables-layout.ts";
+import { planIptForward, planIptMasquerade, planIptPublish } from "./iptables-plan.ts";
+import { writeShared } from "./iptables-shared.ts";
+import { commentOf, type Entry, sharedComment, sharedKey, sharedOf } from "./record.ts";
 
 type Change = (family: Family) => IptablesTransaction;
 
@@ -30,14 +31,17 @@ export function iptablesEngine(iptables: Iptables): Engine {
     name: `iptables-${iptables.variant}`,
     planMasquerade: (_attachment, wish) => planIptMasquerade(wish),
     planPublish: planIptPublish,
+    planForward: planIptForward,
     add: (entries, others, lockFd) =>
       change(familiesOf(entries), lockFd, (family) => addition(family, entries, others)),
     remove: (entries, others, lockFd) =>
       change(familiesOf(entries), lockFd, (family) => removal(family, entries, others)),
-    async repair(wanted, drop, lockFd) {
+    async repair(wanted, drop, lockFd, gone) {
       const { reparation } = await import("./iptables-repair.ts");
       const saves = new Map(await saveBoth(iptables, wanted));
-      const plans = new Map([...saves].map(([family, saved]) => [family, reparation(family, saved, wanted, drop)]));
+      const plans = new Map(
+        [...saves].map(([family, saved]) => [family, reparation(family, saved, { wanted, drop, gone })]),
+      );
       await change([...plans.keys()], lockFd, (family) => plans.get(family)?.transaction ?? new IptablesTransaction());
       const results = [...plans.values()];
       return {
@@ -59,6 +63,11 @@ function addition(family: Family, entries: readonly Entry[], others: Others): Ip
   const tx = new IptablesTransaction();
   for (const { part, families } of entries) {
     if (families.includes(family) && !others.has(part, family)) begin(tx, family, part);
+  }
+  for (const shared of sharedOf(entries, family)) {
+    if (others.shares(sharedKey(shared), family)) continue;
+    if (shared.adminChain !== undefined) tx.newChain("filter", shared.adminChain);
+    for (const rule of shared.rules) if (rule.family === family) writeShared(tx, shared, rule);
   }
   for (const { attachment, content } of entries) {
     const comment = commentOf(attachment);
@@ -92,6 +101,13 @@ function removal(family: Family, entries: readonly Entry[], others: Others): Ipt
     const { chains, jumps } = layoutOf(part, family);
     for (const jump of jumps) tx.delete(jump.table, jump.from, jumpRule(jump));
     for (const { table, chain } of chains) tx.flushChain(table, chain).deleteChain(table, chain);
+  }
+  for (const shared of sharedOf(mine, family)) {
+    if (others.shares(sharedKey(shared), family)) continue;
+    const rules = shared.rules.filter(
+      (rule) => rule.family === family && !last.has(partOfChain(rule.chain) ?? "accept"),
+    );
+    for (const { table, chain, rule } of rules) tx.delete(table, chain, rule, sharedComment(shared));
   }
   for (const { attachment, part, content } of mine) {
     if (!last.has(part)) {

@@ -86,11 +86,41 @@ const PUBLISH: NftLayout = {
   ],
 };
 
+/** The chain whose rules ask the chains of administrators. */
+export const ADMIN = "admin";
+
+// Early, before iptables: what an administrator's chain or a wall drops is dropped, whatever others accept later. An
+// accept here ends this chain alone. What is not between two bridges with walls is left to the rules of others.
+const FORWARD: NftLayout = {
+  chains: [{ chain: "forward", hook: { type: "filter", hook: "forward", priority: -5 } }, { chain: ADMIN }],
+  sets: [
+    { set: "forward4", typeof: "ip saddr" },
+    { set: "forward6", typeof: "ip6 saddr" },
+    { set: "walled", typeof: "iifname" },
+    { set: "within", typeof: "iifname . oifname" },
+    { set: "isolated", typeof: "iifname . oifname" },
+  ],
+  rules: [
+    { chain: "forward", rule: `jump ${ADMIN}` },
+    { chain: "forward", rule: "iifname . oifname @isolated drop" },
+    { chain: "forward", rule: "iifname . oifname @within accept" },
+    { chain: "forward", rule: "iifname @walled oifname @walled drop" },
+    { chain: "forward", rule: "ip saddr @forward4 accept" },
+    { chain: "forward", rule: "ip6 saddr @forward6 accept" },
+  ],
+};
+
 /** The parts that have a place in the table. */
 export const LAYOUTS: readonly { readonly part: Part; readonly layout: NftLayout }[] = [
   { part: "masquerade", layout: MASQUERADE },
   { part: "publish", layout: PUBLISH },
+  { part: "forward", layout: FORWARD },
 ];
+
+/** The names of the fixed chains. */
+export const OWN_CHAINS: ReadonlySet<string> = new Set(
+  LAYOUTS.flatMap(({ layout }) => layout.chains.map(({ chain }) => chain)),
+);
 
 /** The layout of a part; undefined for one that never is in nftables. */
 export function layoutOf(part: Part): NftLayout | undefined {

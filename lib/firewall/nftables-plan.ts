@@ -4,9 +4,9 @@
  * @module
  */
 import { formatAddress } from "../net/address.ts";
-import { type Content, type Element, type OwnChain, tagOf } from "./record.ts";
+import { type Content, type Element, type OwnChain, type Shared, tagOf } from "./record.ts";
 import { type Redirect, redirectsOf, subnetText } from "./redirect.ts";
-import type { Attachment, MasqueradeWish, PublishWish } from "./types.ts";
+import type { Attachment, ForwardWish, MasqueradeWish, PublishWish } from "./types.ts";
 
 /** Elements that masquerade what leaves the container's addresses for beyond their subnets. */
 export function planNftMasquerade(wish: MasqueradeWish): Content {
@@ -40,6 +40,25 @@ export function planNftPublish(attachment: Attachment, wish: PublishWish): Conte
     return [{ family, chain: ownChainName(attachment, family), rules }];
   });
   return { elements: unique(elements), rules: [], chains };
+}
+
+/** One element an address; walls and the administrator's chain are shared. */
+export function planNftForward({ addresses, links, ingress, adminChain }: ForwardWish): Content {
+  const elements = addresses.map(({ address }) => ({ set: `forward${address.family}`, key: formatAddress(address) }));
+  const walls = links.flatMap((link): Shared[] => {
+    const pair = `"${link}" . "${link}"`;
+    const around = [
+      { set: "walled", key: `"${link}"` },
+      { set: "within", key: pair },
+    ];
+    const inside = [{ set: "isolated", key: pair }];
+    return [
+      ...(ingress === "open" ? [] : [{ name: `walls around ${link}`, elements: around, rules: [] }]),
+      ...(ingress === "isolated" ? [{ name: `walls inside ${link}`, elements: inside, rules: [] }] : []),
+    ];
+  });
+  const admin = { name: `admin chain ${adminChain}`, adminChain, elements: [], rules: [] };
+  return { elements: unique(elements), rules: [], chains: [], shared: [admin, ...walls] };
 }
 
 /** The chain of an attachment's conditions: its name tells whose it is. */

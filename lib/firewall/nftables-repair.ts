@@ -7,10 +7,18 @@ import { TsnetError } from "../errors.ts";
 import type { NftElement, NftTable } from "../nft/nft.ts";
 import { NftTransaction } from "../nft/transaction.ts";
 import type { Drop, RepairResult } from "./engine.ts";
-import { FAMILY, LAYOUTS, layoutOf, partOfSet, TABLE } from "./nftables-layout.ts";
+import {
+  adminChainsOf,
+  askedChains,
+  emptyAdminChains,
+  holdsMore,
+  NO_STRANGERS,
+  strangersOf,
+} from "./nftables-admin.ts";
+import { ADMIN, FAMILY, LAYOUTS, layoutOf, OWN_CHAINS, partOfSet, TABLE } from "./nftables-layout.ts";
 import { tagOfOwnChain } from "./nftables-plan.ts";
-import { AT, addContent, declare, removeSet } from "./nftables-write.ts";
-import { commentOf, type Element, type Entry, parseComment, tagOf } from "./record.ts";
+import { AT, addContent, addShared, declare, removeSet } from "./nftables-write.ts";
+import { commentOf, type Element, type Entry, parseComment, sharedComment, sharedOf, tagOf } from "./record.ts";
 import type { Part } from "./types.ts";
 
 /** An element of the kernel's that no entry tells of and that stays. */
@@ -25,36 +33,54 @@ interface Orphan extends Element {
  */
 export function reparation(
   table: NftTable | undefined,
-  wanted: readonly Entry[],
-  drop: Drop,
+  { wanted, drop, gone }: { readonly wanted: readonly Entry[]; readonly drop: Drop; readonly gone: readonly Entry[] },
 ): { readonly transaction: NftTransaction; readonly result: RepairResult } {
   const tx = new NftTransaction();
   const { orphans, dropped } = orphansOf(table, wanted, drop);
-  const result = { orphans: orphans.length > 0, dropped };
-  if (table !== undefined && isWhole(table, wanted, orphans)) return { transaction: tx, result };
-  if (wanted.length === 0 && orphans.length === 0) {
+  const strangers = orphans.some(({ part }) => part === "forward") ? strangersOf(table, wanted) : NO_STRANGERS;
+  const asking = adminChainsOf(wanted);
+  const empty = emptyAdminChains(table, [...adminChainsOf(gone), ...askedChains(table), ...asking]);
+  const unused = empty.filter((chain) => !strangers.chains.includes(chain) && !asking.includes(chain));
+  const adminRules = table !== undefined && holdsMore(table, empty);
+  const result = { orphans: orphans.length > 0, dropped, adminRules };
+  if (table !== undefined && unused.length === 0 && isWhole(table, wanted, [...orphans, ...strangers.elements])) {
+    return { transaction: tx, result };
+  }
+  if (wanted.length === 0 && orphans.length === 0 && !adminRules) {
     return { transaction: table === undefined ? tx : tx.deleteTable(FAMILY, TABLE), result };
   }
   tx.addTable(FAMILY, TABLE);
-  clear(tx, table, orphans);
+  clear(tx, table, orphans, unused);
   for (const { part, layout } of LAYOUTS) {
     if (wanted.some((entry) => entry.part === part) || orphans.some((orphan) => orphan.part === part)) {
       declare(tx, layout, "add");
     }
   }
+  for (const shared of sharedOf(wanted)) addShared(tx, shared);
   for (const entry of wanted) addContent(tx, entry);
-  for (const orphan of orphans) tx.createElement({ ...AT, ...orphan });
+  for (const orphan of [...orphans, ...strangers.elements]) tx.createElement({ ...AT, ...orphan });
+  for (const { chain, comment } of strangers.jumps) tx.addRule({ ...AT, chain: ADMIN, rule: `jump ${chain}`, comment });
   return { transaction: tx, result };
 }
 
-/** Empties the table but for the condition chains of orphans, whose rules we could not write again. */
-function clear(tx: NftTransaction, table: NftTable | undefined, orphans: readonly Orphan[]): void {
+/** Empties our part of the table but for the condition chains of orphans, whose rules we could not write again. */
+function clear(
+  tx: NftTransaction,
+  table: NftTable | undefined,
+  orphans: readonly Orphan[],
+  unused: readonly string[],
+): void {
   const kept = new Set(orphans.map((orphan) => parseComment(orphan.comment)?.tag));
-  const gone = [...(table?.chains.keys() ?? [])].filter((chain) => !kept.has(tagOfOwnChain(chain) ?? "none"));
+  const gone = [...(table?.chains.keys() ?? [])].filter((chain) => {
+    const tag = tagOfOwnChain(chain);
+    return tag === undefined ? OWN_CHAINS.has(chain) : !kept.has(tag);
+  });
   for (const chain of gone) tx.flushChain({ ...AT, chain });
   // With the maps go the jumps that their elements are.
-  for (const { set, kind } of table?.sets.values() ?? []) removeSet(tx, set, kind === "map");
-  for (const chain of gone) tx.deleteChain({ ...AT, chain });
+  for (const { set, kind } of table?.sets.values() ?? []) {
+    if (partOfSet(set) !== undefined) removeSet(tx, set, kind === "map");
+  }
+  for (const chain of [...gone, ...unused]) tx.deleteChain({ ...AT, chain });
 }
 
 function orphansOf(
@@ -106,11 +132,12 @@ function taken(set: string, key: string, who: string): TsnetError {
 }
 
 /** Whether the table holds exactly `wanted` and `orphans`, and all that carries them. */
-function isWhole(table: NftTable, wanted: readonly Entry[], orphans: readonly Orphan[]): boolean {
+function isWhole(table: NftTable, wanted: readonly Entry[], orphans: readonly Pick<Orphan, "part">[]): boolean {
   if (missingFrom(table, wanted).length > 0) return false;
   let elements = 0;
-  for (const set of table.sets.values()) elements += set.elements.length;
-  const expected = wanted.reduce((sum, entry) => sum + entry.content.elements.length, orphans.length);
+  for (const set of table.sets.values()) if (partOfSet(set.set) !== undefined) elements += set.elements.length;
+  const shared = sharedOf(wanted).reduce((sum, one) => sum + one.elements.length, 0);
+  const expected = wanted.reduce((sum, entry) => sum + entry.content.elements.length, orphans.length + shared);
   const parts = LAYOUTS.filter(({ layout }) => layout.chains.some(({ chain }) => table.chains.has(chain)));
   const needed = (part: Part) => [...wanted, ...orphans].some((one) => one.part === part);
   return elements === expected && parts.every(({ part }) => needed(part)) && wanted.length + orphans.length > 0;
@@ -125,14 +152,21 @@ export function missingFrom(table: NftTable | undefined, entries: readonly Entry
   const there = new Map(
     [...table.sets].map(([name, { elements }]) => [name, new Map(elements.map((element) => [element.key, element]))]),
   );
+  const look = ({ set, key, value }: Element, comment: string) => {
+    const found = there.get(set)?.get(key);
+    if (found === undefined || found.value !== value || found.comment !== comment) {
+      missing.push(`element ${key}${value === undefined ? "" : ` : ${value}`} of ${set}`);
+    }
+  };
+  for (const shared of sharedOf(entries)) {
+    const comment = sharedComment(shared);
+    for (const element of shared.elements) look(element, comment);
+    const isAsked = table.chains.get(ADMIN)?.rules.some((rule) => rule.comment === comment) === true;
+    if (shared.adminChain !== undefined && !isAsked) missing.push(`jump ${shared.adminChain} of chain ${ADMIN}`);
+  }
   for (const { attachment, content } of entries) {
     const comment = commentOf(attachment);
-    for (const { set, key, value } of content.elements) {
-      const found = there.get(set)?.get(key);
-      if (found === undefined || found.value !== value || found.comment !== comment) {
-        missing.push(`element ${key}${value === undefined ? "" : ` : ${value}`} of ${set}`);
-      }
-    }
+    for (const element of content.elements) look(element, comment);
     for (const { chain, rules } of content.chains) {
       if (table.chains.get(chain)?.rules.length !== rules.length) missing.push(`rules of chain ${chain}`);
     }
@@ -144,6 +178,8 @@ export function missingFrom(table: NftTable | undefined, entries: readonly Entry
 function missingLayout(table: NftTable, part: Part): readonly string[] {
   const layout = layoutOf(part);
   const chains = (layout?.chains ?? []).filter(({ chain }) => {
+    // Its rules are of those who ask.
+    if (chain === ADMIN) return !table.chains.has(chain);
     const rules = layout?.rules.filter((rule) => rule.chain === chain).length;
     return table.chains.get(chain)?.rules.length !== rules;
   });

@@ -4,8 +4,8 @@
  * @module
  */
 import type { NftTransaction } from "../nft/transaction.ts";
-import { FAMILY, type NftLayout, TABLE, typeOfSet } from "./nftables-layout.ts";
-import { commentOf, type Entry } from "./record.ts";
+import { ADMIN, FAMILY, type NftLayout, TABLE, typeOfSet } from "./nftables-layout.ts";
+import { commentOf, type Entry, type Shared, sharedComment } from "./record.ts";
 
 /** Where everything of ours is. */
 export const AT = { family: FAMILY, table: TABLE } as const;
@@ -33,6 +33,16 @@ export function undeclare(tx: NftTransaction, layout: NftLayout | undefined): vo
 export function removeSet(tx: NftTransaction, set: string, isMap: boolean): void {
   if (isMap) tx.deleteMap({ ...AT, map: set });
   else tx.deleteSet({ ...AT, set });
+}
+
+/** Adds what entries share; a chain of the administrator's is made where it is not there. */
+export function addShared(tx: NftTransaction, shared: Shared): void {
+  const comment = sharedComment(shared);
+  if (shared.adminChain !== undefined) {
+    tx.addChain({ ...AT, chain: shared.adminChain });
+    tx.addRule({ ...AT, chain: ADMIN, rule: `jump ${shared.adminChain}`, comment });
+  }
+  for (const element of shared.elements) tx.createElement({ ...AT, ...element, comment, ...typeOfSet(element.set) });
 }
 
 /** Adds the elements of an entry, and the chain of its conditions. */

@@ -13,9 +13,9 @@ import type { Nft } from "../nft/nft.ts";
 import { NftTransaction } from "../nft/transaction.ts";
 import type { Engine, Others } from "./engine.ts";
 import { FAMILY, layoutOf, TABLE, typeOfSet } from "./nftables-layout.ts";
-import { planNftMasquerade, planNftPublish } from "./nftables-plan.ts";
-import { AT, addContent, declare, undeclare } from "./nftables-write.ts";
-import type { Entry } from "./record.ts";
+import { planNftForward, planNftMasquerade, planNftPublish } from "./nftables-plan.ts";
+import { AT, addContent, addShared, declare, undeclare } from "./nftables-write.ts";
+import { type Entry, sharedKey, sharedOf } from "./record.ts";
 
 /** The engine on `nft`. */
 export function nftablesEngine(nft: Nft): Engine {
@@ -23,15 +23,16 @@ export function nftablesEngine(nft: Nft): Engine {
     name: "nftables",
     planMasquerade: (_attachment, wish) => planNftMasquerade(wish),
     planPublish: planNftPublish,
+    planForward: planNftForward,
     add(entries, others, lockFd) {
       return nft.run(addition(entries, others), { inheritFd: lockFd });
     },
     remove(entries, others, lockFd) {
       return nft.run(removal(entries, others), { inheritFd: lockFd });
     },
-    async repair(wanted, drop, lockFd) {
+    async repair(wanted, drop, lockFd, gone) {
       const { reparation } = await import("./nftables-repair.ts");
-      const { transaction, result } = reparation(await nft.list(FAMILY, TABLE), wanted, drop);
+      const { transaction, result } = reparation(await nft.list(FAMILY, TABLE), { wanted, drop, gone });
       await nft.run(transaction, { inheritFd: lockFd });
       return result;
     },
@@ -49,6 +50,7 @@ function addition(entries: readonly Entry[], others: Others): NftTransaction {
     tx.addTable(FAMILY, TABLE);
     declare(tx, layoutOf(part), "create");
   }
+  for (const shared of sharedOf(entries)) if (!others.shares(sharedKey(shared))) addShared(tx, shared);
   for (const entry of entries) addContent(tx, entry);
   return tx;
 }
@@ -58,6 +60,10 @@ function removal(entries: readonly Entry[], others: Others): NftTransaction {
   if (!others.any) return tx.deleteTable(FAMILY, TABLE);
   const last = new Set(entries.map((entry) => entry.part).filter((part) => !others.has(part)));
   for (const part of last) undeclare(tx, layoutOf(part));
+  for (const shared of last.has("forward") ? [] : sharedOf(entries)) {
+    if (others.shares(sharedKey(shared))) continue;
+    for (const { set, key } of shared.elements) tx.deleteElement({ ...AT, set, key, ...typeOfSet(set) });
+  }
   for (const { part, content } of entries) {
     if (!last.has(part))
       for (const { set, key } of content.elements) tx.deleteElement({ ...AT, set, key, ...typeOfSet(set) });

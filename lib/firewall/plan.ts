@@ -8,7 +8,7 @@ import type { Cidr } from "../net/cidr.ts";
 import type { Engine } from "./engine.ts";
 import type { FirewallHost } from "./host.ts";
 import { refuseAmbiguous } from "./ports.ts";
-import { type Content, type EngineName, type Entry, tagOf } from "./record.ts";
+import { type Content, type Entry, type KeeperName, tagOf } from "./record.ts";
 import { heldPorts, redirectsOf } from "./redirect.ts";
 import { forwards } from "./sysctls.ts";
 import type { Attachment, Part, Wishes } from "./types.ts";
@@ -43,7 +43,7 @@ export function withElsewhere({ state }: FirewallHost, attachment: Attachment, w
 
 /** An entry for `addresses`, which tell the families that it has rules in. */
 export function toEntry(
-  engine: EngineName,
+  engine: KeeperName,
   attachment: Attachment,
   part: Part,
   addresses: readonly Cidr[],

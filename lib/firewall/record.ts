@@ -15,6 +15,11 @@ export type EngineName = "nftables" | "iptables-nft" | "iptables-legacy";
 
 export const ENGINES: readonly EngineName[] = ["nftables", "iptables-nft", "iptables-legacy"];
 
+/** Where entries lie: with an engine, or with firewalld, which is told of addresses and writes rules of its own. */
+export type KeeperName = EngineName | "firewalld";
+
+export const KEEPERS: readonly KeeperName[] = [...ENGINES, "firewalld"];
+
 /** A host port that an attachment has; without `hostIp` on all addresses of the family. */
 export interface HeldPort {
   readonly family: Family;
@@ -29,7 +34,7 @@ export function collide(a: HeldPort, b: HeldPort): boolean {
   return a.hostIp === undefined || b.hostIp === undefined || a.hostIp === b.hostIp;
 }
 
-/** An element of a set or map in our nftables table, in nft's own words. */
+/** An element of a set or map in our nftables table, in nft's own words; with firewalld a source of a zone. */
 export interface Element {
   readonly set: string;
   readonly key: string;
@@ -44,6 +49,16 @@ export interface IptablesRule {
   readonly rule: string;
 }
 
+/** What several attachments stand on: it comes with the first that needs it and goes with the last. */
+export interface Shared {
+  /** What it is, in few words: the same for the same thing. */
+  readonly name: string;
+  /** A chain of the administrator's, which our rules jump to first. Made where it is not there; goes only if empty. */
+  readonly adminChain?: string;
+  readonly elements: readonly Element[];
+  readonly rules: readonly IptablesRule[];
+}
+
 /** A chain that one attachment alone has, for rules with conditions of the user's. */
 export interface OwnChain {
   readonly family: Family;
@@ -56,12 +71,13 @@ export interface Content {
   readonly elements: readonly Element[];
   readonly rules: readonly IptablesRule[];
   readonly chains: readonly OwnChain[];
+  readonly shared?: readonly Shared[];
 }
 
 export interface Entry {
   readonly attachment: Attachment;
   readonly part: Part;
-  readonly engine: EngineName;
+  readonly engine: KeeperName;
   readonly families: readonly Family[];
   /** The container's addresses, canonical, without prefix. */
   readonly addresses: readonly string[];
@@ -74,10 +90,12 @@ export interface Entry {
 /** What the name of an entry's file tells, without reading it. */
 export interface EntryName {
   readonly file: string;
-  readonly engine: EngineName;
+  readonly engine: KeeperName;
   readonly part: Part;
   readonly families: readonly Family[];
   readonly tag: string;
+  /** The keys of what it shares with others. */
+  readonly shared: readonly string[];
 }
 
 /** The tag of a network: the first part of the tags of all its attachments. */
@@ -106,17 +124,41 @@ export function parseComment(comment: string | undefined): { readonly tag: strin
   return match === null ? undefined : { tag: match[1] ?? "", who: match[2] ?? "" };
 }
 
+/** The key of something shared: eight hexadecimal digits. */
+export function sharedKey({ name }: Pick<Shared, "name">): string {
+  return hash(name).slice(0, 8);
+}
+
+/** What entries share, each once; with a family, those that have rules in it. */
+export function sharedOf(entries: readonly Entry[], family?: Family): readonly Shared[] {
+  const mine = entries.filter((entry) => family === undefined || entry.families.includes(family));
+  const all = mine.flatMap(({ content }) => content.shared ?? []);
+  return [...new Map(all.map((shared) => [sharedKey(shared), shared])).values()];
+}
+
+/** The comment of rules and elements that are shared. */
+export function sharedComment(shared: Shared): string {
+  return `shared.${sharedKey(shared)} ${shared.name}`.slice(0, COMMENT_LENGTH);
+}
+
+/** Reads such a comment; undefined if it is none. */
+export function parseSharedComment(comment: string | undefined): string | undefined {
+  return /^shared\.([0-9a-f]{8}) /.exec(comment ?? "")?.[1];
+}
+
 /** The file name of an entry. It tells what a decision needs that must not cost reading all files. */
-export function entryFile(entry: Pick<Entry, "attachment" | "part" | "families">): string {
-  return `${tagOf(entry.attachment)}-${entry.part}-${entry.families.join("")}.json`;
+export function entryFile(entry: Pick<Entry, "attachment" | "part" | "families" | "content">): string {
+  const shared = (entry.content.shared ?? []).map((one) => `-${sharedKey(one)}`).join("");
+  return `${tagOf(entry.attachment)}-${entry.part}-${entry.families.join("")}${shared}.json`;
 }
 
 /** Reads a file name; undefined for other files. */
-export function parseEntryFile(engine: EngineName, file: string): EntryName | undefined {
+export function parseEntryFile(engine: KeeperName, file: string): EntryName | undefined {
   const match = ENTRY_FILE.exec(file);
   if (match === null) return undefined;
-  const [, tag = "", part = "", families = ""] = match;
-  return { file, engine, part: part as Part, tag, families: [...families].map(Number) as Family[] };
+  const [, tag = "", part = "", families = "", keys = ""] = match;
+  const shared = keys.split("-").filter((key) => key !== "");
+  return { file, engine, part: part as Part, tag, families: [...families].map(Number) as Family[], shared };
 }
 
 /**
@@ -144,7 +186,8 @@ export function formatEntry(entry: Entry): string {
 const VERSION = 1;
 const COMMENT_LENGTH = 120;
 const COMMENT = /^([0-9a-f]{8}\.[0-9a-f]{16}) (.*)$/;
-const ENTRY_FILE = /^([0-9a-f]{8}\.[0-9a-f]{16})-(masquerade|publish|accept)-(4|6|46)\.json$/;
+const ENTRY_FILE =
+  /^([0-9a-f]{8}\.[0-9a-f]{16})-(masquerade|publish|accept|forward)-(4|6|46)((?:-[0-9a-f]{8})*)\.json$/;
 
 function hash(text: string): string {
   return new Bun.CryptoHasher("sha256").update(text).digest("hex");

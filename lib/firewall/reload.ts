@@ -12,7 +12,7 @@ export async function reload(host: FirewallHost): Promise<void> {
   const lock = await host.state.lock();
   try {
     const engines = new Set(host.state.names().map((name) => name.engine));
-    for (const name of engines) await host.repair(await host.engine(name), [], () => false, lock);
+    for (const name of engines) await host.repair(await host.keeper(name), [], () => false, lock);
   } finally {
     lock.release();
   }
@@ -27,7 +27,7 @@ export async function missing(host: FirewallHost): Promise<readonly string[]> {
   const found: string[] = [];
   for (const engine of new Set(entries.map((entry) => entry.engine))) {
     const mine = entries.filter((entry) => entry.engine === engine);
-    found.push(...(await (await host.engine(engine)).missing(mine)));
+    found.push(...(await (await host.keeper(engine)).missing(mine)));
   }
   const published = entries.filter(({ part }) => part === "publish");
   return [...found, ...missingSysctls(host.state, published)];

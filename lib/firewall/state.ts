@@ -21,12 +21,12 @@ import {
   replaceFile,
 } from "../sys/files.ts";
 import {
-  ENGINES,
-  type EngineName,
   type Entry,
   type EntryName,
   entryFile,
   formatEntry,
+  KEEPERS,
+  type KeeperName,
   parseEntry,
   parseEntryFile,
   tagOf,
@@ -39,7 +39,7 @@ export const STATE_ROOT = "/run/tsnet/firewall";
 /** Whether a part of an attachment is recorded, in any engine. Loads nothing and needs no lock. */
 export function isRecorded(attachment: Attachment, part: Part, root = STATE_ROOT): boolean {
   const tag = tagOf(attachment);
-  return ENGINES.some((engine) =>
+  return KEEPERS.some((engine) =>
     namesIn(`${root}/${engine}`).some((file) => {
       const name = parseEntryFile(engine, file);
       return name?.tag === tag && name.part === part;
@@ -87,14 +87,14 @@ export class State {
 
   /** The names of all entries of all engines. Needs no lock to be asked, only to be relied on. */
   names(): readonly EntryName[] {
-    return ENGINES.flatMap((engine) =>
+    return KEEPERS.flatMap((engine) =>
       namesIn(this.#directory(engine)).flatMap((file) => parseEntryFile(engine, file) ?? []),
     );
   }
 
   /** Removes what a killed call was about to write: only the holder of the lock writes, so none is of a living one. */
   removeTemporaries(): void {
-    for (const directory of [this.#root, ...ENGINES.map((engine) => this.#directory(engine))]) {
+    for (const directory of [this.#root, ...KEEPERS.map((engine) => this.#directory(engine))]) {
       for (const file of namesIn(directory)) if (isTemporary(file)) removeFile(`${directory}/${file}`);
     }
   }
@@ -129,16 +129,26 @@ export class State {
    * Whether the engine also holds rules of ours that no file tells of, because /run/tsnet was wiped under running
    * containers: then the last known entry is not the last one.
    */
-  hasOrphans(engine: EngineName): boolean {
+  hasOrphans(engine: KeeperName): boolean {
     return exists(this.#orphans(engine));
   }
 
-  setOrphans(engine: EngineName, there: boolean): void {
+  setOrphans(engine: KeeperName, there: boolean): void {
     if (!there) removeFile(this.#orphans(engine));
     else if (!this.hasOrphans(engine)) {
       makeDirectory(this.#directory(engine));
       replaceFile(this.#orphans(engine), "");
     }
+  }
+
+  /** Whether our place in the engine also holds rules of the administrator's, which stay when ours are gone. */
+  hasAdminRules(engine: KeeperName): boolean {
+    return exists(this.#adminRules(engine));
+  }
+
+  setAdminRules(engine: KeeperName, there: boolean): void {
+    if (!there) removeFile(this.#adminRules(engine));
+    else if (!this.hasAdminRules(engine)) replaceFile(this.#adminRules(engine), "");
   }
 
   /** Sysctls that we changed and what they were before, by key. */
@@ -167,12 +177,16 @@ export class State {
     }
   }
 
-  #directory(engine: EngineName): string {
+  #directory(engine: KeeperName): string {
     return `${this.#root}/${engine}`;
   }
 
-  #orphans(engine: EngineName): string {
+  #orphans(engine: KeeperName): string {
     return `${this.#directory(engine)}/orphans`;
+  }
+
+  #adminRules(engine: KeeperName): string {
+    return `${this.#directory(engine)}/admin-rules`;
   }
 
   get #sysctls(): string {

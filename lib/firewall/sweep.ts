@@ -5,7 +5,7 @@
  * @module
  */
 import { isTsnetError } from "../errors.ts";
-import { parseAddress } from "../net/address.ts";
+import { type Address, parseAddress } from "../net/address.ts";
 import type { NftTableName } from "../nft/transaction.ts";
 import type { FileLock } from "../sys/files.ts";
 import type { Drop } from "./engine.ts";
@@ -18,7 +18,7 @@ import type { Attachment, Part } from "./types.ts";
 
 /** What is to go: an attachment's, or a network's but for those in `keep`. */
 export type Scope = { readonly parts: readonly Part[]; readonly drop: Drop } & (
-  | { readonly attachment: Attachment }
+  | { readonly attachment: Attachment; readonly addresses: readonly Address[] }
   | { readonly network: string; readonly keep: readonly Attachment[] }
 );
 

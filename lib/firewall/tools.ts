@@ -4,6 +4,7 @@
  * @module
  */
 import type { Conntrack } from "../conntrack/conntrack.ts";
+import type { Firewalld } from "../firewalld/firewalld.ts";
 import type { Iptables, IptablesVariant } from "../iptables/iptables.ts";
 import type { VariantReport } from "../iptables/variant.ts";
 import type { Nft } from "../nft/nft.ts";
@@ -17,6 +18,7 @@ export interface Tools {
   nft(): Promise<Nft>;
   iptables(variant: IptablesVariant): Promise<Iptables>;
   conntrack(): Promise<Conntrack>;
+  firewalld(): Promise<Firewalld>;
   /** Whether the program `nft` is there. */
   hasNft(): boolean;
   /** Whether tables of iptables-legacy were ever opened in this namespace. */
@@ -33,6 +35,7 @@ export function realTools(): Tools {
     nft: async () => (await import("../nft/nft.ts")).realNft(),
     iptables: async (variant) => (await import("../iptables/iptables.ts")).realIptables({ variant }),
     conntrack: async () => (await import("../conntrack/conntrack.ts")).realConntrack(),
+    firewalld: async () => (await import("../firewalld/firewalld.ts")).realFirewalld(),
     hasNft: () => Bun.which("nft") !== null,
     legacyIsLoaded: () =>
       ["ip_tables_names", "ip6_tables_names"].some((name) => (readIfThere(`/proc/net/${name}`) ?? "") !== ""),

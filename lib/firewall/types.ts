@@ -76,14 +76,38 @@ export interface AcceptWish {
   readonly inbound?: boolean;
 }
 
+/** Who may connect to a container over the host: the words of the reference's firewall plugin. */
+export type IngressPolicy = "open" | "same-bridge" | "isolated";
+
+/**
+ * A container's share in what the host forwards. The administrator's chain is asked first, then the walls of the
+ * ingress policy; what is left is accepted as far as the container sent it, or it answers it, or was led to it by
+ * a published port. More than that the host's own rules decide.
+ *
+ * Walls stand between bridges that have them: from one such bridge to another nothing passes. `isolated` bridges
+ * pass nothing from port to port, either.
+ */
+export interface ForwardWish {
+  /** The container's; their prefixes do not matter. */
+  readonly addresses: readonly Cidr[];
+  /** Interfaces of the host that lead to the container's network: its bridge. Walls need one. */
+  readonly links: readonly string[];
+  readonly ingress: IngressPolicy;
+  /** A chain of the administrator's: made where it is not there, and never written to. */
+  readonly adminChain: string;
+  /** A zone of firewalld that the addresses belong to: then it accepts, and rules of ours are for walls alone. */
+  readonly firewalldZone?: string;
+}
+
 /** What one attachment asks for; several parts go to the kernel together. */
 export interface Wishes {
   readonly masquerade?: MasqueradeWish;
   readonly publish?: PublishWish;
   readonly accept?: AcceptWish;
+  readonly forward?: ForwardWish;
 }
 
-/** A part is added, recorded and removed on its own: bridge asks for `masquerade`, portmap for `publish`. */
+/** A part is added, recorded and removed on its own: bridge asks for `masquerade`, portmap for `publish`, firewall for `forward`. */
 export type Part = keyof Wishes;
 
 /** The packet filter of the host (of the network namespace that we run in). */
@@ -102,9 +126,9 @@ export interface Firewall {
   /**
    * Removes `parts` of the attachment, from whichever back end they are in, with the conntrack entries that
    * they made. Fine where nothing is left. What the reference plugins left of an attachment that is not ours
-   * goes, too.
+   * goes, too; `addresses` are the container's, where the caller knows them: some of those rules bear no name.
    */
-  detach(attachment: Attachment, parts: readonly Part[]): Promise<void>;
+  detach(attachment: Attachment, parts: readonly Part[], addresses?: readonly Address[]): Promise<void>;
 
   /** @throws TsnetError `check-failed`, naming the rule that is missing. */
   check(attachment: Attachment, wishes: Wishes): Promise<void>;

@@ -36,6 +36,9 @@ const FOR_TESTS = [
   // The package has a service, which is not what runs here.
   { program: "etcd", package: "etcd-server", reason: "keeps leases, and what an API server is told", service: "etcd" },
   { program: "etcdctl", package: "etcd-client", reason: "tests have etcd forget old versions by it" },
+  // The machine's own packet filter stays as it is.
+  { program: "firewalld", package: "firewalld", reason: "the plugin firewall talks to it", service: "firewalld" },
+  { program: "dbus-daemon", package: "dbus-daemon", reason: "firewalld is reached by it" },
   { program: "openssl", package: "openssl", reason: "makes certificates for etcd and clusters" },
   { program: "iperf3", package: "iperf3", reason: "tests send by TCP from host to host" },
   { program: "ping", package: "iputils-ping", reason: "tests count what is lost" },

@@ -35,6 +35,7 @@ function fakes() {
     nft: async () => nft,
     iptables: async () => iptables,
     conntrack: () => Promise.reject(new Error("nobody asks for flows")),
+    firewalld: () => Promise.reject(new Error("nobody asks for firewalld")),
     hasNft: () => true,
     legacyIsLoaded: () => false,
     detectVariant: async () => "nft",

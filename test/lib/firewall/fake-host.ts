@@ -7,6 +7,7 @@ import { fakeConntrack } from "../../../lib/conntrack/conntrack.fake.ts";
 import { chooseFirewall } from "../../../lib/firewall/firewall.ts";
 import type { Tools } from "../../../lib/firewall/tools.ts";
 import type { Attachment, Backend, Firewall, PublishWish } from "../../../lib/firewall/types.ts";
+import { fakeFirewalld } from "../../../lib/firewalld/firewalld.fake.ts";
 import { fakeIptables } from "../../../lib/iptables/iptables.fake.ts";
 import { parseCidr } from "../../../lib/net/cidr.ts";
 import { fakeNft } from "../../../lib/nft/nft.fake.ts";
@@ -17,6 +18,7 @@ export class FakeHost {
   readonly nft = fakeNft();
   readonly iptables = { nft: fakeIptables({ variant: "nft" }), legacy: fakeIptables({ variant: "legacy" }) };
   readonly conntrack = fakeConntrack();
+  readonly firewalld = fakeFirewalld();
   readonly calls: string[] = [];
   readonly root: string;
 
@@ -30,6 +32,7 @@ export class FakeHost {
       nft: async () => this.#counted("nft", { ...this.nft, tables: () => this.#tables() }),
       iptables: async (variant) => this.#counted(`iptables-${variant}`, this.iptables[variant]),
       conntrack: async () => this.conntrack,
+      firewalld: async () => this.firewalld,
       hasNft: () => true,
       legacyIsLoaded: () => false,
       detectVariant: async () => "nft",

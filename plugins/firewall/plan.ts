@@ -1,0 +1,44 @@
+/**
+ * What the config and the result of the plugins before mean for the packet filter. Pure.
+ *
+ * @module
+ */
+import type { CniResult } from "../../lib/cni/types.ts";
+import { TsnetError } from "../../lib/errors.ts";
+import type { ForwardWish } from "../../lib/firewall/types.ts";
+import type { FirewallConfig } from "./config.ts";
+
+/**
+ * The wish, as the reference reads a result: all addresses are the container's, and the first interface is the bridge.
+ *
+ * @throws TsnetError `invalid` if walls are asked for and the result tells of no bridge.
+ */
+export function planForward(
+  { adminChain, ingress, firewalldZone }: FirewallConfig,
+  result: CniResult,
+  isFirewalld: boolean,
+): ForwardWish {
+  return {
+    addresses: result.ips.map(({ address }) => address),
+    links: linksOf(result, ingress),
+    ingress,
+    adminChain,
+    ...(isFirewalld ? { firewalldZone } : {}),
+  };
+}
+
+/** The bridge, and the interface by which the host is on a VLAN of it, named after it. */
+function linksOf({ interfaces }: CniResult, ingress: ForwardWish["ingress"]): readonly string[] {
+  const hosts = interfaces.filter(({ sandbox }) => (sandbox ?? "") === "");
+  const [first] = interfaces;
+  if (first !== undefined && first.name !== "" && (first.sandbox ?? "") === "") {
+    const { name } = first;
+    return hosts.map((link) => link.name).filter((link) => link === name || link.startsWith(`${name}.`));
+  }
+  if (ingress === "open") return [];
+  const found = first === undefined ? "there is none" : `it is ${first.name} inside the container`;
+  throw new TsnetError(
+    `the first interface of the result needs to be the bridge for ingress policy ${JSON.stringify(ingress)}, and ${found}: chain "firewall" behind "bridge"`,
+    { code: "invalid", op: "firewall" },
+  );
+}
