@@ -6,10 +6,12 @@
  */
 import { type Command, Option } from "commander";
 import { isTerminal } from "../lib/sys/spawn.ts";
+import { usePlugins } from "../standalone/attach.ts";
 import { StartError } from "../standalone/container/launch.ts";
 import { runAttached, runDetached } from "../standalone/run.ts";
 import { State } from "../standalone/state/state.ts";
 import { printLine, reportError } from "./output.ts";
+import { executeHere } from "./plugins-here.ts";
 import { requireRoot } from "./project.ts";
 import { ELSEWHERE, type RunWords, specFrom } from "./run-options.ts";
 
@@ -85,6 +87,7 @@ Examples:
 
 async function run(command: readonly string[], options: Options): Promise<number> {
   requireRoot("tsnet run");
+  usePlugins(executeHere);
   const wanted = {
     name: options.name,
     command,

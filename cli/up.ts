@@ -5,12 +5,14 @@
  */
 import type { Command } from "commander";
 import { info } from "../lib/log.ts";
+import { usePlugins } from "../standalone/attach.ts";
 import { loadProject } from "../standalone/file/file.ts";
 import type { Step } from "../standalone/plan/steps.ts";
 import { State } from "../standalone/state/state.ts";
 import { up } from "../standalone/up.ts";
 import { printContainers } from "./containers.ts";
 import { type Column, formatOf, type OutputFormat, printLine, printRows, withOutput } from "./output.ts";
+import { executeHere } from "./plugins-here.ts";
 import { withProgress } from "./progress.ts";
 import { fileOf, type ProjectOptions, requireRoot, withFile } from "./project.ts";
 
@@ -27,6 +29,7 @@ export function register(program: Command): void {
     .addHelpText("after", HELP)
     .action(async (options: Options) => {
       requireRoot("tsnet up");
+      usePlugins(executeHere);
       const project = loadProject(fileOf(options));
       const state = new State();
       if (options.dryRun === true) {

@@ -11,6 +11,7 @@ import { realTools } from "../lib/firewall/tools.ts";
 import { formatCidr } from "../lib/net/cidr.ts";
 import { linkSet } from "../lib/netlink/link.ts";
 import { RtSocket } from "../lib/netlink/socket.ts";
+import type { Executor } from "../lib/runtime/execute.ts";
 import { type NetworkList, parseNetworkList } from "../lib/runtime/list.ts";
 import type { RuntimeCall } from "../lib/runtime/request.ts";
 import { Runtime } from "../lib/runtime/runtime.ts";
@@ -25,6 +26,14 @@ import type { Turnstile } from "./turnstile.ts";
 /** The plugins that our lists name. */
 const PLUGINS = ["bridge", "host-local", "portmap"] as const;
 
+/** What carries out calls of our own plugins in this process, once it is there: a process each costs more than its work. */
+let executeHere: Executor | undefined;
+
+/** Has every runtime that is opened from now on call plugins by `execute`. */
+export function usePlugins(execute: Executor): void {
+  executeHere = execute;
+}
+
 /** Makes the folder of plugins, links to this executable, and returns the runtime that calls them. */
 export function openRuntime(directory: string): Runtime {
   const executable = ownExecutable();
@@ -37,7 +46,7 @@ export function openRuntime(directory: string): Runtime {
   const folder = pluginFolder(directory);
   makeDirectory(folder);
   for (const name of PLUGINS) ensureSymlink(executable, `${folder}/${name}`);
-  return new Runtime({ pluginDirs: [folder] });
+  return new Runtime({ pluginDirs: [folder], ...(executeHere === undefined ? {} : { execute: executeHere }) });
 }
 
 /** Removes the folder of plugins. */

@@ -17,21 +17,36 @@ import { isAtLeast, NEWEST_VERSION } from "./supported.ts";
 import type { CniCommand, CniResult, ConfigObject, NetConf, Plugin, PluginCall } from "./types.ts";
 import { encodeResult, parsePrevResult } from "./versions.ts";
 
-/** Answers a call other than VERSION and returns the exit code. */
+/** Answers a call other than VERSION, which the environment and standard input are, and returns the exit code. */
 export async function serve(plugin: Plugin, versions: readonly string[]): Promise<number> {
+  const { exitCode, stdout } = await answerCall(plugin, versions, { env: process.env, stdin: readInput });
+  writeStdout(stdout);
+  return exitCode;
+}
+
+/** A call as a runtime makes it. */
+export interface CallText {
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly stdin: () => string;
+}
+
+/** Answers a call other than VERSION: what a process of the plugin would print, and its exit code. Does not throw. */
+export async function answerCall(
+  plugin: Plugin,
+  versions: readonly string[],
+  given: CallText,
+): Promise<{ readonly exitCode: number; readonly stdout: string }> {
   let version = NEWEST_VERSION;
   let command: CniCommand | undefined;
   try {
-    const env = parseEnv(process.env);
+    const env = parseEnv(given.env);
     command = env.command;
-    const stdin = readInput();
+    const stdin = given.stdin();
     const raw = parseJsonObject(stdin, "the network config");
     version = versionOf(raw);
-    await answer(plugin, callOf(env, stdin, parseConfig(raw, env, versions)));
-    return 0;
+    return { exitCode: 0, stdout: await answer(plugin, callOf(env, stdin, parseConfig(raw, env, versions))) };
   } catch (error) {
-    writeStdout(`${JSON.stringify(toCniError(error, version, command), null, 4)}\n`);
-    return 1;
+    return { exitCode: 1, stdout: `${JSON.stringify(toCniError(error, version, command), null, 4)}\n` };
   }
 }
 
@@ -100,18 +115,23 @@ function callOf(env: CallEnv, stdin: string, conf: NetConf): PluginCall {
   return { command, containerId, netns, ifname, path, args, conf, stdin, attachment };
 }
 
-async function answer(plugin: Plugin, call: PluginCall): Promise<void> {
+/** Only ADD has something to say. */
+async function answer(plugin: Plugin, call: PluginCall): Promise<string> {
   switch (call.command) {
     case "ADD":
-      return writeStdout(await addedResult(plugin, call));
+      return await addedResult(plugin, call);
     case "DEL":
-      return plugin.del(call);
+      await plugin.del(call);
+      return "";
     case "CHECK":
-      return plugin.check(call);
+      await plugin.check(call);
+      return "";
     case "GC":
-      return plugin.gc(call);
+      await plugin.gc(call);
+      return "";
     case "STATUS":
-      return plugin.status(call);
+      await plugin.status(call);
+      return "";
   }
 }
 
