@@ -27,6 +27,8 @@ async function loadPlugin(name: PluginName) {
       return (await import("../plugins/overlay/main.ts")).plugin;
     case "portmap":
       return (await import("../plugins/portmap/main.ts")).plugin;
+    case "ptp":
+      return (await import("../plugins/ptp/main.ts")).plugin;
     case "static":
       return (await import("../plugins/static/main.ts")).plugin;
     case "tsnet":

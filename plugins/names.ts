@@ -13,6 +13,7 @@ export const pluginNames = [
   "loopback",
   "overlay",
   "portmap",
+  "ptp",
   "static",
   "tsnet",
 ] as const;

@@ -1,0 +1,111 @@
+/**
+ * ADD: a container's link to the host, from config to result. Whatever fails takes back what was done.
+ *
+ * @module
+ */
+import type { CniInterface, CniResult, PluginCall } from "../../lib/cni/types.ts";
+import { callIpam } from "../../lib/ipam/call.ts";
+import { addrAdd } from "../../lib/netlink/addr.ts";
+import { type Link, linkDel, linkGet } from "../../lib/netlink/link.ts";
+import { routeReplace } from "../../lib/netlink/route.ts";
+import type { RtSocket } from "../../lib/netlink/socket.ts";
+import { configureContainer, doWithout } from "../../lib/plugin/container.ts";
+import { ensureForwarding, ensureLooseReversePath } from "../../lib/plugin/forwarding.ts";
+import type { Kit } from "../../lib/plugin/kit.ts";
+import { refuseExisting } from "../../lib/plugin/link.ts";
+import { type Namespaces, openNamespaces } from "../../lib/plugin/netns.ts";
+import { createVeth, waitUntilUp } from "../../lib/plugin/veth.ts";
+import { writeSysctls } from "../../lib/sys/files.ts";
+import { Undo } from "../../lib/undo.ts";
+import { type PtpConfig, parseConfig } from "./config.ts";
+import { type Plan, planAddresses } from "./plan.ts";
+
+/** What the steps of one ADD share. */
+interface Scene extends Omit<Namespaces, typeof Symbol.dispose> {
+  readonly call: PluginCall;
+  readonly kit: Kit;
+  readonly config: PtpConfig;
+  readonly undo: Undo;
+}
+
+export async function add(call: PluginCall, kit: Kit): Promise<CniResult> {
+  const config = parseConfig(call);
+  using namespaces = openNamespaces(call.netns);
+  const scene: Scene = { ...namespaces, call, kit, config, undo: new Undo() };
+  try {
+    return await attach(scene);
+  } catch (error) {
+    throw await scene.undo.unwind(error);
+  }
+}
+
+async function attach(scene: Scene): Promise<CniResult> {
+  const { call, netns, container } = scene;
+  refuseExisting(container, netns, call.ifname);
+  const plan = await addresses(scene);
+  const masquerade = await startMasquerade(scene, plan);
+  // The filter's program runs beside the links, which do not wait; the failure of either is thrown when both are done.
+  const [links, rules] = await Promise.allSettled([
+    new Promise<readonly [Link, Link]>((resolve) => resolve(wire(scene, plan))),
+    masquerade.done,
+  ]);
+  if (rules.status === "rejected") throw rules.reason;
+  if (links.status === "rejected") throw links.reason;
+  const [hostEnd, containerEnd] = links.value;
+  const interfaces = [describe(hostEnd), { ...describe(containerEnd), sandbox: call.netns }];
+  return { interfaces, ips: plan.ips, routes: plan.routes, dns: plan.dns };
+}
+
+async function addresses(scene: Scene): Promise<Plan> {
+  const { call, config, undo } = scene;
+  // Registered first: a plugin that failed may have reserved something, and its DEL is repeatable.
+  undo.add("the address", async () => void (await callIpam(config.ipamType, call, "DEL")));
+  const result = await callIpam(config.ipamType, call, "ADD");
+  return planAddresses(config.ipamType, result ?? { interfaces: [], ips: [], routes: [], dns: {} }, call.conf.dns);
+}
+
+/** `done` tells when it is in place. */
+async function startMasquerade(scene: Scene, plan: Plan): Promise<{ readonly done: Promise<void> }> {
+  const { call, kit, config, undo } = scene;
+  if (!config.ipMasq) return { done: Promise.resolve() };
+  const firewall = await kit.firewall(config.ipMasqBackend);
+  undo.add("the masquerade", () => firewall.detach(call.attachment, ["masquerade"]));
+  return { done: firewall.attach(call.attachment, { masquerade: { addresses: plan.ips.map((ip) => ip.address) } }) };
+}
+
+/** Both ends with all that is on them, up and passing packets. */
+function wire(scene: Scene, plan: Plan): readonly [Link, Link] {
+  const { call, config, undo, host, container, netns } = scene;
+  const { hostEnd, containerEnd } = createVeth(scene, { attachment: call.attachment, mtu: config.mtu });
+  undo.add("the veth pair", () => removeIfStill(host, hostEnd));
+  configureHost(host, hostEnd, plan);
+  const { ips, containerRoutes: routes } = plan;
+  configureContainer(container, netns, { link: containerEnd, ips, routes, noPrefixRoute: true });
+  for (const family of new Set(ips.map(({ address }) => address.address.family))) ensureForwarding(family);
+  return [waitUntilUp(host, hostEnd.name), containerEnd];
+}
+
+/** The host's end has the gateways' addresses, and the ways to the container's lead there. */
+function configureHost(host: RtSocket, link: Link, { gateways, hostRoutes }: Plan): void {
+  const ipv6 = `net/ipv6/conf/${link.name}`;
+  const hasIpv6 = gateways.some(({ address }) => address.family === 6);
+  const sysctls = [
+    [`${ipv6}/accept_ra`, "0"],
+    // While the end's own link-local address is being probed for duplicates, the host cannot ask for the container's.
+    [`${ipv6}/accept_dad`, "0"],
+    ...(hasIpv6 ? ([[`${ipv6}/disable_ipv6`, "0"]] as const) : []),
+  ] as const;
+  writeSysctls(undefined, sysctls, doWithout);
+  if (gateways.some(({ address }) => address.family === 4)) ensureLooseReversePath(link.name);
+  for (const cidr of gateways) addrAdd(host, { index: link.index, cidr, noDad: true });
+  for (const dst of hostRoutes) routeReplace(host, { dst, dev: link.index });
+}
+
+/** The same name may be another call's by then. */
+function removeIfStill(host: RtSocket, { name, index }: Link): void {
+  if (linkGet(host, name)?.index === index) linkDel(host, index);
+}
+
+function describe({ name, mac, mtu }: Link): CniInterface {
+  return { name, mac, mtu };
+}
