@@ -13,6 +13,8 @@ export async function servePlugin(name: PluginName, versions: readonly string[])
 
 async function loadPlugin(name: PluginName) {
   switch (name) {
+    case "bandwidth":
+      return (await import("../plugins/bandwidth/main.ts")).plugin;
     case "bridge":
       return (await import("../plugins/bridge/main.ts")).plugin;
     case "dhcp":
@@ -33,5 +35,7 @@ async function loadPlugin(name: PluginName) {
       return (await import("../plugins/static/main.ts")).plugin;
     case "tsnet":
       return (await import("../plugins/tsnet/main.ts")).plugin;
+    case "tuning":
+      return (await import("../plugins/tuning/main.ts")).plugin;
   }
 }

@@ -6,6 +6,7 @@
 import { UNNAMED_VERSION, versionsFrom } from "../lib/cni/supported.ts";
 
 export const pluginNames = [
+  "bandwidth",
   "bridge",
   "dhcp",
   "firewall",
@@ -16,6 +17,7 @@ export const pluginNames = [
   "ptp",
   "static",
   "tsnet",
+  "tuning",
 ] as const;
 
 export type PluginName = (typeof pluginNames)[number];
@@ -25,7 +27,7 @@ export function versionsOf(name: PluginName): readonly string[] {
   return versionsFrom(FIRST_VERSION[name] ?? UNNAMED_VERSION);
 }
 
-const FIRST_VERSION: Partial<Record<PluginName, string>> = { firewall: "0.4.0" };
+const FIRST_VERSION: Partial<Record<PluginName, string>> = { bandwidth: "0.3.0", firewall: "0.4.0" };
 
 /** Whether `name` is one of ours. */
 export function isPluginName(name: string): name is PluginName {

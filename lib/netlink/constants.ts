@@ -8,6 +8,7 @@
 export const NLM_F_REQUEST = 0x1;
 export const NLM_F_MULTI = 0x2;
 export const NLM_F_ACK = 0x4;
+export const NLM_F_ECHO = 0x8;
 export const NLM_F_DUMP_INTR = 0x10;
 export const NLM_F_DUMP = 0x300;
 export const NLM_F_REPLACE = 0x100;
@@ -37,6 +38,13 @@ export const RTM_GETROUTE = 26;
 export const RTM_NEWNEIGH = 28;
 export const RTM_DELNEIGH = 29;
 export const RTM_GETNEIGH = 30;
+export const RTM_NEWQDISC = 36;
+export const RTM_DELQDISC = 37;
+export const RTM_GETQDISC = 38;
+export const RTM_NEWTFILTER = 44;
+export const RTM_GETTFILTER = 46;
+export const TCA_KIND = 1;
+export const TCA_OPTIONS = 2;
 export const RT_TABLE_MAIN = 254;
 export const RTPROT_KERNEL = 2;
 export const RTPROT_BOOT = 3;
@@ -76,6 +84,29 @@ export const NDA_IFINDEX = 8;
 export const NTF_SELF = 0x02;
 export const NUD_NOARP = 0x40;
 export const NUD_PERMANENT = 0x80;
+
+// linux/if_ether.h
+export const ETH_P_ALL = 0x0003;
+
+// linux/pkt_sched.h
+export const TC_H_ROOT = 0xffffffff;
+export const TC_H_INGRESS = 0xfffffff1;
+export const TC_LINKLAYER_ETHERNET = 1;
+export const TCA_TBF_PARMS = 1;
+export const TCA_TBF_RATE64 = 4;
+export const TCA_TBF_BURST = 6;
+
+// linux/pkt_cls.h, linux/tc_act/tc_mirred.h
+export const TCA_ACT_KIND = 1;
+export const TCA_ACT_OPTIONS = 2;
+export const TCA_U32_CLASSID = 1;
+export const TCA_U32_SEL = 5;
+export const TCA_U32_ACT = 7;
+export const TC_U32_TERMINAL = 1;
+export const TCA_MATCHALL_ACT = 2;
+export const TC_ACT_STOLEN = 4;
+export const TCA_MIRRED_PARMS = 2;
+export const TCA_EGRESS_REDIR = 1;
 
 // linux/if.h
 export const IFF_UP = 0x1;

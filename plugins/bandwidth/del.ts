@@ -1,0 +1,73 @@
+/**
+ * DEL: the ifb goes, and the host's end, if it is still there, is as it was. The config is not asked: it may have
+ * changed since ADD.
+ *
+ * @module
+ */
+import type { Attachment, PluginCall } from "../../lib/cni/types.ts";
+import { redirectList } from "../../lib/netlink/filter.ts";
+import { type Link, linkDel, linkGet, linkList } from "../../lib/netlink/link.ts";
+import { qdiscDel, qdiscGet } from "../../lib/netlink/qdisc.ts";
+import { RtSocket } from "../../lib/netlink/socket.ts";
+import { Attempts } from "../../lib/plugin/attempts.ts";
+import { hostVethAlias, isOfAnother } from "../../lib/plugin/identity.ts";
+import type { Kit } from "../../lib/plugin/kit.ts";
+import { insideIfThere } from "../../lib/plugin/netns.ts";
+import { findHostEnd } from "./hostend.ts";
+import { ifbName, referenceIfbName } from "./plan.ts";
+
+export async function del(call: PluginCall, kit: Kit): Promise<void> {
+  const attempts = new Attempts("DEL bandwidth");
+  using host = RtSocket.open();
+  let hostEnd: Link | undefined;
+  await attempts.try(() => {
+    hostEnd = insideIfThere(call.netns, (container) => findHostEnd(host, container, call.ifname));
+  });
+  const end = hostEnd;
+  const links = linksOf(host, call.attachment, end);
+  // First the way to the ifb: what is redirected to one that is gone is lost.
+  if (end !== undefined) await attempts.try(() => unredirect(host, end, links));
+  if (end !== undefined && isOurs(end, call)) await attempts.try(() => unshape(host, end));
+  for (const { name } of links) await attempts.try(() => (kit.removeLink ?? linkDel)(host, name));
+  attempts.finish();
+}
+
+/**
+ * The links on the host that shaping an attachment made and that are still there, by us or by the reference plugin.
+ * `hostEnd` is the host's end of its veth, if it is there.
+ */
+export function linksOf(host: RtSocket, attachment: Attachment, hostEnd: Link | undefined): readonly Link[] {
+  const ours = linkGet(host, ifbName(attachment));
+  if (ours !== undefined) return ours.kind === "ifb" ? [ours] : [];
+  const theirs = linkGet(host, referenceIfbName(attachment));
+  return theirs?.kind === "ifb" && !isUsedByAnother(host, theirs, hostEnd) ? [theirs] : [];
+}
+
+/** Its name is that of any interface of the container on the network: whose it is, is who sends through it. */
+function isUsedByAnother(host: RtSocket, ifb: Link, hostEnd: Link | undefined): boolean {
+  return linkList(host).some(
+    ({ kind, index }) =>
+      kind === "veth" && index !== hostEnd?.index && redirectList(host, index).some((to) => to === ifb.index),
+  );
+}
+
+/**
+ * A runtime calls DEL also after an ADD that failed because another network has the interface: that one's veth is not
+ * of our result, and has an alias that is not ours.
+ */
+function isOurs({ name, alias }: Link, { attachment, conf }: PluginCall): boolean {
+  if (isOfAnother(alias, attachment)) return false;
+  const listed = conf.prevResult?.interfaces.some((one) => one.name === name && (one.sandbox ?? "") === "");
+  return listed === true || alias === hostVethAlias(attachment);
+}
+
+/** Nothing else of a chain puts a token bucket on a container's veth. */
+function unshape(host: RtSocket, hostEnd: Link): void {
+  if (qdiscGet(host, hostEnd.index, "root")?.kind === "tbf") qdiscDel(host, hostEnd.index, "root");
+}
+
+function unredirect(host: RtSocket, hostEnd: Link, links: readonly Link[]): void {
+  if (links.length === 0) return;
+  const targets = redirectList(host, hostEnd.index);
+  if (links.some(({ index }) => targets.includes(index))) qdiscDel(host, hostEnd.index, "ingress");
+}

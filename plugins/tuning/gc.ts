@@ -1,0 +1,49 @@
+/**
+ * GC and STATUS.
+ *
+ * @module
+ */
+import type { PluginCall } from "../../lib/cni/types.ts";
+import { isTsnetError } from "../../lib/errors.ts";
+import { Attempts } from "../../lib/plugin/attempts.ts";
+import { checkAllowed } from "./allowlist.ts";
+import { type Backup, backupPath, backupsIn, readBackup, removeBackup } from "./backup.ts";
+import { parseConfig, parseDataDir } from "./config.ts";
+
+/**
+ * Removes the back-ups of this network that are of no attachment in the list. What the reference plugin wrote does not
+ * say of which network it is, and stays.
+ */
+export async function gc(call: PluginCall): Promise<void> {
+  const { name: network, validAttachments, raw } = call.conf;
+  if (validAttachments === undefined) return;
+  const dataDir = parseDataDir(raw);
+  const keep = new Set(
+    validAttachments.map(({ containerID, ifname }) =>
+      backupPath(dataDir, { network, containerId: containerID, ifname }),
+    ),
+  );
+  const attempts = new Attempts("GC tuning");
+  for (const path of backupsIn(dataDir)) {
+    if (keep.has(path)) continue;
+    await attempts.try(() => {
+      if (readable(path)?.network === network) removeBackup(path);
+    });
+  }
+  attempts.finish();
+}
+
+/** Whether an ADD could succeed: the config is in order, and the administrator's list allows what it sets. */
+export async function status(call: PluginCall): Promise<void> {
+  checkAllowed(parseConfig(call).sysctls);
+}
+
+function readable(path: string): Backup | undefined {
+  try {
+    return readBackup(path);
+  } catch (error) {
+    // Somebody else's file.
+    if (isTsnetError(error, "decoding")) return undefined;
+    throw error;
+  }
+}
