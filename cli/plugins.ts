@@ -23,8 +23,12 @@ async function loadPlugin(name: PluginName) {
       return (await import("../plugins/firewall/main.ts")).plugin;
     case "host-local":
       return (await import("../plugins/host-local/main.ts")).plugin;
+    case "ipvlan":
+      return (await import("../plugins/ipvlan/main.ts")).plugin;
     case "loopback":
       return (await import("../plugins/loopback/main.ts")).plugin;
+    case "macvlan":
+      return (await import("../plugins/macvlan/main.ts")).plugin;
     case "overlay":
       return (await import("../plugins/overlay/main.ts")).plugin;
     case "portmap":
@@ -37,5 +41,7 @@ async function loadPlugin(name: PluginName) {
       return (await import("../plugins/tsnet/main.ts")).plugin;
     case "tuning":
       return (await import("../plugins/tuning/main.ts")).plugin;
+    case "vlan":
+      return (await import("../plugins/vlan/main.ts")).plugin;
   }
 }

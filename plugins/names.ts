@@ -11,13 +11,16 @@ export const pluginNames = [
   "dhcp",
   "firewall",
   "host-local",
+  "ipvlan",
   "loopback",
+  "macvlan",
   "overlay",
   "portmap",
   "ptp",
   "static",
   "tsnet",
   "tuning",
+  "vlan",
 ] as const;
 
 export type PluginName = (typeof pluginNames)[number];

@@ -42,6 +42,11 @@ export function checkInterfaceName(name: string): void {
   }
 }
 
+/** Whether the kernel could have a link of that name. */
+export function isInterfaceName(name: string): boolean {
+  return interfaceNameFault(name) === undefined;
+}
+
 function interfaceNameFault(name: string): string | undefined {
   if (name === "") return "is empty";
   if (Buffer.byteLength(name) > IFNAME_MAX_BYTES) return `is too long: at most ${IFNAME_MAX_BYTES} bytes`;

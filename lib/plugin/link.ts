@@ -16,11 +16,11 @@ export function requireLink(socket: RtSocket, name: string): Link {
   return link;
 }
 
-/** @throws TsnetError `exists` if the container's namespace has a link of that name. */
-export function refuseExisting(container: RtSocket, netns: Netns, ifname: string): void {
+/** @throws TsnetError `exists`, calling it `what`, if the container's namespace has a link of that name. */
+export function refuseExisting(container: RtSocket, netns: Netns, ifname: string, what = "veth"): void {
   if (linkGet(container, ifname) === undefined) return;
   throw new TsnetError(
-    `container veth name (${ifname}) already exists in ${netns.path}: DEL it first, or choose another CNI_IFNAME`,
+    `container ${what} name (${ifname}) already exists in ${netns.path}: DEL it first, or choose another CNI_IFNAME`,
     {
       code: "exists",
       op: "ADD",

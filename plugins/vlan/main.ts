@@ -1,0 +1,15 @@
+/**
+ * The vlan plugin: containers in one VLAN of one of the host's links.
+ *
+ * @module
+ */
+import type { Plugin } from "../../lib/cni/types.ts";
+
+export const plugin: Plugin = {
+  name: "vlan",
+  add: async (call) => (await import("./verbs.ts")).add(call),
+  del: async (call) => (await import("./verbs.ts")).del(call),
+  check: async (call) => (await import("./verbs.ts")).check(call),
+  gc: async (call) => (await import("../../lib/plugin/interface.ts")).gcAddresses(call),
+  status: async (call) => (await import("./verbs.ts")).status(call),
+};
