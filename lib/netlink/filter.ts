@@ -29,6 +29,8 @@ import {
 import type { RtSocket } from "./socket.ts";
 import { lacking, type TcLink, tcBody } from "./tc.ts";
 
+type Classifier = "u32" | "matchall";
+
 /** `ffff:`, the handle of the ingress qdisc. */
 const INGRESS = 0xffff_0000;
 /** Priority 1, and the protocol in network order. */
@@ -41,8 +43,14 @@ const INFO = (1 << 16) | ((ETH_P_ALL & 0xff) << 8) | (ETH_P_ALL >> 8);
  * @throws TsnetError `kernel-lacks` where it has neither.
  */
 export function redirectAdd(socket: RtSocket, link: TcLink, to: number): void {
-  if (add(socket, link, "u32", u32(to)) || add(socket, link, "matchall", matchall(to))) return;
+  if (add(socket, link, to, "u32") || add(socket, link, to, "matchall")) return;
   throw lacking(`redirect what ${link.name} receives`, "cls_u32, no cls_matchall or no act_mirred");
+}
+
+/** What {@link redirectAdd} sends. */
+export function redirectBody(index: number, to: number, classifier: Classifier): StreamData {
+  const options = classifier === "u32" ? u32(to) : matchall(to);
+  return tcBody({ ifindex: index, parent: INGRESS, info: INFO }, classifier, options);
 }
 
 /** `tc filter show dev INDEX parent ffff:`: the links to which filters redirect everything that comes in. */
@@ -55,10 +63,10 @@ export function redirectList(socket: RtSocket, index: number): readonly number[]
   });
 }
 
-/** False if the kernel has no such filter. */
-function add(socket: RtSocket, link: TcLink, kind: "u32" | "matchall", options: StreamData): boolean {
-  const body = tcBody({ ifindex: link.index, parent: INGRESS, info: INFO }, kind, options);
-  const what = `add filter ${kind} to ${link.name}`;
+/** False if the kernel has no such classifier. */
+function add(socket: RtSocket, link: TcLink, to: number, classifier: Classifier): boolean {
+  const body = redirectBody(link.index, to, classifier);
+  const what = `add filter ${classifier} to ${link.name}`;
   return socket.change({ type: RTM_NEWTFILTER, flags: NLM_F_CREATE | NLM_F_EXCL, body, what }, "ENOENT");
 }
 

@@ -59,7 +59,12 @@ const INGRESS_HANDLE = 0xffff_0000;
  * @throws TsnetError `exists` if the link's root is not the kernel's own; `kernel-lacks`.
  */
 export function tbfAdd(socket: RtSocket, link: TcLink, tbf: Tbf): void {
-  add(socket, link, "tbf", tcBody({ ifindex: link.index, handle: TBF_HANDLE, parent: TC_H_ROOT }, "tbf", options(tbf)));
+  add(socket, link, "tbf", tbfBody(link.index, tbf));
+}
+
+/** What {@link tbfAdd} sends. */
+export function tbfBody(index: number, tbf: Tbf): StreamData {
+  return tcBody({ ifindex: index, handle: TBF_HANDLE, parent: TC_H_ROOT }, "tbf", options(tbf));
 }
 
 /**
@@ -68,8 +73,12 @@ export function tbfAdd(socket: RtSocket, link: TcLink, tbf: Tbf): void {
  * @throws TsnetError as {@link tbfAdd}.
  */
 export function ingressAdd(socket: RtSocket, link: TcLink): void {
-  const head = { ifindex: link.index, handle: INGRESS_HANDLE, parent: TC_H_INGRESS };
-  add(socket, link, "ingress", tcBody(head, "ingress"));
+  add(socket, link, "ingress", ingressBody(link.index));
+}
+
+/** What {@link ingressAdd} sends. */
+export function ingressBody(index: number): StreamData {
+  return tcBody({ ifindex: index, handle: INGRESS_HANDLE, parent: TC_H_INGRESS }, "ingress");
 }
 
 /** `tc qdisc show dev INDEX root`, or `ingress`: undefined where there is no such link, or nothing of that kind. */

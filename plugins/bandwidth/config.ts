@@ -61,10 +61,10 @@ function parseLimit(from: ConfigObject, rateKey: string, burstKey: string): Tbf 
   return { rate: rateBytes, burst: burstBytes, limit: Math.min(waiting + burstBytes, U32_MAX) };
 }
 
-/** 64 bits without a sign, of which a rate far beyond any link may lose the last few. */
+/** 64 bits without a sign; a rate far beyond any link's may lose the last few. */
 function parseBits(from: ConfigObject, key: string): number {
   const bits = from.number(key) ?? 0;
-  if (Number.isInteger(bits) && bits >= 0 && bits < 2 ** 64) return bits;
+  if (Number.isInteger(bits) && bits >= 0 && bits <= 2 ** 64) return bits;
   throw invalid(`${key} is ${bits}, allowed are whole numbers of bits from 0 to 2^64 - 1`);
 }
 
