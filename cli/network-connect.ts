@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { type Command, InvalidArgumentError } from "commander";
+import { type Command, InvalidArgumentError, Option } from "commander";
 import { messageOf } from "../lib/errors.ts";
 import { type Address, parseAddress } from "../lib/net/address.ts";
 import { formatMac, parseMac } from "../lib/net/mac.ts";
@@ -29,8 +29,23 @@ interface ConnectOptions extends ForeignOptions {
   readonly alias?: readonly string[];
 }
 
+/** Options of docker's and podman's, and what to type here. */
+const ELSEWHERE = {
+  publish: {
+    flags: "-p, --publish [ports]",
+    way: "a container publishes what tsnet run -p or ports: in its file say, whichever networks it is on",
+  },
+  link: { flags: "--link [name]", way: "containers find those of their networks by name: --alias gives more names" },
+  driverOpt: {
+    flags: "--driver-opt [option]",
+    way: "leave it out: options are the network's, tsnet network create -o",
+  },
+} as const;
+
 export function registerConnect(network: Command): void {
-  withForeign(network.command("connect"))
+  const connect = withForeign(network.command("connect"));
+  for (const { flags } of Object.values(ELSEWHERE)) connect.addOption(new Option(flags).hideHelp());
+  connect
     .description("put a running container on one more network")
     .argument("<network>", "the network")
     .argument("[container]", "the container; with --pid or --netns what to call it")
@@ -40,6 +55,7 @@ export function registerConnect(network: Command): void {
     .option("--alias <name>", "one more name of it there; may be given again", collect)
     .addHelpText("after", CONNECT_HELP)
     .action(async (name: string, container: string | undefined, options: ConnectOptions) => {
+      refuseElsewhere(options);
       requireRoot("tsnet network connect");
       const connected = await connectTo(
         { network: name, who: whoOf(container, options), wish: wishOf(options) },
@@ -77,6 +93,12 @@ Published ports and the default route move to another of its networks.
 Examples:
   tsnet network disconnect back web
   tsnet network disconnect --pid 4711 front`;
+
+function refuseElsewhere(options: object): void {
+  for (const [key, { flags, way }] of Object.entries(ELSEWHERE)) {
+    if (key in options) throw usageError(`${/--\S+/.exec(flags)?.[0]} is not for tsnet network connect`, way);
+  }
+}
 
 function withForeign(command: Command): Command {
   return withOutput(command)

@@ -12,7 +12,7 @@ import { removeMade } from "../lib/sys/rooted.ts";
 import { closeRuntime, disconnect, openRuntime } from "./attach.ts";
 import { stopContainer } from "./container/stop.ts";
 import { unguardForwarding } from "./forwarding.ts";
-import { endHelper, syncHelper } from "./helper/client.ts";
+import { settleHelper } from "./helper/client.ts";
 import { deleteNetworks } from "./network.ts";
 import { ofProject } from "./observe.ts";
 import { inUse } from "./plan/network.ts";
@@ -108,9 +108,7 @@ function checkUnused(networks: readonly NetworkRecord[], project: string, state:
 /** What only the last container and network of the host take with them. */
 export async function cleanUp(state: State): Promise<readonly string[]> {
   const stillForwarding = state.networks().length === 0 ? await unguardForwarding(state) : [];
-  const containers = state.containers().length;
-  if (containers === 0) closeRuntime(state.directory);
-  if (containers + state.networksUp().length === 0) await endHelper(state);
-  else await syncHelper(state);
+  if (state.containers().length === 0) closeRuntime(state.directory);
+  await settleHelper(state);
   return stillForwarding;
 }

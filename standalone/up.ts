@@ -21,7 +21,7 @@ import { GRACE_SECONDS } from "./container/stop.ts";
 import { removeContainers } from "./down.ts";
 import type { Project } from "./file/project.ts";
 import { guardForwarding } from "./forwarding.ts";
-import { endHelper, ensureHelper, syncHelper } from "./helper/client.ts";
+import { ensureHelper, settleHelper } from "./helper/client.ts";
 import { endForbiddenFlows } from "./isolation/flows.ts";
 import { isolate } from "./isolation/isolation.ts";
 import { acceptForwarding, addNetworks, deleteNetworks } from "./network.ts";
@@ -61,13 +61,13 @@ export async function up(project: Project, state: State, options: UpOptions = {}
     if (options.dryRun !== true) {
       await ensureHelper(state);
       await apply(plan, { state, runtime, now, progress: options.progress ?? (() => {}) });
-      // Also where nothing was to do: the helper may have been.
-      await syncHelper(state);
+      // Also where nothing was to do: the helper may have been killed.
+      await settleHelper(state);
     } else if (now.containers.length === 0) closeRuntime(state.directory);
     return { steps: stepsOf(plan) };
   } catch (error) {
     // What was begun for nothing goes with it.
-    if (options.dryRun !== true && state.containers().length + state.networksUp().length === 0) await endHelper(state);
+    if (options.dryRun !== true && state.isEmpty()) await settleHelper(state);
     throw error;
   } finally {
     lock.release();

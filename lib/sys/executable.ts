@@ -8,6 +8,7 @@ import {
   chmodSync,
   closeSync,
   copyFileSync,
+  existsSync,
   fsyncSync,
   linkSync,
   lstatSync,
@@ -27,11 +28,19 @@ export interface FileIdentity {
   readonly modifiedMs: number;
 }
 
-/** The path of the compiled executable that we are, or undefined when run from source. */
+/**
+ * The path of the compiled executable that we are, or undefined when run from source. Where it was replaced by another
+ * version since we began, it is that one's.
+ */
 export function ownExecutable(): string | undefined {
   // A compiled executable's code lies in a file system of its own.
-  return Bun.main.startsWith("/$bunfs/") ? process.execPath : undefined;
+  if (!Bun.main.startsWith("/$bunfs/")) return undefined;
+  const { execPath } = process;
+  // proc_pid_exe(5)
+  return execPath.endsWith(DELETED) && !existsSync(execPath) ? execPath.slice(0, -DELETED.length) : execPath;
 }
+
+const DELETED = " (deleted)";
 
 /** The file at `path`, or undefined if there is none. */
 export function identityOf(path: string): FileIdentity | undefined {

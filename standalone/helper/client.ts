@@ -66,25 +66,42 @@ export async function syncHelper(state: State): Promise<void> {
   }
 }
 
-/** Has the helper end if nothing is left to serve, and returns when it is gone with all that was its. */
-export async function endHelper(state: State): Promise<void> {
+/**
+ * After something went: the helper serves what is left, or where nothing is, is ended. To be called with the state
+ * locked; whether it is to run at all is decided here alone.
+ */
+export async function settleHelper(state: State): Promise<void> {
   if (isHelper()) return;
-  const { socket, lock, program } = placeOf(state);
+  if (state.isEmpty()) await endHelper(state);
+  else await syncHelper(state);
+}
+
+/** Ends the helper, and returns when it is gone with all that was its, whoever keeps it included. */
+async function endHelper(state: State): Promise<void> {
   const deadline = performance.now() + END_PATIENCE;
-  try {
-    await askControl(socket, { method: "POST", path: "/end" }, END_PATIENCE);
-    while (exists(lock) && performance.now() < deadline) await Bun.sleep(2);
-  } catch (error) {
-    if (!isTsnetError(error)) throw error;
-    // One that was killed leaves its files.
-    const held = lockHelper(state);
-    if (held !== undefined) clearPlace(state);
-    held?.release();
-  }
-  removeFile(program);
+  // First, so that one that was killed is not started again meanwhile.
+  removeFile(placeOf(state).program);
+  while (!(await hasEnded(state, deadline)) && performance.now() < deadline) await Bun.sleep(5);
   const group = cgroupOfHelper();
   // Its watcher ends a moment later.
   while (group !== undefined && !removeCgroup(group) && performance.now() < deadline) await Bun.sleep(2);
+}
+
+/** False for one that has begun and does not listen yet. */
+async function hasEnded(state: State, deadline: number): Promise<boolean> {
+  const { socket, lock } = placeOf(state);
+  try {
+    await askControl(socket, { method: "POST", path: "/end" }, END_PATIENCE);
+    while (exists(lock) && performance.now() < deadline) await Bun.sleep(2);
+    return true;
+  } catch (error) {
+    if (!isTsnetError(error)) throw error;
+    const held = lockHelper(state);
+    // One that was killed leaves its files.
+    if (held !== undefined) clearPlace(state);
+    held?.release();
+    return held !== undefined;
+  }
 }
 
 /** What the helper itself removes is no news to it. */

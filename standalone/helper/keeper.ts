@@ -60,7 +60,8 @@ export function unitCommand(program: string): readonly string[] {
     "--property=Restart=on-failure",
     "--property=RestartSec=100ms",
     "--property=StartLimitIntervalSec=0",
-    `--property=RestartPreventExitStatus=${EXIT.anotherRuns}`,
+    // 203: the program is gone (systemd.exec(5)), as after a `down` while this waited to start it again.
+    `--property=RestartPreventExitStatus=${EXIT.anotherRuns} 203`,
     `--setenv=PATH=${PATH}`,
     program,
   ];

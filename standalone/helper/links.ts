@@ -5,14 +5,19 @@
  * @module
  */
 import { isTsnetError } from "../../lib/errors.ts";
-import { parseAddress } from "../../lib/net/address.ts";
+import { addressFromBytes, parseAddress } from "../../lib/net/address.ts";
 import { type Cidr, contains, formatCidr, parseCidr } from "../../lib/net/cidr.ts";
+import { parseMac } from "../../lib/net/mac.ts";
 import { type Addr, addrList, addrReplace } from "../../lib/netlink/addr.ts";
 import { type Link, linkList, linkSet } from "../../lib/netlink/link.ts";
+import { neighDel, neighList } from "../../lib/netlink/neigh.ts";
 import { RtSocket } from "../../lib/netlink/socket.ts";
 import { openNetns } from "../../lib/sys/netns.ts";
 import type { AttachmentRecord, ContainerRecord, NetworkRecord } from "../state/records.ts";
 import type { HelperView } from "./view.ts";
+
+/** Networks, and containers that may be on them. */
+export type Members = Pick<HelperView, "containers" | "networks">;
 
 /** What was found. */
 export interface LinkDamage {
@@ -45,7 +50,48 @@ export function mendBridge(network: NetworkRecord): void {
   const bridge = linkList(socket).find(({ name }) => name === network.bridge);
   if (bridge === undefined) return;
   linkSet(socket, bridge.index, { up: true });
-  for (const cidr of gatewaysOf(network)) addrReplace(socket, { index: bridge.index, cidr, noDad: true });
+  const gateways = gatewaysOf(network);
+  // Without it the host could ask for no container's MAC; the kernel takes up to a second to notice the carrier first.
+  const own = gateways.some(({ address }) => address.family === 6) ? [linkLocalOf(bridge)] : [];
+  for (const cidr of [...gateways, ...own]) addrReplace(socket, { index: bridge.index, cidr, noDad: true });
+}
+
+/** The address that the kernel makes of a link's MAC: RFC 4291 appendix A. */
+function linkLocalOf({ mac }: Link): Cidr {
+  const [first = 0, ...rest] = parseMac(mac);
+  const bytes = [0xfe, 0x80, 0, 0, 0, 0, 0, 0, first ^ 2, ...rest.slice(0, 2), 0xff, 0xfe, ...rest.slice(2)];
+  return { address: addressFromBytes(Uint8Array.from(bytes)), prefix: 64 };
+}
+
+/**
+ * Has neighbours that did not answer while they were away be asked for with the next packet, on the host and in the
+ * containers: the kernel would wait a second.
+ */
+export function askNeighboursAnew({ containers, networks }: Members): void {
+  using socket = RtSocket.open();
+  const bridges = new Set(networks.map(({ bridge }) => bridge));
+  for (const { name, index } of linkList(socket)) if (bridges.has(name)) forgetUnanswered(socket, index);
+  const ids = new Set(networks.map(({ id }) => id));
+  const here = containers.filter(({ attachments }) => attachments.some(({ network }) => ids.has(network)));
+  for (const { netns: path } of here) {
+    try {
+      const netns = openNetns(path);
+      try {
+        using inside = RtSocket.open(netns);
+        forgetUnanswered(inside);
+      } finally {
+        netns.close();
+      }
+    } catch (error) {
+      // It has gone meanwhile.
+      if (!isTsnetError(error, "not-found", "invalid-netns")) throw error;
+    }
+  }
+}
+
+function forgetUnanswered(socket: RtSocket, index?: number): void {
+  const all = neighList(socket, index === undefined ? {} : { index });
+  for (const { mac, index: link, address } of all) if (mac === undefined) neighDel(socket, link, address);
 }
 
 interface HostEnds {

@@ -7,7 +7,7 @@
  *
  * @module
  */
-import { messageOf } from "../../lib/errors.ts";
+import { joinErrors, messageOf } from "../../lib/errors.ts";
 import { chooseFirewall } from "../../lib/firewall/firewall.ts";
 import { openRuntime, reconnect } from "../attach.ts";
 import { isGuarded, restoreGuard } from "../forwarding.ts";
@@ -15,7 +15,7 @@ import { isolate, missingIsolation } from "../isolation/isolation.ts";
 import { acceptForwarding, checkForwarding } from "../network.ts";
 import type { ContainerRecord } from "../state/records.ts";
 import type { State } from "../state/state.ts";
-import { type LinkDamage, linkDamage, mendBridge } from "./links.ts";
+import { askNeighboursAnew, type LinkDamage, linkDamage, type Members, mendBridge } from "./links.ts";
 import type { Disturbed } from "./lookout.ts";
 import type { HelperView } from "./view.ts";
 
@@ -25,6 +25,8 @@ import type { HelperView } from "./view.ts";
  */
 const SHARE = 0.1;
 const ROOM = 10_000;
+/** How many containers get their interfaces back at a time. */
+const WORKERS = 8;
 /** Milliseconds to the next try after one that failed; doubled each time. */
 const FIRST_PAUSE = 500;
 const LONGEST_PAUSE = 30_000;
@@ -107,13 +109,7 @@ export class Mender {
       const damage = await findDamage(this.#state, view, asked);
       if (damage === undefined) return false;
       await this.#mendRules(damage, view);
-      for (const network of damage.bridges) {
-        this.#say(`bridge ${network.bridge} lacks an address or is down, and is put right`);
-        mendBridge(network);
-      }
-      for (const record of damage.containers) await this.#reconnect(record);
-      // Its plugins look at their own rules alone.
-      if (damage.containers.length > 0) for (const network of view.networks) await acceptForwarding(network);
+      await this.#mendLinks(damage, view);
       this.repairs++;
       return true;
     } finally {
@@ -129,6 +125,25 @@ export class Mender {
     await restoreGuard(this.#state);
     await (await chooseFirewall()).reload();
     for (const network of networks) await acceptForwarding(network);
+  }
+
+  async #mendLinks({ bridges, containers }: Damage, view: HelperView): Promise<void> {
+    for (const network of bridges) {
+      this.#say(`bridge ${network.bridge} lacks an address or is down, and is put right`);
+      mendBridge(network);
+    }
+    const errors: unknown[] = [];
+    const queue = [...containers];
+    const worker = async () => {
+      for (let record = queue.shift(); record !== undefined; record = queue.shift()) {
+        await this.#reconnect(record).catch((error: unknown) => errors.push(error));
+      }
+    };
+    await Promise.all(Array.from({ length: WORKERS }, worker));
+    if (bridges.length + containers.length > 0) askNeighboursAnew(touched(view, { bridges, containers }));
+    // Its plugins look at their own rules alone.
+    if (containers.length > 0) for (const network of view.networks) await acceptForwarding(network);
+    if (errors.length > 0) throw joinErrors("put interfaces back", errors);
   }
 
   async #reconnect(record: ContainerRecord): Promise<void> {
@@ -148,6 +163,15 @@ async function findDamage(state: State, view: HelperView, asked: Disturbed): Pro
   const links = linkDamage(view);
   const whole = rules === undefined && links.bridges.length === 0 && links.containers.length === 0;
   return whole ? undefined : { ...links, rules };
+}
+
+/** The networks that something was mended on, and all containers. */
+function touched({ containers, networks }: HelperView, damage: LinkDamage): Members {
+  const ids = new Set([
+    ...damage.bridges.map(({ id }) => id),
+    ...damage.containers.flatMap(({ attachments }) => attachments.map(({ network }) => network)),
+  ]);
+  return { containers, networks: networks.filter(({ id }) => ids.has(id)) };
 }
 
 function isBusy(state: State): boolean {

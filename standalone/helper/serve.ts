@@ -46,7 +46,7 @@ export async function serve({ state, parts, say, tick }: Serving): Promise<void>
     if (method === "POST" && path === "/sync") return syncFollowing({ service, watches });
     if (method !== "POST" || path !== "/end") return undefined;
     // Who asks has the state locked, so that it stays so.
-    ended ||= service.hasNothing();
+    ended ||= state.isEmpty();
     return { ended };
   });
   const leave = () => {

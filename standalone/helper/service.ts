@@ -76,13 +76,7 @@ export class Service {
 
   /** Whether the last sync found nothing, and there is nothing now. */
   isIdle(): boolean {
-    return this.#isEmpty && this.hasNothing();
-  }
-
-  /** Whether the state tells of nothing any more. */
-  hasNothing(): boolean {
-    const { state } = this.#options;
-    return state.networksUp().length === 0 && state.containers().length === 0;
+    return this.#isEmpty && this.#options.state.isEmpty();
   }
 
   /** What there is to serve now. */
@@ -91,7 +85,12 @@ export class Service {
     this.#records = this.#book.containers();
     const networks = state.networksUp();
     this.#isEmpty = this.#records.length === 0 && networks.length === 0;
-    return { containers: living(this.#records), networks };
+    const containers = living(this.#records);
+    const alive = new Set(containers);
+    const ended = this.#records.filter(
+      (one) => one.network !== "foreign" && !alive.has(one) && one.phase === "running",
+    );
+    return { containers, ended, networks };
   }
 
   close(): void {

@@ -12,6 +12,8 @@ export interface HelperView {
    * is there. One that has ended is not among them.
    */
   readonly containers: readonly ContainerRecord[];
+  /** Those of ours whose command has ended and that nobody has stopped or removed yet: their rules are there. */
+  readonly ended: readonly ContainerRecord[];
   readonly networks: readonly NetworkRecord[];
 }
 

@@ -36,7 +36,7 @@ export class Zone {
   readonly #sites: ReadonlyMap<string, Site>;
   readonly #containers: ReadonlyMap<string, ContainerRecord>;
 
-  constructor({ containers, networks }: HelperView) {
+  constructor({ containers, networks }: Pick<HelperView, "containers" | "networks">) {
     const sites = new Map(networks.map((network) => [network.id, new Site(network)]));
     for (const container of containers) {
       // Whose command has ended is reached by nobody; its addresses stay its own.

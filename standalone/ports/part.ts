@@ -19,8 +19,9 @@ class Ports implements HelperPart {
   readonly #held = new Map<string, Held>();
   #targets: ReadonlySet<string> = new Set();
 
-  async sync({ containers }: HelperView): Promise<void> {
-    const wanted = holdingsOf(containers);
+  async sync({ containers, ended }: HelperView): Promise<void> {
+    // What is published leads to a container until that is stopped or removed, whether its command runs or not.
+    const wanted = holdingsOf([...ended, ...containers]);
     for (const [key, one] of this.#held) if (!wanted.has(key)) this.#close(key, one);
     const errors: unknown[] = [];
     for (const holding of wanted.values()) {

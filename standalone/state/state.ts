@@ -129,6 +129,11 @@ export class State {
     removeIfEmpty(this.#kept.slice(0, this.#kept.lastIndexOf("/")));
   }
 
+  /** Whether it tells of no container, and of no network that is up. */
+  isEmpty(): boolean {
+    return this.networksUp().length === 0 && this.containers().length === 0;
+  }
+
   /** The containers of all projects, running or not. */
   containers(): readonly ContainerRecord[] {
     return this.containerNames().flatMap((name) => this.containerIfThere(name) ?? []);

@@ -248,6 +248,10 @@ containers:
     [["disconnect", "back", "web"], "container web is not on network back: it is on app.front"],
     [["disconnect", "--netns", "vm", "back"], "vm is connected to no network: nothing foreign is"],
     [["rm", "front"], "network app.front cannot be removed: it is of project app: tsnet down --project app"],
+    [
+      ["connect", "-p", "80:80", "back", "web"],
+      "--publish is not for tsnet network connect: a container publishes what tsnet run -p or ports: in its file say, whichever networks it is on",
+    ],
     [["create", "back"], "network back is there already: tsnet network rm back removes it"],
     [
       ["create", "--subnet", "10.88.1.0/25", "x"],

@@ -57,7 +57,17 @@ async function listen(port: number, name: string): Promise<void> {
   await Bun.udpSocket({
     hostname: "::",
     port,
-    socket: { data: (socket, _, fromPort, from) => void socket.send(answer(from), fromPort, from) },
+    socket: {
+      data(socket, _, fromPort, from) {
+        try {
+          socket.send(answer(from), fromPort, from);
+        } catch {
+          // No way back at the moment, as where an interface was taken away.
+        }
+      },
+      // Who asked has gone before the answer came.
+      error() {},
+    },
   });
   console.log("ready");
 }

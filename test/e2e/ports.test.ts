@@ -146,6 +146,25 @@ describe.each(["iptables", "nftables"])("a published port, by %s,", (backend) =>
   });
 });
 
+test("a container whose command has ended has its ports until it is stopped or removed", async () => {
+  await using host = await world();
+  const project = await Project.create(
+    host,
+    "over",
+    "containers: { web: { ports: [8080:80, '127.0.0.1:8081:80/udp'], command: ['true'] } }",
+  );
+  await project.raise();
+  await expect.poll(async () => (await project.ps())[0]?.status).toBe("exited (0)");
+  const bind = async (proto: string, address: string, port: string) =>
+    (await host.run([process.execPath, "-e", BIND, proto, address, port], { env: { BUN_BE_BUN: "1" } })).stderr;
+  expect(await bind("tcp", "0.0.0.0", "8080")).toBe("EADDRINUSE\n");
+  expect(await bind("udp", "127.0.0.1", "8081")).toBe("EADDRINUSE\n");
+  await host.ok([TSNET, "stop", "web"]);
+  expect(await bind("tcp", "0.0.0.0", "8080")).toBe("");
+  expect(await bind("udp", "127.0.0.1", "8081")).toBe("");
+  await project.down();
+});
+
 describe("the helper that holds ports", () => {
   let host: Host;
   let project: Project;
@@ -190,7 +209,7 @@ describe("the helper that holds ports", () => {
 
 describe("a container that goes", () => {
   const one = (more = "") =>
-    `networks: { net: { subnet: 10.88.1.0/24, ipv6: "fd88:1::/64" } }\ncontainers:\n  web: { networks: [net], ports: [8080:80, 8080:80/udp], ${echoServer(80, `one${more}`)} }\n`;
+    `networks: { net: { subnet: 10.88.1.0/24, ipv6: "fd88:1::/64" } }\ncontainers:\n  web: { networks: [net], ports: [8080:80, 8080:80/udp, 9000:80], ${echoServer(80, `one${more}`)} }\n`;
 
   test("ends its connections, and another one on the same port is reached at once, by whoever asks on, too", async () => {
     await using host = await world();
@@ -229,11 +248,15 @@ describe("a container that goes", () => {
     const open = (proto: "tcp" | "udp") =>
       Promise.all(places.map(([netns, address]) => Stream.open(host, netns, proto, address, 8080)));
     const [tcp, udp] = [await open("tcp"), await open("udp")];
-    for (const stream of [...tcp, ...udp]) expect(await stream.next()).toBe("one");
+    const staying = await Promise.all(
+      [HOST[4], HOST[6]].map((address) => Stream.open(host, "beyond", "tcp", address, 9000)),
+    );
+    for (const stream of [...tcp, ...udp, ...staying]) expect(await stream.next()).toBe("one");
     await project.write(one().replaceAll("8080:", "8081:"));
     await project.raise();
     expect(await pid()).toBe(then);
     for (const stream of tcp) expect(await stream.next()).toBe("end");
+    for (const stream of staying) await expect(stream.next(200)).rejects.toThrow("no other answer");
     for (const [netns, address] of places) expect(await answers(host, netns, address, 8081), address).toBe("one");
     await Promise.all(udp.map((stream) => stream.stop()));
     await serve(host, "", 8080, "program");

@@ -11,7 +11,7 @@ test("systemd gets a transient unit that is started again after any end but a go
 --property=Restart=on-failure
 --property=RestartSec=100ms
 --property=StartLimitIntervalSec=0
---property=RestartPreventExitStatus=3
+--property=RestartPreventExitStatus=3 203
 --setenv=PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 /run/tsnet/tsnet-helper`.trim(),
   );
