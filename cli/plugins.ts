@@ -37,6 +37,8 @@ async function loadPlugin(name: PluginName) {
       return (await import("../plugins/ptp/main.ts")).plugin;
     case "static":
       return (await import("../plugins/static/main.ts")).plugin;
+    case "tap":
+      return (await import("../plugins/tap/main.ts")).plugin;
     case "tsnet":
       return (await import("../plugins/tsnet/main.ts")).plugin;
     case "tuning":

@@ -18,6 +18,7 @@ export const pluginNames = [
   "portmap",
   "ptp",
   "static",
+  "tap",
   "tsnet",
   "tuning",
   "vlan",
