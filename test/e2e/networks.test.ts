@@ -248,10 +248,6 @@ containers:
     [["disconnect", "back", "web"], "container web is not on network back: it is on app.front"],
     [["disconnect", "--netns", "vm", "back"], "vm is connected to no network: nothing foreign is"],
     [["rm", "front"], "network app.front cannot be removed: it is of project app: tsnet down --project app"],
-    [
-      ["connect", "-p", "80:80", "back", "web"],
-      "--publish is not for tsnet network connect: a container publishes what tsnet run -p or ports: in its file say, whichever networks it is on",
-    ],
     [["create", "back"], "network back is there already: tsnet network rm back removes it"],
     [
       ["create", "--subnet", "10.88.1.0/25", "x"],
@@ -261,6 +257,15 @@ containers:
     const before = await lines(host);
     expect(await tryNetwork(host, ...args)).toEqual({ exitCode: 1, stdout: "", stderr: `tsnet: ${message}\n` });
     expect(await lines(host)).toEqual(before);
+  });
+
+  test("cannot be given ports by connect, which says where they are named", async () => {
+    expect(await tryNetwork(host, "connect", "-p", "80:80", "back", "web")).toEqual({
+      exitCode: 2,
+      stdout: "",
+      stderr:
+        "tsnet: --publish is not for tsnet network connect: a container publishes what tsnet run -p or ports: in its file say, whichever networks it is on\n",
+    });
   });
 });
 
