@@ -35,6 +35,8 @@ async function loadPlugin(name: PluginName) {
       return (await import("../plugins/portmap/main.ts")).plugin;
     case "ptp":
       return (await import("../plugins/ptp/main.ts")).plugin;
+    case "sbr":
+      return (await import("../plugins/sbr/main.ts")).plugin;
     case "static":
       return (await import("../plugins/static/main.ts")).plugin;
     case "tap":

@@ -17,6 +17,7 @@ export const pluginNames = [
   "overlay",
   "portmap",
   "ptp",
+  "sbr",
   "static",
   "tap",
   "tsnet",
