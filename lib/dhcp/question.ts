@@ -63,7 +63,8 @@ export function datagramOf(message: Outgoing, { from, to }: Route): Uint8Array {
   return encodeDatagram({ from, to, fromPort: CLIENT_PORT, toPort: SERVER_PORT, payload: encodeMessage(message) });
 }
 
-const FIRST_WAIT_MS = 2000;
+/** RFC 2131 says 4 s. But what is sent as a bridge's port has just come up may get lost there, and containers wait. */
+const FIRST_WAIT_MS = 500;
 
 /**
  * The answer; a text that says why there is none.

@@ -41,6 +41,8 @@ const FOR_TESTS = [
   { program: "dbus-daemon", package: "dbus-daemon", reason: "firewalld is reached by it" },
   { program: "openssl", package: "openssl", reason: "makes certificates for etcd and clusters" },
   { program: "iperf3", package: "iperf3", reason: "tests send by TCP from host to host" },
+  // dnsmasq-base has no service, which dnsmasq has.
+  { program: "dnsmasq", package: "dnsmasq-base", reason: "leases addresses to the dhcp plugin's containers" },
   { program: "ping", package: "iputils-ping", reason: "tests count what is lost" },
   { program: "curl", package: "curl", reason: "tests ask servers of health and metrics by it" },
   // Go builds the newest of them.

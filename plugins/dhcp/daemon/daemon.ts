@@ -29,7 +29,6 @@ export class Daemon {
     for (const record of means.records.all()) {
       const { attachment, provide, request, link } = record;
       this.#hold({ attachment, provide, request, netns: link.netns }, link).resume(record);
-      means.log.info("going on", { of: nameOf(attachment) });
     }
   }
 

@@ -82,10 +82,19 @@ export class Holding {
     return this.held();
   }
 
-  /** Goes on with what an earlier daemon had. */
+  /** Goes on with what an earlier daemon had, if the interface is there still. */
   resume({ lease, lost }: LeaseRecord): void {
     this.#lease = lease;
     this.#lost = lost;
+    try {
+      mtuOf(this.#means.prefix, this.#link);
+    } catch (error) {
+      if (isTsnetError(error, "not-found", "invalid-netns")) {
+        this.#forget(messageOf(error));
+        return;
+      }
+    }
+    this.#means.log.info("going on", { of: nameOf(this.attachment), ...addressOf(lease) });
     if (lost === undefined) this.#keeper.resume(lease);
   }
 
@@ -131,7 +140,7 @@ export class Holding {
   }
 
   #watcher(): LeaseWatcher {
-    const { log, records } = this.#means;
+    const { log } = this.#means;
     const of = nameOf(this.attachment);
     return {
       bound: (lease) => {
@@ -145,11 +154,7 @@ export class Holding {
         this.#record();
         this.#takeDown();
       },
-      gone: (reason) => {
-        log.info("gone: the lease is forgotten", { of, ...addressOf(this.#lease), reason });
-        records.remove(this.attachment);
-        this.#ended();
-      },
+      gone: (reason) => this.#forget(reason),
       note: (message) => log.warn(message, { of }),
     };
   }
@@ -168,15 +173,20 @@ export class Holding {
 
   /** Nobody may use an address that may be another's by now. */
   #takeDown(): void {
+    const { prefix, log } = this.#means;
     try {
-      setLink(this.#means.prefix, this.#link, false);
+      setLink(prefix, this.#link, false);
     } catch (error) {
-      if (isTsnetError(error, "not-found")) return;
-      this.#means.log.error("cannot take the interface down", {
-        of: nameOf(this.attachment),
-        reason: messageOf(error),
-      });
+      if (isTsnetError(error, "not-found")) this.#forget(messageOf(error));
+      else log.error("cannot take the interface down", { of: nameOf(this.attachment), reason: messageOf(error) });
     }
+  }
+
+  #forget(reason: string): void {
+    const { log, records } = this.#means;
+    log.info("gone: the lease is forgotten", { of: nameOf(this.attachment), ...addressOf(this.#lease), reason });
+    records.remove(this.attachment);
+    this.#ended();
   }
 }
 

@@ -90,14 +90,14 @@ describe("getting a lease", () => {
     }
   });
 
-  it("says it again after 2, 4, ... seconds, and how long it has waited", async () => {
+  it("says it again after 0.5, 1, 2, ... seconds, and how long it has waited", async () => {
     server.discover = "silence";
     const lease = keeper().acquire();
-    await clock.pass(6500);
-    expect(server.requests.map(({ seconds }) => seconds)).toEqual([0, 2, 6]);
+    await clock.pass(8000);
+    expect(server.requests.map(({ seconds }) => seconds)).toEqual([0, 0, 1, 3, 7]);
     server.discover = "offer";
     // The first try ends at 10 s; the next begins 2 s later.
-    await clock.pass(6000);
+    await clock.pass(4000);
     expect(formatCidr((await lease).address)).toBe("10.0.0.5/24");
     expect(notes).toEqual(["no DHCP server offers an address: no answer"]);
   });
@@ -218,7 +218,7 @@ describe("keeping it", () => {
     await clock.pass(87_500);
     server.said();
     await clock.pass(6_250);
-    expect(server.said()).toEqual(["REQUEST", "REQUEST", "DISCOVER", "REQUEST"]);
+    expect(server.said()).toEqual(["REQUEST", "REQUEST", "REQUEST", "DISCOVER", "REQUEST"]);
     expect(told).toEqual([`bound 10.0.0.5/24 until ${87.5 + 6.25 + 100}`]);
   });
 
