@@ -9,12 +9,14 @@
  */
 import { closeSync, fstatSync, openSync, readSync, renameSync, statSync, writeSync } from "node:fs";
 import { hasErrno } from "../errors.ts";
+import { joinCgroup } from "./cgroup.ts";
 
 /** Bytes that both files take together at most. */
 export const LOG_ROOM = 10_000_000;
 
-/** Copies standard input to the log at `path`, mode 0600, until the input ends. */
-export function pumpLog(path: string): void {
+/** Copies standard input to the log at `path`, mode 0600, until the input ends. Does so in the control group `group`. */
+export function pumpLog(path: string, group?: string): void {
+  if (group !== undefined) joinCgroup(group, 0);
   const buffer = Buffer.alloc(65536);
   let fd = openLog(path);
   let size = fstatSync(fd).size;

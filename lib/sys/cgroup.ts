@@ -28,7 +28,7 @@ export function makeCgroup(path: string): boolean {
   }
 }
 
-/** Moves a process into the group; false if that is not possible. Its later children are in it, too. */
+/** Moves a process, 0 for our own, into the group; false if that is not possible. Its later children are in it, too. */
 export function joinCgroup(path: string, pid: number): boolean {
   return write(`${path}/cgroup.procs`, String(pid));
 }

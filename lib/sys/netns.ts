@@ -7,10 +7,9 @@
  *
  * @module
  */
-import { hasErrno, TsnetError } from "../errors.ts";
+import { hasErrno, isTsnetError, messageOf, TsnetError } from "../errors.ts";
 import { CLONE_NEWNET, setns } from "./native.ts";
 import { closeFile, listDirectory, O_RDONLY, openFile, statusOf } from "./posix.ts";
-import { run } from "./run.ts";
 
 /** Where `ip netns` keeps its names. */
 export const NETNS_DIR = "/run/netns";
@@ -107,12 +106,13 @@ export function inside<T>(target: Netns, work: () => T extends Promise<unknown> 
   }
 }
 
-/** Makes a named namespace as `ip netns add NAME` does and returns its path. */
+/** Makes a named namespace as `ip netns add NAME` does and returns its path. @throws TsnetError `exists`. */
 export async function addNetns(name: string): Promise<string> {
-  const { exitCode, stderr } = await run("ip", ["netns", "add", name]);
-  if (exitCode !== 0) {
-    const code = stderr.includes("File exists") ? "exists" : "io";
-    throw new TsnetError(`cannot make the network namespace ${name}: ${stderr.trim()}`, { code, op: "ip netns add" });
+  const { bindNewNetns } = await import("./namespaces.ts");
+  try {
+    bindNewNetns(NETNS_DIR, name);
+  } catch (error) {
+    throw named("make", name, error);
   }
   return `${NETNS_DIR}/${name}`;
 }
@@ -120,13 +120,21 @@ export async function addNetns(name: string): Promise<string> {
 /** Removes a named namespace as `ip netns delete NAME` does; an absent one is fine. */
 export async function removeNetns(name: string): Promise<void> {
   if (!netnsNames().includes(name)) return;
-  const { exitCode, stderr } = await run("ip", ["netns", "delete", name]);
-  if (exitCode !== 0 && netnsNames().includes(name)) {
-    throw new TsnetError(`cannot remove the network namespace ${name}: ${stderr.trim()}`, {
-      code: "io",
-      op: "ip netns delete",
-    });
+  const { unbindNetns } = await import("./namespaces.ts");
+  try {
+    unbindNetns(`${NETNS_DIR}/${name}`);
+  } catch (error) {
+    if (netnsNames().includes(name)) throw named("remove", name, error);
   }
+}
+
+function named(what: "make" | "remove", name: string, cause: unknown): TsnetError {
+  const code = isTsnetError(cause) ? cause.code : "io";
+  return new TsnetError(`cannot ${what} the network namespace ${name}: ${messageOf(cause)}`, {
+    code,
+    op: `${what} namespace`,
+    cause,
+  });
 }
 
 /** The named namespaces of this host, sorted. */

@@ -36,8 +36,6 @@ export const PROGRAMS = [
   "mount",
   "umount",
   "pivot_root",
-  "mkfifo",
-  "tee",
 ] as const;
 
 /** What Docker leaves a container by default: all others are about the host, not about the container. */
@@ -72,17 +70,21 @@ export interface StartChain {
   readonly self: number;
   /** Whether standard input is a terminal that is to be the command's own. */
   readonly terminal?: boolean;
+  /** The control group that it joins if it may. */
+  readonly cgroup?: string | undefined;
 }
 
 // The unshare that forks and waits says something when the command was killed (util-linux 2.38), which would be taken
 // for the command's own.
 const SET_ASIDE = 'exec 3>&2 2>>"$0"; exec "$@"';
+// Joining a control group takes the kernel milliseconds, in which whoever joins another one to it can do nothing else.
+const JOIN = '{ echo 0 >"$1/cgroup.procs"; } 2>/dev/null; shift; ';
 // A shell adds to the environment, which is to be the file's alone.
 const TAKE_BACK = 'exec 2>&3 3>&-; unset PWD OLDPWD SHLVL _; exec "$@"';
 
 /** The command line that starts a container. */
 export function startChain(chain: StartChain): readonly string[] {
-  const { start, netns, gate, complaints, user, programs, self, terminal } = chain;
+  const { start, netns, gate, complaints, user, programs, self, terminal, cgroup } = chain;
   const { shares } = start;
   const own = (["mount", "uts", "ipc", "pid"] as const).filter((which) => !shares.includes(which));
   const namespaces = [
@@ -94,8 +96,9 @@ export function startChain(chain: StartChain): readonly string[] {
   return [
     programs.sh,
     "-c",
-    SET_ASIDE,
+    cgroup === undefined ? SET_ASIDE : `${JOIN}${SET_ASIDE}`,
     complaints,
+    ...(cgroup === undefined ? [] : [cgroup]),
     ...(netns === "" ? [] : [programs.nsenter, `--net=${netns}`, "--"]),
     ...(own.length === 0 ? [] : [programs.unshare, ...namespaces, "--"]),
     programs.unshare,

@@ -5,9 +5,9 @@
  */
 import { TsnetError } from "../../lib/errors.ts";
 import { readLog } from "../../lib/sys/cappedlog.ts";
-import { joinCgroup } from "../../lib/sys/cgroup.ts";
 import { ownExecutable } from "../../lib/sys/executable.ts";
 import { readIfThere, removeFile } from "../../lib/sys/files.ts";
+import { makeFifo } from "../../lib/sys/namespaces.ts";
 import { closeFd, openPipe } from "../../lib/sys/native.ts";
 import { childrenOf, commandLineOf, identify, type ProcessIdentity } from "../../lib/sys/process.ts";
 import {
@@ -21,7 +21,6 @@ import {
 import type { ContainerRecord, StartRecord } from "../state/records.ts";
 import { environmentOf, type Programs, startChain } from "./chain.ts";
 import { userOf } from "./prepare.ts";
-import { ask } from "./tool.ts";
 
 /** The name by which the executable is the log's pump. */
 const LOG_PUMP = "tsnet-log";
@@ -63,10 +62,11 @@ export async function launch({ record, folder, programs, streams }: Launching): 
   const { netns, start } = record;
   const user = userOf(start);
   removeFile(gateOf(folder));
-  await ask("make the gate", programs.mkfifo, ["-m", "600", gateOf(folder)]);
+  makeFifo(gateOf(folder));
   const complaints = complaintsOf(folder);
   removeFile(complaints);
-  const chain = { start, netns, gate: gateOf(folder), complaints, user, programs, self: process.pid };
+  const cgroup = record.cgroup === undefined ? undefined : `${record.cgroup}/run`;
+  const chain = { start, netns, gate: gateOf(folder), complaints, user, programs, self: process.pid, cgroup };
   const env = environmentOf(start, user);
   if (streams === undefined) return launchLogged({ record, folder, programs }, startChain(chain), env);
   // In the root folder, which the change of root takes along.
@@ -89,8 +89,8 @@ function launchLogged(
   const { cgroup } = record;
   const pipe = openPipe();
   try {
-    const pump = startDetached(pumpCommand(`${folder}/log`), { env: {}, stdin: pipe.read, argv0: LOG_PUMP });
-    if (cgroup !== undefined) joinCgroup(`${cgroup}/log`, pump.pid);
+    const group = cgroup === undefined ? [] : [`${cgroup}/log`];
+    const pump = startDetached(pumpCommand(`${folder}/log`, ...group), { env: {}, stdin: pipe.read, argv0: LOG_PUMP });
     const chain = startDetached(argv, { env, output: pipe.write });
     return { record, folder, programs, chain, pump };
   } finally {
@@ -99,9 +99,9 @@ function launchLogged(
   }
 }
 
-function pumpCommand(log: string): readonly string[] {
+function pumpCommand(...log: readonly string[]): readonly string[] {
   const executable = ownExecutable();
-  if (executable !== undefined) return [executable, log];
+  if (executable !== undefined) return [executable, ...log];
   throw new TsnetError("tsnet up needs the compiled executable: npm run build, then dist/tsnet", {
     code: "unsupported",
     op: "start log",

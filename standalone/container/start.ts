@@ -5,8 +5,9 @@
  * @module
  */
 import { constants } from "node:os";
-import { cgroupPath, joinCgroup, makeCgroup } from "../../lib/sys/cgroup.ts";
+import { cgroupPath, cgroupPids, joinCgroup, makeCgroup } from "../../lib/sys/cgroup.ts";
 import { removeIfEmpty } from "../../lib/sys/executable.ts";
+import { nameHostOf } from "../../lib/sys/namespaces.ts";
 import { endingOf, holdProcess } from "../../lib/sys/pidfd.ts";
 import { namespaceOf, type ProcessIdentity } from "../../lib/sys/process.ts";
 import { findProgram } from "../../lib/sys/spawn.ts";
@@ -55,12 +56,10 @@ export async function startContainer(starting: Starting): Promise<Started> {
   if (cgroup === undefined) known = { ...record, mountPoints: known.mountPoints ?? [] };
   const launched = await launch({ record: known, folder, programs, streams });
   const first = await waitAtGate(launched);
-  if (cgroup !== undefined) {
-    for (const pid of new Set([launched.chain.pid, first.pid])) joinCgroup(`${cgroup}/run`, pid);
-  }
+  if (cgroup !== undefined) ensureMembers(`${cgroup}/run`, [launched.chain.pid, first.pid]);
   known = { ...known, process: first };
   note(known);
-  await nameHost(known, first.pid, programs);
+  if (!known.start.shares.includes("uts")) nameHostOf(first.pid, known.start.hostname);
   if (prepared !== undefined) await mountRoot(known, first.pid, { programs, prepared, folder });
   await starting.served();
   const exited = streams === undefined ? launched.chain.exited : exitOf(launched, first);
@@ -84,15 +83,15 @@ function groupOf({ id }: ContainerRecord): Pick<ContainerRecord, "cgroup"> {
   return cgroup === undefined ? {} : { cgroup };
 }
 
+/** The chain has joined by itself, if it could. */
+function ensureMembers(group: string, pids: readonly number[]): void {
+  const there = new Set(cgroupPids(group));
+  for (const pid of new Set(pids)) if (!there.has(pid)) joinCgroup(group, pid);
+}
+
 /** Makes the group, a part for the command and one for its log; undefined where we may not. */
 function makeGroup(path: string | undefined): string | undefined {
   return path !== undefined && makeCgroup(`${path}/run`) && makeCgroup(`${path}/log`) ? path : undefined;
-}
-
-async function nameHost({ start }: ContainerRecord, pid: number, programs: Programs): Promise<void> {
-  if (start.shares.includes("uts")) return;
-  const args = ["--target", String(pid), "--uts", "--", programs.tee, "/proc/sys/kernel/hostname"];
-  await ask("set the host name", programs.nsenter, args, start.hostname);
 }
 
 /** Puts the new root together in the container's mount namespace and makes it the only one there. */

@@ -1,0 +1,139 @@
+/**
+ * Namespaces by the kernel's own calls, where programs of iproute2 and util-linux would each cost a process: network
+ * namespaces with a name, the host name of another one, and the named pipe that a container's start waits at.
+ *
+ * As in netns.ts, a thread is elsewhere for synchronous work alone, and the process is aborted if the way back fails.
+ *
+ * @module
+ */
+import { FFIType } from "bun:ffi";
+import { hasErrno } from "../errors.ts";
+import { check, openLibc } from "./libc.ts";
+import { CLONE_NEWNET, setns } from "./native.ts";
+import {
+  closeFile,
+  makeOneDirectory,
+  O_CREAT,
+  O_EXCL,
+  O_RDONLY,
+  O_WRONLY,
+  openFile,
+  unlinkFile,
+  writeFile,
+} from "./posix.ts";
+
+// linux/sched.h
+const CLONE_NEWUTS = 0x04000000;
+// linux/mount.h
+const MS_BIND = 0x1000n;
+const MS_REC = 0x4000n;
+const MS_SHARED = 1n << 20n;
+const MNT_DETACH = 2;
+
+const SYMBOLS = {
+  unshare: { args: [FFIType.i32], returns: FFIType.i32 },
+  mount: { args: [FFIType.ptr, FFIType.ptr, FFIType.ptr, FFIType.u64, FFIType.ptr], returns: FFIType.i32 },
+  umount2: { args: [FFIType.ptr, FFIType.i32], returns: FFIType.i32 },
+  mkfifo: { args: [FFIType.ptr, FFIType.u32], returns: FFIType.i32 },
+} as const;
+
+let opened: ReturnType<typeof openLibc<typeof SYMBOLS>> | undefined;
+
+function calls() {
+  opened ??= openLibc(SYMBOLS);
+  return opened;
+}
+
+/**
+ * Makes a new network namespace and gives it the name `name` in `folder`, as `ip netns add` does: mounts in the folder
+ * are seen in all mount namespaces, so that a name that is taken away is gone in all of them.
+ *
+ * @throws TsnetError `exists` if there is something of that name.
+ */
+export function bindNewNetns(folder: string, name: string): void {
+  shareMounts(folder);
+  const path = `${folder}/${name}`;
+  closeFile(openFile(path, O_RDONLY | O_CREAT | O_EXCL, 0));
+  try {
+    elsewhere("net", CLONE_NEWNET, {
+      go: () => check("unshare", calls().unshare(CLONE_NEWNET)),
+      work: () => mount("/proc/thread-self/ns/net", path, MS_BIND),
+    });
+  } catch (error) {
+    unlinkFile(path);
+    throw error;
+  }
+}
+
+/** Takes the name of a namespace away, which ends with its last user; one that names nothing any more is fine. */
+export function unbindNetns(path: string): void {
+  try {
+    check(`umount ${path}`, calls().umount2(cString(path), MNT_DETACH));
+  } catch (error) {
+    if (!hasErrno(error, "EINVAL")) throw error;
+  }
+  unlinkFile(path);
+}
+
+/** Sets the host name in the UTS namespace of a process. */
+export function nameHostOf(pid: number, name: string): void {
+  const target = openFile(`/proc/${pid}/ns/uts`, O_RDONLY);
+  try {
+    elsewhere("uts", CLONE_NEWUTS, {
+      go: () => setns(target, CLONE_NEWUTS),
+      work: () => writeFile("/proc/sys/kernel/hostname", name, O_WRONLY),
+    });
+  } finally {
+    closeFile(target);
+  }
+}
+
+/** Makes a named pipe that its owner alone may open. */
+export function makeFifo(path: string): void {
+  check(`mkfifo ${path}`, calls().mkfifo(cString(path), 0o600));
+}
+
+/** A folder whose mounts are its own and shared; one that is so already stays as it is. */
+function shareMounts(folder: string): void {
+  try {
+    makeOneDirectory(folder, 0o755);
+  } catch (error) {
+    if (!hasErrno(error, "EEXIST")) throw error;
+  }
+  try {
+    mount("", folder, MS_SHARED | MS_REC);
+  } catch (error) {
+    // It is no mount yet.
+    if (!hasErrno(error, "EINVAL")) throw error;
+    mount(folder, folder, MS_BIND | MS_REC);
+    mount("", folder, MS_SHARED | MS_REC);
+  }
+}
+
+function mount(source: string, target: string, flags: bigint): void {
+  check(`mount ${target}`, calls().mount(cString(source), cString(target), cString("none"), flags, null));
+}
+
+/** Does `work` after the thread has gone to another namespace of one kind, and comes back. */
+function elsewhere(kind: "net" | "uts", type: number, { go, work }: { go: () => unknown; work: () => void }): void {
+  const home = openFile(`/proc/thread-self/ns/${kind}`, O_RDONLY);
+  try {
+    go();
+    try {
+      work();
+    } finally {
+      try {
+        setns(home, type);
+      } catch (error) {
+        console.error(`tsnet: cannot return to the host's ${kind} namespace: ${String(error)}`);
+        process.abort();
+      }
+    }
+  } finally {
+    closeFile(home);
+  }
+}
+
+function cString(text: string): Buffer {
+  return Buffer.from(`${text}\0`);
+}
