@@ -2,11 +2,12 @@
  * Network set-up and tear-down alone: ours against netavark, what podman has for it since version 4.
  *
  * Both do the same for a namespace that is there: a veth pair to a bridge, the address, the default route, masquerade
- * and two published ports, by iptables. Each is one command, measured from its process's start to its end and, for
- * set-up, until a datagram from beyond the host has been answered through a published port. netavark is told the
- * address. Ours is `tsnet cni add` and `tsnet cni del` with the list that `tsnet up` runs for each interface, by the
- * same code: it also chooses the address and keeps what the removal needs, which podman does around netavark. The walls
- * around a network are made with it, not with each container, and netavark has none: they are no part of either.
+ * and two published ports, by iptables. Each is the one process that a runtime starts for it, told what to do by its
+ * standard input: netavark, and our plugins bridge and portmap as parts of `type: tsnet`, the chain in one exec that
+ * `tsnet up` goes through as well. Measured from the process's start to its end and, for set-up, until a datagram from
+ * beyond the host has been answered through a published port. netavark is told the address, which podman has chosen and
+ * noted; ours chooses and notes it itself, so that it does more. The walls around a network are made with it, not with
+ * each container, and netavark has none: they are no part of either.
  *
  * A container of each side stays all the while, so that bridges, and what of the rules is there once, are.
  *
@@ -14,7 +15,6 @@
  *
  * @module
  */
-import { replaceFile } from "../../lib/sys/files.ts";
 import { type Netns, openNetns } from "../../lib/sys/netns.ts";
 import { BEYOND, HOST } from "../../test/e2e/world.ts";
 import { answerIn, askFrom } from "../probe.ts";
@@ -56,6 +56,9 @@ interface Member {
 interface Call {
   readonly argv: readonly string[];
   readonly stdin: string;
+  readonly env?: Readonly<Record<string, string>>;
+  /** Told what it printed. */
+  readonly said?: (stdout: string) => void;
 }
 
 type Caller = (verb: "set up" | "tear down", member: Member) => Call;
@@ -106,8 +109,9 @@ async function makeMember(id: string, number: number): Promise<Member> {
   return { id, netns, ports };
 }
 
+/** Called as runtimes call a plugin: DEL gets the result of ADD. */
 function tsnet(program: string, backend: AttachBench["backend"]): Caller {
-  const list = "/run/bench.conflist";
+  const plugins = `${program.slice(0, program.lastIndexOf("/"))}/cni`;
   const bridge = {
     type: "bridge",
     bridge: "ours0",
@@ -117,24 +121,28 @@ function tsnet(program: string, backend: AttachBench["backend"]): Caller {
     hairpinMode: true,
     ipam: { type: "host-local", dataDir: "/run/bench-ipam", ranges: [[{ subnet: "10.201.1.0/24" }]] },
   };
-  const portmap = { type: "portmap", backend, capabilities: { portMappings: true } };
-  replaceFile(list, JSON.stringify({ cniVersion: "1.0.0", name: "ours", plugins: [bridge, portmap] }));
-  const folders = [
-    "--plugin-dir",
-    `${program.slice(0, program.lastIndexOf("/"))}/cni`,
-    "--cache-dir",
-    "/run/bench-cache",
-  ];
+  const capabilities = { portMappings: true };
+  const parts = [bridge, { type: "portmap", backend, capabilities }];
+  const chain = { cniVersion: "1.0.0", name: "ours", type: "tsnet", capabilities, parts };
+  const results = new Map<string, unknown>();
   return (verb, { id, netns, ports }) => {
     const portMappings = ports.map(({ host, container, protocol }) => ({
       hostPort: host,
       containerPort: container,
       protocol,
     }));
-    const args = ["--container-id", id, "--capability-args", JSON.stringify({ portMappings })];
+    const added = verb === "set up" ? {} : { prevResult: results.get(id) };
     return {
-      argv: [program, "cni", verb === "set up" ? "add" : "del", list, netns.path, ...folders, ...args],
-      stdin: "",
+      argv: [`${plugins}/tsnet`],
+      stdin: JSON.stringify({ ...chain, runtimeConfig: { portMappings }, ...added }),
+      env: {
+        CNI_COMMAND: verb === "set up" ? "ADD" : "DEL",
+        CNI_CONTAINERID: id,
+        CNI_NETNS: netns.path,
+        CNI_IFNAME: "eth0",
+        CNI_PATH: plugins,
+      },
+      said: (stdout) => void (verb === "set up" && results.set(id, JSON.parse(stdout))),
     };
   };
 }
@@ -154,10 +162,14 @@ function netavark(): Caller {
 }
 
 /** Ms from the process's start to its end, which has to be a good one. */
-async function timed({ argv, stdin }: Call): Promise<number> {
+async function timed({ argv, stdin, env = {}, said }: Call): Promise<number> {
   const input = Buffer.from(stdin);
   const start = performance.now();
-  const child = Bun.spawn([...argv], { stdio: [input, "pipe", "pipe"], cwd: "/" });
+  const child = Bun.spawn([...argv], {
+    stdio: [input, "pipe", "pipe"],
+    cwd: "/",
+    env: { PATH: process.env.PATH ?? "", ...env },
+  });
   const [out, err, code] = await Promise.all([
     new Response(child.stdout).text(),
     new Response(child.stderr).text(),
@@ -165,6 +177,7 @@ async function timed({ argv, stdin }: Call): Promise<number> {
   ]);
   const ms = performance.now() - start;
   if (code !== 0) throw new Error(`${argv.join(" ")} ended with ${code}: ${err}${out}`);
+  said?.(out);
   return ms;
 }
 

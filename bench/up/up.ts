@@ -35,7 +35,7 @@ const TARGETS = { setUp: 0.4, tearDown: 0.2, aardvark: 1, dnsmasq: 1.5 } as cons
 
 /** Measures every row; says on stderr how far it is, and why a row does not count. */
 export async function benchUp({ rounds, sizes, only, ours }: UpBench): Promise<readonly Row[]> {
-  if (!existsSync(`${ours.slice(0, ours.lastIndexOf("/"))}/cni/bridge`)) {
+  if (!existsSync(`${ours.slice(0, ours.lastIndexOf("/"))}/cni/tsnet`)) {
     throw new Error(`there is no ${ours} with its plugins: run npm run build first`);
   }
   const parts: readonly (readonly [name: string, part: () => Promise<readonly Row[]>])[] = [
