@@ -23,7 +23,7 @@ const APART: Readonly<Record<string, { readonly name: string; readonly file: str
   "./plugins.ts": { name: "plugins", file: "cli/plugins.ts" },
   "./command.ts": { name: "command", file: "cli/command.ts" },
   "../proxy/main.ts": { name: "proxy", file: "proxy/main.ts" },
-  "../standalone/helper/main.ts": { name: "helper", file: "standalone/helper/main.ts" },
+  "./helper.ts": { name: "helper", file: "cli/helper.ts" },
   "../overlay/main.ts": { name: "overlay", file: "overlay/main.ts" },
   "../plugins/dhcp/daemon/main.ts": { name: "dhcp-daemon", file: "plugins/dhcp/daemon/main.ts" },
   execa: { name: "execa", file: "execa" },
