@@ -44,7 +44,7 @@ async function main(): Promise<void> {
     process.exit(0);
   }
   // Started by whoever makes the first network or container, and kept alive by systemd or a watcher.
-  if (name === "tsnet-helper") process.exit(await (await import("../standalone/helper/main.ts")).main());
+  if (name === "tsnet-helper") process.exit(await (await import("./helper.ts")).main());
   const { runCommand } = await import("./command.ts");
   const command = DAEMONS.get(name);
   process.exit(await runCommand([...(command === undefined ? [] : [command]), ...process.argv.slice(2)]));
