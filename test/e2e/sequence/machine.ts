@@ -9,25 +9,29 @@ import { elementsOf, rulesOf } from "./filters.ts";
 import { CONTAINERS, type Key, networkOf, type Scene } from "./model.ts";
 import { VERSION } from "./networks.ts";
 
-/** A call that is to be killed in the middle. */
-export interface Killing {
+/** A call in the middle of which something happens, at one of its system calls. */
+export interface Injection {
   /** Which plugin of the list, wrapped around. */
   readonly plugin: number;
-  /** A system call, and the how manieth of it. */
   readonly call: string;
-  readonly nth: number;
+  /** Of the plugin's own process, not of the programs that it starts. */
+  readonly alone?: boolean;
+  /** What happens, in strace's words: `signal=SIGKILL`, `error=ENOSPC`; and at the how manieth call of each thread. */
+  readonly inject?: { readonly effect: string; readonly nth: number };
+  /** The most that a thread makes of it, once it was seen. */
+  calls?: number;
 }
 
 type Conf = Readonly<Record<string, unknown>>;
 type Call = (type: string, conf: Conf) => Promise<CniOutput>;
 
 export class Machine {
-  readonly #host: Host;
+  readonly host: Host;
   /** What each attachment's ADD gave: a runtime keeps it. */
   readonly #results = new Map<string, unknown>();
 
   private constructor(host: Host) {
-    this.#host = host;
+    this.host = host;
   }
 
   static async create(): Promise<Machine> {
@@ -37,18 +41,18 @@ export class Machine {
   }
 
   snapshot(): Promise<string> {
-    return this.#host.snapshot();
+    return this.host.snapshot();
   }
 
-  async destroy(): Promise<void> {
-    await this.#host.destroy();
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.host.destroy();
   }
 
   /** The addresses that the attachment has then. @throws Error with what the plugin said. */
-  async add(key: Key, port: number | undefined, killing?: Killing): Promise<readonly string[]> {
+  async add(key: Key, port: number | undefined, injection?: Injection): Promise<readonly string[]> {
     let prevResult: unknown;
     for (const [index, conf] of this.#configs(key, port).entries()) {
-      const out = await this.#call("ADD", key, killing, index)(conf.type, { ...conf, prevResult });
+      const out = await this.#call("ADD", key, injection, index)(conf.type, { ...conf, prevResult });
       if (out.exitCode !== 0) throw new Error(`ADD ${conf.type}: ${out.stdout}${out.stderr}`);
       prevResult = out.json;
     }
@@ -56,9 +60,14 @@ export class Machine {
     return addressesIn(prevResult);
   }
 
+  /** What the attachment's ADD gave. */
+  addressesOf(key: Key): readonly string[] {
+    return addressesIn(this.#results.get(idOf(key)));
+  }
+
   /** @throws Error if it fails, or was killed. */
-  async del(key: Key, port: number | undefined, killing?: Killing): Promise<void> {
-    await this.#backwards("DEL", key, port, killing);
+  async del(key: Key, port: number | undefined, injection?: Injection): Promise<void> {
+    await this.#backwards("DEL", key, port, injection);
     this.#results.delete(idOf(key));
   }
 
@@ -76,7 +85,7 @@ export class Machine {
   async gc(network: string, keep: readonly Key[]): Promise<void> {
     const valid = keep.map(({ container, ifname }) => ({ containerID: container, ifname }));
     for (const conf of this.#configs({ network, container: "", ifname: "" }, undefined)) {
-      const out = await this.#host.cni("GC", conf.type, { ...conf, "cni.dev/valid-attachments": valid });
+      const out = await this.host.cni("GC", conf.type, { ...conf, "cni.dev/valid-attachments": valid });
       if (out.exitCode !== 0) throw new Error(`GC ${conf.type}: ${out.stdout}${out.stderr}`);
     }
     const kept = new Set(keep.map(idOf));
@@ -85,13 +94,13 @@ export class Machine {
 
   /** The container ends without a DEL, and another comes under its name. */
   async restart(container: string): Promise<void> {
-    await this.#host.ok(["ip", "netns", "del", container]);
-    await this.#host.addNetns(container);
+    await this.host.ok(["ip", "netns", "del", container]);
+    await this.host.addNetns(container);
   }
 
   /** What is there, in the model's words. */
   async scene(): Promise<Scene> {
-    const text = await this.#host.sh(LOOK);
+    const text = await this.host.sh(LOOK);
     const parts = new Map(text.split(/^# (?=[a-z]+$)/m).map((one) => [one.slice(0, one.indexOf("\n")), one]));
     const part = (name: string) => (parts.get(name) ?? "").slice(name.length).trim();
     const lines = (name: string) =>
@@ -114,10 +123,10 @@ export class Machine {
     };
   }
 
-  async #backwards(verb: "DEL" | "CHECK", key: Key, port: number | undefined, killing?: Killing): Promise<void> {
+  async #backwards(verb: "DEL" | "CHECK", key: Key, port: number | undefined, injection?: Injection): Promise<void> {
     const prevResult = this.#results.get(idOf(key));
     for (const [index, conf] of [...this.#configs(key, port).entries()].reverse()) {
-      const out = await this.#call(verb, key, killing, index)(conf.type, { ...conf, prevResult });
+      const out = await this.#call(verb, key, injection, index)(conf.type, { ...conf, prevResult });
       if (out.exitCode !== 0) throw new Error(`${verb} ${conf.type}: ${out.stdout}${out.stderr}`);
     }
   }
@@ -134,15 +143,20 @@ export class Machine {
     }));
   }
 
-  #call(verb: string, { container, network, ifname }: Key, killing: Killing | undefined, index: number): Call {
+  #call(verb: string, { container, network, ifname }: Key, injection: Injection | undefined, index: number): Call {
     const options = { id: container, ifname, netns: `/run/netns/${container}` };
-    if (killing === undefined || killing.plugin % networkOf({ network, container, ifname }).plugins.length !== index) {
-      return (type, conf) => this.#host.cni(verb, type, conf, options);
+    if (
+      injection === undefined ||
+      injection.plugin % networkOf({ network, container, ifname }).plugins.length !== index
+    ) {
+      return (type, conf) => this.host.cni(verb, type, conf, options);
     }
     return async (type, conf) => {
-      const { call, nth } = killing;
-      const inject = ["-e", `trace=${call}`, "-e", `inject=${call}:signal=SIGKILL:when=${nth}`];
-      const out = await this.#host.run(["strace", "-f", "-qq", "-o", "/dev/null", ...inject, `${PLUGINS}/${type}`], {
+      const { call, alone, inject } = injection;
+      const log = "/run/trace";
+      const how = inject === undefined ? [] : ["-e", `inject=${call}:${inject.effect}:when=${inject.nth}`];
+      const strace = ["strace", ...(alone === true ? [] : ["-f"]), "-qq", "-o", log, "-e", `trace=${call}`, ...how];
+      const out = await this.host.run([...strace, `${PLUGINS}/${type}`], {
         stdin: JSON.stringify(conf),
         env: {
           CNI_COMMAND: verb,
@@ -152,6 +166,7 @@ export class Machine {
           CNI_PATH: PLUGINS,
         },
       });
+      injection.calls = mostOfOne((await this.host.run(["cat", log])).stdout);
       return { ...out, json: out.exitCode === 0 && out.stdout.trim() !== "" ? JSON.parse(out.stdout) : undefined };
     };
   }
@@ -170,6 +185,16 @@ echo "# recorded"; cat $(find /run/tsnet/firewall -name '*.json' 2>/dev/null) /d
 echo "# iptables"; iptables-nft-save -t nat 2>/dev/null | grep '^-A TSNET' || true
 echo "# nft"; nft -j list table inet tsnet 2>/dev/null || true
 `;
+
+/** Of strace's lines, each beginning with a thread's number if there are several: the most of one thread. */
+function mostOfOne(log: string): number {
+  const counts = new Map<string, number>();
+  for (const line of log.split("\n").filter((one) => one.includes("("))) {
+    const thread = /^(\d+) /.exec(line)?.[1] ?? "";
+    counts.set(thread, (counts.get(thread) ?? 0) + 1);
+  }
+  return Math.max(0, ...counts.values());
+}
 
 function recordOf(line: string): string {
   const { attachment, part } = JSON.parse(line) as {

@@ -15,7 +15,7 @@ export interface Network {
 
 const routes = [{ dst: "0.0.0.0/0" }];
 
-export const NETWORKS: readonly Network[] = [
+export const NETWORKS: readonly [Network, ...Network[]] = [
   {
     name: "small",
     plugins: [

@@ -26,25 +26,21 @@ export async function runSequences({ count, seed, hosts, length }: Sequences): P
 }
 
 async function runOnOneHost(count: number, seed: number, length: number): Promise<void> {
-  const machine = await Machine.create();
-  try {
-    // The bridges stay.
-    for (const { name: network } of NETWORKS) {
-      const key = { network, container: "c1", ifname: "eth0" };
-      await machine.add(key, undefined);
-      await machine.del(key, undefined);
-    }
-    const before = await emptied(machine, new Model());
-    const sequence = fc.asyncProperty(fc.commands(steps(), { maxCommands: length }), async (commands) => {
-      const model = new Model();
-      await fc.asyncModelRun(() => ({ model, real: machine }), commands);
-      expect(await emptied(machine, model)).toBe(before);
-    });
-    // A host that a failed sequence left in disorder tells nothing of a shorter one.
-    await fc.assert(sequence, { numRuns: count, seed, endOnFailure: true, verbose: true });
-  } finally {
-    await machine.destroy();
+  await using machine = await Machine.create();
+  // The bridges stay.
+  for (const { name: network } of NETWORKS) {
+    const key = { network, container: "c1", ifname: "eth0" };
+    await machine.add(key, undefined);
+    await machine.del(key, undefined);
   }
+  const before = await emptied(machine, new Model());
+  const sequence = fc.asyncProperty(fc.commands(steps(), { maxCommands: length }), async (commands) => {
+    const model = new Model();
+    await fc.asyncModelRun(() => ({ model, real: machine }), commands);
+    expect(await emptied(machine, model)).toBe(before);
+  });
+  // A host that a failed sequence left in disorder tells nothing of a shorter one.
+  await fc.assert(sequence, { numRuns: count, seed, endOnFailure: true, verbose: true });
 }
 
 /** By GC with nothing valid: all that the sequence left standing goes. What the host then looks like. */

@@ -6,7 +6,7 @@
  */
 import * as fc from "fast-check";
 import { expect } from "vitest";
-import type { Killing, Machine } from "./machine.ts";
+import type { Injection, Machine } from "./machine.ts";
 import { CONTAINERS, IFNAMES, type Key, type Model, PORTS, textOf } from "./model.ts";
 import { NETWORKS } from "./networks.ts";
 
@@ -23,7 +23,11 @@ export function steps(): fc.Arbitrary<Step>[] {
   const key: fc.Arbitrary<Key> = fc.record({ network, container, ifname: fc.constantFrom(...IFNAMES) });
   const port = fc.constantFrom(undefined, ...PORTS);
   const nth = fc.integer({ min: 1, max: 40 });
-  const killing: fc.Arbitrary<Killing> = fc.record({ plugin: fc.nat(1), call: fc.constantFrom(...CALLS), nth });
+  const killing: fc.Arbitrary<Injection> = fc.record({
+    plugin: fc.nat(1),
+    call: fc.constantFrom(...CALLS),
+    inject: nth.map((one) => ({ nth: one, effect: "signal=SIGKILL" })),
+  });
   const repair = fc.constantFrom("DEL" as const, "GC" as const);
   const addition = fc.tuple(key, port).map((args) => add(...args));
   return [
@@ -114,7 +118,7 @@ function restart(container: string): Step {
 }
 
 /** An ADD that is killed in the middle, and what makes good for it. */
-function killedAdd(key: Key, port: number | undefined, killing: Killing, repair: "DEL" | "GC"): Step {
+function killedAdd(key: Key, port: number | undefined, killing: Injection, repair: "DEL" | "GC"): Step {
   return step({
     text: `ADD ${textOf(key)}${port === undefined ? "" : ` -p ${port}`} ${killed(killing)}, then ${repair}`,
     when: (model) => isClear(model, key, port) && model.refusal(key, port) === undefined,
@@ -125,7 +129,7 @@ function killedAdd(key: Key, port: number | undefined, killing: Killing, repair:
   });
 }
 
-function killedDel(key: Key, killing: Killing, repair: "DEL" | "GC"): Step {
+function killedDel(key: Key, killing: Injection, repair: "DEL" | "GC"): Step {
   return step({
     text: `DEL ${textOf(key)} ${killed(killing)}, then ${repair}`,
     when: (model) => model.get(key) !== undefined,
@@ -160,8 +164,8 @@ async function makeGood(repair: "DEL" | "GC", { model, machine, key, port }: Dam
   await machine.gc(key.network, keep);
 }
 
-function killed({ plugin, call, nth }: Killing): string {
-  return `killed in plugin ${plugin} at ${call} ${nth}`;
+function killed({ plugin, call, inject }: Injection): string {
+  return `killed in plugin ${plugin} at ${call} ${inject?.nth}`;
 }
 
 interface StepSpec {
