@@ -10,9 +10,9 @@
  */
 import { TsnetError } from "../errors.ts";
 import { formatAddress } from "../net/address.ts";
-import type { Cidr } from "../net/cidr.ts";
+import { type Cidr, formatCidr, networkOf } from "../net/cidr.ts";
 import type { NftBaseChain } from "../nft/nft.ts";
-import { droppingChains } from "./drops.ts";
+import { droppingChains, FIREWALLD } from "./drops.ts";
 import type { FirewallHost } from "./host.ts";
 import { planIptAccept } from "./iptables-plan.ts";
 import { toEntry } from "./plan.ts";
@@ -43,17 +43,21 @@ interface Passage {
   readonly links: readonly string[];
   readonly addresses: readonly Cidr[];
   readonly inbound?: boolean;
+  /** The zone of firewalld that it is accepted by. */
+  readonly firewalldZone?: string;
 }
 
 /** @throws TsnetError `conflict` if a base chain of nftables drops it, with the rules to add to that chain. */
 export async function refuseForeignDrops(host: FirewallHost, passage: Passage): Promise<void> {
   if (!host.tools.hasNft()) return;
-  const forwarded = { links: passage.links, networks: passage.addresses };
+  const told = passage.firewalldZone === undefined ? [] : [FIREWALLD];
+  const forwarded = { links: passage.links, networks: passage.addresses, told };
   const [first] = await droppingChains(await host.tools.nft(), forwarded);
   if (first !== undefined) throw refusal(first.chain, passage, first.reason);
 }
 
-function refusal({ family, table, chain }: NftBaseChain, passage: Passage, reason: string): TsnetError {
+function refusal(base: NftBaseChain, passage: Passage, reason: string): TsnetError {
+  const { family, table, chain } = base;
   const insert = `nft insert rule ${family} ${table} ${chain}`;
   const { links, addresses, inbound } = passage;
   const to = inbound === true ? [""] : [" ct state established,related", " ct status dnat"];
@@ -66,8 +70,18 @@ function refusal({ family, table, chain }: NftBaseChain, passage: Passage, reaso
         });
   const rules = ends.flatMap(([from = "", towards = ""]) => [from, ...to.map((which) => `${towards}${which}`)]);
   const whom = links.length > 0 ? links.join(", ") : addresses.map(({ address }) => formatAddress(address)).join(", ");
+  const wayOut =
+    table === FIREWALLD
+      ? `tell firewalld, by backend "firewalld" of the plugin firewall or by: ${zonesOf(passage)}`
+      : `add to it: ${rules.map((rule) => `${insert} ${rule} accept`).join("; ")}`;
   return new TsnetError(
-    `nftables chain ${family} ${table} ${chain} drops what is forwarded to and from ${whom} (${reason}), and no other table can overrule it; add to it: ${rules.map((rule) => `${insert} ${rule} accept`).join("; ")}`,
+    `nftables chain ${family} ${table} ${chain} drops what is forwarded to and from ${whom} (${reason}), and no other table can overrule it; ${wayOut}`,
     { code: "conflict", op: "accept forwarding" },
   );
+}
+
+/** What is firewalld's is lost with its next reload if it is written into its chains. */
+function zonesOf({ addresses }: Passage): string {
+  const networks = new Set(addresses.map((cidr) => formatCidr(networkOf(cidr))));
+  return [...networks].map((one) => `firewall-cmd --permanent --zone=trusted --add-source=${one}`).join("; ");
 }

@@ -102,9 +102,16 @@ async function write(host: FirewallHost, entries: readonly Entry[], present: Pre
   for (const name of engines) {
     const engine = host.opened(name) ?? (await host.keeper(name));
     const mine = entries.filter((entry) => entry.engine === name);
+    const others = host.others(name, present.names, []);
+    if (name === "firewalld") {
+      if (present.own.length > 0) await host.repair(engine, present.stale, present.drop, lock, present.previous);
+      // A repair passes over a firewalld that does not run.
+      await engine.add(mine, others, lock.fd);
+      continue;
+    }
     if (present.own.length === 0) {
       try {
-        await engine.add(mine, host.others(name, present.names, []), lock.fd);
+        await engine.add(mine, others, lock.fd);
         continue;
       } catch (error) {
         if (!isSurprise(error)) throw error;

@@ -8,8 +8,8 @@
  */
 import { isTsnetError } from "../errors.ts";
 import type { Cidr } from "../net/cidr.ts";
-import { formatCidr, networkOf } from "../net/cidr.ts";
-import type { Nft, NftBaseChain, NftChain, NftRule } from "../nft/nft.ts";
+import { contains, formatCidr, networkOf, parseCidr } from "../net/cidr.ts";
+import type { Nft, NftBaseChain, NftChain, NftRule, NftTable } from "../nft/nft.ts";
 
 /** What shall be forwarded. */
 export interface Forwarded {
@@ -17,6 +17,8 @@ export interface Forwarded {
   readonly links: readonly string[];
   /** Networks that it comes from and goes to. */
   readonly networks: readonly Cidr[];
+  /** Tables whose owner is told of it in another way. */
+  readonly told?: readonly string[];
 }
 
 export interface DroppingChain {
@@ -33,8 +35,10 @@ export async function droppingChains(nft: Nft, forwarded: Forwarded): Promise<re
   const found: DroppingChain[] = [];
   for (const base of await baseChains(nft)) {
     if (!concerns(base, forwarded)) continue;
-    const chain = (await nft.list(base.family, base.table))?.chains.get(base.chain);
-    const reason = chain === undefined ? undefined : dropReason(chain, forwarded);
+    const table = await nft.list(base.family, base.table);
+    const chain = table?.chains.get(base.chain);
+    if (table === undefined || chain === undefined || isTrusted(table, forwarded)) continue;
+    const reason = dropReason(chain, forwarded);
     if (reason !== undefined) found.push({ chain: base, reason });
   }
   return found;
@@ -49,16 +53,52 @@ async function baseChains(nft: Nft): Promise<readonly NftBaseChain[]> {
   }
 }
 
-function concerns({ family, table, chain, hook }: NftBaseChain, { networks }: Forwarded): boolean {
+function concerns({ family, table, chain, hook }: NftBaseChain, { networks, told }: Forwarded): boolean {
+  if (told?.includes(table) === true) return false;
   if (hook.hook !== "forward" || hook.type !== "filter" || HARMLESS_TABLES.has(table)) return false;
   if (IPTABLES_TABLES.has(table) && chain === "FORWARD") return false;
   const wanted = (version: 4 | 6) => networks.some(({ address }) => address.family === version);
   return family === "inet" || (family === "ip" && wanted(4)) || (family === "ip6" && wanted(6));
 }
 
+/** The table of firewalld, whose zones are the place to let somebody through. */
+export const FIREWALLD = "firewalld";
+
 const IPTABLES_TABLES = new Set(["filter", "mangle", "security"]);
 /** Ours, and those of service proxies, which drop what is for services that nobody serves. */
 const HARMLESS_TABLES = new Set(["tsnet", "tsnet-isolation", "tsnet-proxy", "kube-proxy"]);
+
+/**
+ * Whether firewalld has it in a zone that accepts all. Its chains go by source or interface to the chain of a zone,
+ * which tells by its last rule what becomes of the rest.
+ */
+function isTrusted({ table, chains }: NftTable, { links, networks }: Forwarded): boolean {
+  if (table !== FIREWALLD) return false;
+  const trusted = [...chains.values()]
+    .filter(({ chain }) => /^filter_FORWARD(_IN)?_ZONES$/.test(chain))
+    .flatMap(({ rules }) => rules)
+    .filter(({ expressions }) => {
+      const to = expressions.map((one) => child(child(one, "goto"), "target")).find((one) => one !== undefined);
+      const last = typeof to === "string" ? chains.get(to)?.rules.at(-1)?.expressions : undefined;
+      return last?.length === 1 && hasKey(last[0], "accept");
+    })
+    .flatMap(({ expressions }) => expressions.flatMap((one) => matchOf(one) ?? []));
+  const byLink = trusted.some(
+    ({ field, values }) => field === "iifname" && links.some((link) => values.includes(link)),
+  );
+  return (
+    byLink || networks.every((cidr) => trusted.some(({ field, values }) => field === "saddr" && covers(values, cidr)))
+  );
+}
+
+function covers(values: readonly string[], { address }: Cidr): boolean {
+  return values
+    .filter((value) => /^[0-9a-f.:]+(\/\d+)?$/.test(value))
+    .some((value) => {
+      const cidr = parseCidr(value.includes("/") ? value : `${value}/${value.includes(":") ? 128 : 32}`);
+      return contains(cidr, address);
+    });
+}
 
 /** Why a chain drops it; undefined if it does not, or accepts it before. */
 function dropReason(chain: NftChain, forwarded: Forwarded): string | undefined {

@@ -29,8 +29,8 @@ export async function planForward(
   wish: ForwardWish,
 ): Promise<readonly Entry[]> {
   if (wish.addresses.length === 0) return [];
-  if (wish.firewalldZone !== undefined) return zoneEntries(engine, attachment, wish, wish.firewalldZone);
   await refuseForeignDrops(host, wish);
+  if (wish.firewalldZone !== undefined) return zoneEntries(engine, attachment, wish, wish.firewalldZone);
   const { holdRules } = await host.tools.surveyVariants();
   const others = holdRules.map((variant): EngineName => `iptables-${variant}`).filter((name) => name !== engine.name);
   return [mainEntry(engine, attachment, wish), ...others.map((name) => acceptEntry(name, attachment, wish))];

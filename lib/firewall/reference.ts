@@ -14,6 +14,7 @@ import type { Family } from "../net/address.ts";
 import type { Nft, NftTable } from "../nft/nft.ts";
 import { type NftTableName, NftTransaction } from "../nft/transaction.ts";
 import type { EngineName } from "./record.ts";
+import { removeReferenceForward } from "./reference-forward.ts";
 import type { Scope } from "./sweep.ts";
 import type { Tools } from "./tools.ts";
 import type { Attachment } from "./types.ts";
@@ -111,6 +112,7 @@ function removalFrom(saved: Saved, scope: Scope): IptablesTransaction {
   }
   for (const chain of gone) tx.flushChain("nat", chain);
   for (const chain of gone) tx.deleteChain("nat", chain);
+  removeReferenceForward(tx, saved, scope);
   return tx;
 }
 

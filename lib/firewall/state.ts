@@ -38,8 +38,13 @@ export const STATE_ROOT = "/run/tsnet/firewall";
 
 /** Whether a part of an attachment is recorded, in any engine. Loads nothing and needs no lock. */
 export function isRecorded(attachment: Attachment, part: Part, root = STATE_ROOT): boolean {
+  return recordedWith(attachment, part, root).length > 0;
+}
+
+/** Where a part of an attachment is recorded. Loads nothing and needs no lock. */
+export function recordedWith(attachment: Attachment, part: Part, root = STATE_ROOT): readonly KeeperName[] {
   const tag = tagOf(attachment);
-  return KEEPERS.some((engine) =>
+  return KEEPERS.filter((engine) =>
     namesIn(`${root}/${engine}`).some((file) => {
       const name = parseEntryFile(engine, file);
       return name?.tag === tag && name.part === part;
@@ -148,7 +153,10 @@ export class State {
 
   setAdminRules(engine: KeeperName, there: boolean): void {
     if (!there) removeFile(this.#adminRules(engine));
-    else if (!this.hasAdminRules(engine)) replaceFile(this.#adminRules(engine), "");
+    else if (!this.hasAdminRules(engine)) {
+      makeDirectory(this.#directory(engine));
+      replaceFile(this.#adminRules(engine), "");
+    }
   }
 
   /** Sysctls that we changed and what they were before, by key. */

@@ -9,7 +9,7 @@
  *
  * @module
  */
-import { TsnetError } from "../errors.ts";
+import { isTsnetError, TsnetError } from "../errors.ts";
 import { exists } from "../sys/files.ts";
 import { type Bus, type BusCall, BusRefusal, openSystemBus } from "./bus.ts";
 
@@ -36,7 +36,13 @@ export interface Firewalld {
 export function realFirewalld(): Firewalld {
   return {
     isRunning: async (how) => (how !== "likely" || isInstalled()) && (await isRunning()),
-    addSources: (zone, sources) => onBus((bus) => add(bus, zone, sources)),
+    async addSources(zone, sources) {
+      try {
+        await onBus((bus) => add(bus, zone, sources));
+      } catch (error) {
+        throw isTsnetError(error, "io") ? notRunning(error) : error;
+      }
+    },
     async removeSources(zone, sources) {
       if (!(await isRunning())) return;
       await onBus((bus) => Promise.all(sources.map((source) => remove(bus, zone, source))));
@@ -64,7 +70,7 @@ async function isRunning(): Promise<boolean> {
     return (await onBus((bus) => bus.call({ ...DBUS, member: "NameHasOwner", texts: [NAME] }))) === true;
   } catch (error) {
     // A bus that is going, or that lets nobody in, has no firewalld for us.
-    if (error instanceof TsnetError && error.code === "io") return false;
+    if (isTsnetError(error, "io")) return false;
     throw error;
   }
 }
@@ -129,12 +135,21 @@ async function call(bus: Bus, member: string, ...texts: readonly string[]): Prom
     if (!(error instanceof BusRefusal) || !/was not provided by any \.service files|has no owner/.test(error.message)) {
       throw error;
     }
-    throw new TsnetError("firewalld does not run: start it, or choose another back end", {
-      code: "not-found",
-      op: "firewalld",
-      cause: error,
-    });
+    throw notRunning(error);
   }
+}
+
+/** @throws TsnetError `not-found` if it does not run. */
+export async function ensureRunning(firewalld: Firewalld): Promise<void> {
+  if (!(await firewalld.isRunning())) throw notRunning();
+}
+
+function notRunning(cause?: unknown): TsnetError {
+  return new TsnetError("firewalld does not run: start it, or choose another back end", {
+    code: "not-found",
+    op: "firewalld",
+    cause,
+  });
 }
 
 function elsewhere(zone: string, source: string, other: unknown): TsnetError {

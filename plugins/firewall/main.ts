@@ -8,13 +8,21 @@
 import { versionsFrom } from "../../lib/cni/supported.ts";
 import type { CniResult, PluginCall } from "../../lib/cni/types.ts";
 import { TsnetError } from "../../lib/errors.ts";
-import type { Firewall, ForwardWish } from "../../lib/firewall/types.ts";
+import type { Backend, Firewall, ForwardWish } from "../../lib/firewall/types.ts";
 import { type ChainPlugin, type Kit, ownKit } from "../../lib/plugin/kit.ts";
 import { Undo } from "../../lib/undo.ts";
 
 export const plugin: ChainPlugin = {
   name: "firewall",
   versions: versionsFrom("0.4.0"),
+
+  async validate(call) {
+    (await import("./config.ts")).parseConfig(call);
+  },
+
+  async foreseen(call) {
+    return { backend: await wantedBackend(call), wishes: { forward: await plan(call, previousResult(call)) } };
+  },
 
   async add(call, kit = ownKit) {
     const result = previousResult(call);
@@ -59,7 +67,10 @@ export const plugin: ChainPlugin = {
     const { parseConfig } = await import("./config.ts");
     const { backend, ingress } = parseConfig(call);
     const isFirewalld = await usesFirewalld(call);
-    if (backend === "firewalld") await (await import("./unrecorded.ts")).ensureFirewalld();
+    if (backend === "firewalld") {
+      const { ensureRunning, realFirewalld } = await import("../../lib/firewalld/firewalld.ts");
+      await ensureRunning(realFirewalld());
+    }
     if (isFirewalld && ingress === "open") return;
     await (await openFirewall(call, kit)).ensureUsable();
   },
@@ -70,27 +81,40 @@ async function prepare(
   result: CniResult,
   kit: Kit,
 ): Promise<{ readonly wish: ForwardWish; readonly firewall: Firewall }> {
+  return { wish: await plan(call, result), firewall: await openFirewall(call, kit) };
+}
+
+async function plan(call: PluginCall, result: CniResult): Promise<ForwardWish> {
   const [{ parseConfig }, { planForward }] = await Promise.all([import("./config.ts"), import("./plan.ts")]);
   const config = parseConfig(call);
   // What can be refused is refused before anybody is asked.
   planForward(config, result, false);
-  const wish = planForward(config, result, await usesFirewalld(call));
-  return { wish, firewall: await openFirewall(call, kit) };
+  return planForward(config, result, await usesFirewalld(call));
 }
 
-/** Unset, the back end is firewalld where that runs, as the reference has it. */
+/** Unset, the back end is firewalld where that runs, as the reference has it; for CHECK the one that ADD found. */
 async function usesFirewalld(call: PluginCall): Promise<boolean> {
   const { backendOf } = await import("./config.ts");
   const backend = backendOf(call);
   if (backend !== undefined) return backend === "firewalld";
+  if (call.command === "CHECK") {
+    const { recordedWith } = await import("../../lib/firewall/state.ts");
+    const keepers = recordedWith(call.attachment, "forward");
+    if (keepers.length > 0) return keepers.includes("firewalld");
+  }
   const { realFirewalld } = await import("../../lib/firewalld/firewalld.ts");
   return await realFirewalld().isRunning("likely");
 }
 
 async function openFirewall(call: PluginCall, kit: Kit): Promise<Firewall> {
+  return await kit.firewall(await wantedBackend(call));
+}
+
+/** Walls are ours also where firewalld accepts. */
+async function wantedBackend(call: PluginCall): Promise<Backend | undefined> {
   const { backendOf } = await import("./config.ts");
   const backend = backendOf(call);
-  return await kit.firewall(backend === "firewalld" ? undefined : backend);
+  return backend === "firewalld" ? undefined : backend;
 }
 
 function previousResult({ conf: { prevResult } }: PluginCall): CniResult {

@@ -1,10 +1,9 @@
 /**
- * firewalld apart from our records: sources that the reference plugin set, and whether it is there at all.
+ * Sources of firewalld that no record of ours tells of, because the reference plugin set them.
  *
  * @module
  */
 import type { PluginCall } from "../../lib/cni/types.ts";
-import { TsnetError } from "../../lib/errors.ts";
 import { realFirewalld } from "../../lib/firewalld/firewalld.ts";
 import { type Address, bitsOf, formatAddress } from "../../lib/net/address.ts";
 import { backendOf } from "./config.ts";
@@ -18,13 +17,4 @@ export async function removeSources(call: PluginCall, addresses: readonly Addres
   const zone = call.conf.raw.value("firewalldZone");
   const sources = addresses.map((address) => `${formatAddress(address)}/${bitsOf(address.family)}`);
   await firewalld.removeSources(typeof zone === "string" && zone !== "" ? zone : "trusted", sources);
-}
-
-/** @throws TsnetError `not-found` if firewalld does not run. */
-export async function ensureFirewalld(): Promise<void> {
-  if (await realFirewalld().isRunning()) return;
-  throw new TsnetError("firewalld does not run: start it, or choose another back end", {
-    code: "not-found",
-    op: "firewall",
-  });
 }
