@@ -70,7 +70,7 @@ module.exports = {
     {
       name: "plugins-compose-by-protocol",
       comment:
-        "a plugin never imports another one: they compose by CNI. tsnet alone, a chain in one exec, is made of them",
+        "a plugin never imports another one: they compose by CNI; tsnet alone, a chain in one exec, is made of them",
       severity: "error",
       from: { path: "^plugins/([^/]+)/", pathNot: "^plugins/tsnet/" },
       to: { path: "^plugins/[^/]+/", pathNot: "^plugins/$1/" },

@@ -22,6 +22,8 @@ export interface Container {
   readonly id: string;
   /** Path of its namespace. */
   readonly netns: string;
+  /** `eth0` unless given. */
+  readonly ifname?: string;
 }
 
 /** A plugin's config less what every plugin of a list shares. */
@@ -32,6 +34,8 @@ export interface Attached {
   readonly result: CniJson;
   /** What the list took, all its calls together. */
   readonly ms: number;
+  /** The most memory that one of them held, in bytes; of programs that it ran the greatest counts. */
+  readonly bytes: number;
 }
 
 export type CniJson = Readonly<Record<string, unknown>>;
@@ -42,12 +46,14 @@ const VERSION = "1.0.0";
 export async function addList(side: Side, list: readonly PluginConf[], container: Container): Promise<Attached> {
   let result: CniJson | undefined;
   let ms = 0;
+  let bytes = 0;
   for (const conf of list) {
     const call = await timed(side, { verb: "ADD", conf, container, ...(result === undefined ? {} : { result }) });
     result = JSON.parse(call.stdout) as CniJson;
     ms += call.ms;
+    bytes = Math.max(bytes, call.bytes);
   }
-  return { result: result ?? {}, ms };
+  return { result: result ?? {}, ms, bytes };
 }
 
 /** DEL of a whole list, backwards, each with the last result. Returns what the calls took together. */
@@ -80,7 +86,7 @@ async function timed(side: Side, { verb, conf, container, result }: Call) {
     CNI_COMMAND: verb,
     CNI_CONTAINERID: container.id,
     CNI_NETNS: container.netns,
-    CNI_IFNAME: "eth0",
+    CNI_IFNAME: container.ifname ?? "eth0",
     CNI_PATH: side.directory,
   };
   const ended = await spawnToExit([`${side.directory}/${conf.type}`], env, stdin);
@@ -102,5 +108,6 @@ async function spawnToExit(argv: readonly string[], env: Readonly<Record<string,
     new Response(child.stderr).text(),
     child.exited,
   ]);
-  return { ms: performance.now() - start, stdout, stderr, exitCode };
+  const ms = performance.now() - start;
+  return { ms, stdout, stderr, exitCode, bytes: child.resourceUsage()?.maxRSS ?? 0 };
 }

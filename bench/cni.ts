@@ -17,7 +17,13 @@ import { type Row, rowOf, type Series } from "./table.ts";
 import { type Member, mustBeDown, mustBeUp, openEcho, openPorts } from "./verify.ts";
 import { makeNetns, makeWorld, type World } from "./world.ts";
 
-export interface CniBench {
+export interface CniBench extends Comparison {
+  /** An empty directory on the machine's disk. */
+  readonly disk: string;
+}
+
+/** Both sides and how often they are called. */
+export interface Comparison {
   /** Measured rounds; each calls ADD and DEL once for each side. */
   readonly rounds: number;
   /** Only scenarios whose name contains this; "" for all. */
@@ -26,26 +32,37 @@ export interface CniBench {
   readonly ours: string;
   /** The reference plugins. */
   readonly peers: string;
-  /** An empty directory on the machine's disk. */
-  readonly disk: string;
 }
 
 /** Measures every row; says on stderr how far it is, and why a row does not count. */
-export async function benchCni({ rounds, only, ours, peers, disk }: CniBench): Promise<readonly Row[]> {
-  if (!exists(`${ours}/bridge`)) throw new Error(`${ours} has no plugins: run npm run build first`);
-  const world = await makeWorld(disk);
+export async function benchCni(bench: CniBench): Promise<readonly Row[]> {
+  const world = await makeWorld(bench.disk);
+  const start = await startUp(sidesOf(bench), bench.rounds, bench.disk);
+  return [...start, ...(await compare(world, SCENARIOS, bench))];
+}
+
+/** Measures `scenarios` on a host that was made for it. */
+export async function compare(
+  world: World,
+  scenarios: readonly Scenario[],
+  { rounds, only, ...where }: Comparison,
+): Promise<readonly Row[]> {
   await openEcho(world);
-  const sides: readonly Side[] = [
-    { name: "ours", directory: ours, bridge: "ours0", network: "ours", prefix: "10.201.1" },
-    { name: "peer", directory: peers, bridge: "peer0", network: "peer", prefix: "10.201.2" },
-  ];
-  const members = await Promise.all(sides.map((side) => makeMember(side)));
-  const rows: Row[] = [...(await startUp(sides, rounds, disk))];
-  for (const scenario of SCENARIOS.filter(({ name }) => `${name}:`.includes(only))) {
+  const members = await Promise.all(sidesOf(where).map((side) => makeMember(side)));
+  const rows: Row[] = [];
+  for (const scenario of scenarios.filter(({ name }) => `${name}:`.includes(only))) {
     console.error(`${scenario.name} ...`);
     rows.push(...(await measure(scenario, { world, members, rounds })));
   }
   return rows;
+}
+
+function sidesOf({ ours, peers }: Pick<Comparison, "ours" | "peers">): readonly Side[] {
+  if (!exists(`${ours}/bridge`)) throw new Error(`${ours} has no plugins: run npm run build first`);
+  return [
+    { name: "ours", directory: ours, bridge: "ours0", network: "ours", prefix: "10.201.1" },
+    { name: "peer", directory: peers, bridge: "peer0", network: "peer", prefix: "10.201.2" },
+  ];
 }
 
 /** One container a side stays through all rounds: its namespace is the caller's, not the plugins'. */

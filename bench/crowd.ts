@@ -50,11 +50,10 @@ export async function benchCrowd(scenario: Scenario, { world, sides, rounds }: C
 
 async function comeAndGo(crowd: Crowd): Promise<{ add: number; del: number }> {
   const { scenario, world, side, members } = crowd;
-  const list = scenario.list(side);
   const before = await readHost();
   const attached = new Map<Member, Attached>();
   const add = await byWorkers(crowd, async (member) => {
-    attached.set(member, await addList(side, list, member.container));
+    attached.set(member, await addList(side, scenario.list(side, member.container), member.container));
   });
   nothingRuns();
   const addresses = new Set([...attached.values()].map(({ result }) => addressOf(result)));
@@ -63,7 +62,7 @@ async function comeAndGo(crowd: Crowd): Promise<{ add: number; del: number }> {
   for (const [member, { result }] of attached) await mustBeUp(scenario, member, { world, result });
   const del = await byWorkers(crowd, async (member) => {
     const result = attached.get(member)?.result ?? {};
-    await delList(side, list, { container: member.container, result });
+    await delList(side, scenario.list(side, member.container), { container: member.container, result });
   });
   nothingRuns();
   for (const member of members) mustBeDown(member);

@@ -2,6 +2,7 @@
  * Benches: ours and the tools that people use today, side by side on this machine.
  *
  *     npm run bench -- cni [--rounds N] [--only TEXT] [--json]
+ *     npm run bench -- chain [--rounds N] [--only TEXT] [--json]
  *     npm run bench -- proxy [--quick] [--json]
  *     npm run bench -- overlay [--rounds N] [--json]
  *     npm run bench -- up [--rounds N] [--sizes N,N] [--only TEXT] [--json]
@@ -16,7 +17,8 @@ import { resolve } from "node:path";
 import { Command, InvalidArgumentError } from "commander";
 import { messageOf } from "../lib/errors.ts";
 import { referencePrograms } from "../test/cluster/build.ts";
-import { formatTable, passes } from "./table.ts";
+import type { CniBench } from "./cni.ts";
+import { formatTable, passes, type Row } from "./table.ts";
 
 interface BenchOptions {
   readonly rounds: number;
@@ -67,6 +69,14 @@ program
   .option("--json", "print the rows as JSON", false)
   .action(cni);
 program
+  .command("chain")
+  .description("a chain of five plugins: ours one by one and in one exec, and the reference's")
+  .option("--rounds <n>", "measured calls of a kind for each side", count, 10)
+  .option("--only <text>", "only what has this in its name", "")
+  .option("--ours <directory>", "our plugins", resolve(import.meta.dirname, "../dist/cni"))
+  .option("--json", "print the rows as JSON", false)
+  .action(chain);
+program
   .command("proxy")
   .description("our kube-proxy and the real one, at one API server")
   .option("--sizes <n,n>", "numbers of services at which both run", counts, [100, 1000, 10_000])
@@ -103,11 +113,18 @@ try {
 }
 
 async function cni(options: BenchOptions): Promise<void> {
+  await inside(options, async (bench) => (await import("./cni.ts")).benchCni(bench));
+}
+
+async function chain(options: BenchOptions): Promise<void> {
+  await inside(options, async (bench) => (await import("./chain.ts")).benchChain(bench));
+}
+
+async function inside(options: BenchOptions, measure: (bench: CniBench) => Promise<readonly Row[]>): Promise<void> {
   const { [PEERS]: peers, [DISK]: disk } = process.env;
   if (peers === undefined || disk === undefined) return await again();
   endWithParent();
-  const { benchCni } = await import("./cni.ts");
-  const rows = await benchCni({ ...options, peers, disk });
+  const rows = await measure({ ...options, peers, disk });
   console.log(options.json ? JSON.stringify(rows, null, 2) : formatTable(rows));
   // Servers of the bench are still open: it would not end by itself.
   process.exit(rows.every(passes) ? 0 : 1);

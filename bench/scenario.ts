@@ -3,18 +3,22 @@
  *
  * @module
  */
-import type { PluginConf, Side } from "./call.ts";
+import type { CniJson, Container, PluginConf, Side } from "./call.ts";
 import { type Row, rowOf, type Series } from "./table.ts";
+import type { Member } from "./verify.ts";
 
 export type Backend = "iptables" | "nftables";
 
 export interface Scenario {
   readonly name: string;
-  readonly list: (side: Side) => readonly PluginConf[];
+  /** In a crowd each container may have a list of its own. */
+  readonly list: (side: Side, container?: Container) => readonly PluginConf[];
   /** By what a container's address has to be masqueraded. */
   readonly masquerade?: Backend;
   /** Whether {@link PORTS} have to be reachable from beyond the host. */
   readonly published?: boolean;
+  /** More that has to hold once a container was added. @throws Error */
+  readonly more?: (member: Member, result: CniJson) => Promise<void>;
   /** So many containers by so many workers at once; one after the other if undefined. */
   readonly crowd?: { readonly containers: number; readonly workers: number };
   /** Ours over the peer's, at most. */
@@ -83,7 +87,7 @@ function bridge(masquerade?: Backend): (side: Side) => readonly PluginConf[] {
 }
 
 /** bridge with masquerade, then portmap with two ports. */
-function withPorts(backend: Backend): (side: Side) => readonly PluginConf[] {
+export function withPorts(backend: Backend): (side: Side) => readonly PluginConf[] {
   const portmap: PluginConf = {
     type: "portmap",
     backend,

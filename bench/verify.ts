@@ -37,6 +37,7 @@ export async function mustBeUp(scenario: Scenario, member: Member, now: { world:
   storeHolds(side, container, address);
   sysctlsHold(side, netns, scenario.published === true);
   await rulesName(scenario, address);
+  await scenario.more?.(member, now.result);
 }
 
 /** @throws Error if the container still has its interface. */

@@ -17,8 +17,8 @@ export interface Kit {
   firewall(wanted?: Backend): Promise<Firewall>;
 
   /**
-   * ADD tells what its result will be, as soon as there are addresses and before its own wish goes to the filter: in
-   * one process the rules of the parts behind it go there with its own, while it goes on with links and routes.
+   * ADD tells what its result will be, as soon as there are addresses and it has said its own wish: in one process
+   * the rules of the parts behind it go to the filter with its own then, while it goes on with links and routes.
    */
   foresee?(result: CniResult): Promise<void>;
 

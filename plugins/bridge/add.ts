@@ -50,8 +50,8 @@ async function attach(scene: Scene): Promise<CniResult> {
   const plan = config.ipamType === undefined ? undefined : await addresses(scene, config.ipamType);
   // Before the filter: the rules of published ports are made for the way that leads to the container.
   if (plan !== undefined) gateways(scene, gatewayLink, plan);
-  await scene.kit.foresee?.(foreseen(scene, hostEnd, plan));
   const filter = await startFilter(scene, plan, hostEnd, containerEnd.mac);
+  await scene.kit.foresee?.(foreseen(scene, [bridge.name, hostEnd], gatewayLink, plan));
   // The filter's program runs beside these, which do not wait.
   const hostLink = await beside(filter, () => {
     if (config.disableContainerInterface) return requireLink(host, hostEnd);
@@ -112,9 +112,10 @@ async function startFilter(
 }
 
 /** The result as far as it is known before the links are up. */
-function foreseen({ call, config }: Scene, hostEnd: string, plan: Plan | undefined): CniResult {
+function foreseen({ call }: Scene, hosts: readonly string[], gatewayLink: Link, plan: Plan | undefined): CniResult {
+  const interfaces = [...hosts.map((name) => ({ name })), { name: call.ifname, sandbox: call.netns }];
   return {
-    interfaces: [{ name: config.bridge }, { name: hostEnd }, { name: call.ifname, sandbox: call.netns }],
+    interfaces: hosts.includes(gatewayLink.name) ? interfaces : [...interfaces, { name: gatewayLink.name }],
     ips: plan?.ips ?? [],
     routes: plan?.routes ?? [],
     dns: {},

@@ -10,13 +10,13 @@ import { TsnetError } from "../../lib/errors.ts";
 import type { FilterWishes, Kit } from "../../lib/plugin/kit.ts";
 import { Undo } from "../../lib/undo.ts";
 import { chooseOnce } from "./choice.ts";
-import { inPart, openParts, type Part } from "./part.ts";
+import { inPart, openParts, type Part, validateParts } from "./part.ts";
 import { Rules } from "./rules.ts";
 
 export async function add(call: PluginCall): Promise<CniResult> {
   const parts = await openParts(call);
   const { prevResult } = call.conf;
-  for (const part of parts) await inPart(part, async () => part.plugin.validate?.(part.call(prevResult)));
+  await validateParts(call, parts);
   const rules = new Rules(call.attachment, chooseOnce());
   const done: Part[] = [];
   let result = prevResult;

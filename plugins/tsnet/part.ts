@@ -19,6 +19,20 @@ export async function openParts(call: PluginCall): Promise<readonly Part[]> {
   return await Promise.all(parseParts(call).map((config) => openPart(call, config)));
 }
 
+/** Reads all that an ADD reads of each part's config, and touches nothing. @throws TsnetError as that ADD does. */
+export async function validateParts(call: PluginCall, parts: readonly Part[]): Promise<void> {
+  for (const part of parts) {
+    await inPart(part, async () => {
+      await part.plugin.validate?.(part.call(call.conf.prevResult));
+      // A part's own text is written anew, and has each key once.
+      if (part.type === "tuning") {
+        const { refuseRepeated } = await import("../tuning/repeated.ts");
+        refuseRepeated(call.stdin, ["parts", "[]", "sysctl"]);
+      }
+    });
+  }
+}
+
 /** @throws TsnetError `incompatible-version` if the plugin does not know the config's version. */
 export async function openPart({ conf }: PluginCall, config: PartConfig): Promise<Part> {
   const plugin = await loadPart(config.type);

@@ -8,7 +8,9 @@
  */
 import type { Attachment } from "../../lib/cni/types.ts";
 import { hasErrno } from "../../lib/errors.ts";
+import { isRecorded } from "../../lib/firewall/state.ts";
 import type { Firewall, Part } from "../../lib/firewall/types.ts";
+import type { Address } from "../../lib/net/address.ts";
 import { linkDelGroup, linkSet } from "../../lib/netlink/link.ts";
 import { RtSocket } from "../../lib/netlink/socket.ts";
 import type { Attempts } from "../../lib/plugin/attempts.ts";
@@ -21,7 +23,11 @@ export class Removals implements Disposable {
   readonly kit: Kit;
   readonly #attachment: Attachment;
   readonly #group = doomedGroup();
-  readonly #rules = new Map<Firewall, Set<Part>>();
+  readonly #rules: {
+    readonly firewall: Firewall;
+    readonly parts: readonly Part[];
+    readonly addresses: readonly Address[];
+  }[] = [];
   readonly #later: (() => Promise<unknown>)[] = [];
   #socket: RtSocket | undefined;
 
@@ -49,22 +55,26 @@ export class Removals implements Disposable {
     this.#socket?.close();
   }
 
-  /** A detach looks in every back end, so one does it for all parts. */
-  #detach(attempts: Attempts): Promise<void> {
-    const [firewall] = this.#rules.keys();
-    const parts = new Set([...this.#rules.values()].flatMap((wanted) => [...wanted]));
-    if (firewall === undefined) return Promise.resolve();
-    return attempts.try(() => firewall.detach(this.#attachment, [...parts]));
+  /**
+   * A detach looks in every back end, so one does it for all parts that we know of. What we do not know of, such as
+   * what the reference plugins left, is looked for afterwards.
+   */
+  async #detach(attempts: Attempts): Promise<void> {
+    const [first] = this.#rules;
+    if (first === undefined) return;
+    const parts = [...new Set(this.#rules.flatMap((one) => one.parts))];
+    const addresses = this.#rules.flatMap((one) => one.addresses);
+    const known = parts.filter((part) => isRecorded(this.#attachment, part));
+    const unknown = parts.filter((part) => !known.includes(part));
+    for (const some of [known, unknown]) {
+      if (some.length > 0) await attempts.try(() => first.firewall.detach(this.#attachment, some, addresses));
+    }
   }
 
   #gathering(firewall: Firewall): Firewall {
-    const parts = this.#rules.get(firewall) ?? new Set<Part>();
     return {
       ...firewall,
-      detach: async (_attachment, removed) => {
-        this.#rules.set(firewall, parts);
-        for (const part of removed) parts.add(part);
-      },
+      detach: async (_attachment, parts, addresses = []) => void this.#rules.push({ firewall, parts, addresses }),
     };
   }
 
