@@ -19,32 +19,38 @@ import { ifbName, referenceIfbName } from "./plan.ts";
 export async function del(call: PluginCall, kit: Kit): Promise<void> {
   const attempts = new Attempts("DEL bandwidth");
   using host = RtSocket.open();
-  let hostEnd: Link | undefined;
-  await attempts.try(() => {
-    hostEnd = insideIfThere(call.netns, (container) => findHostEnd(host, container, call.ifname));
-  });
-  const end = hostEnd;
-  const links = linksOf(host, call.attachment, end);
+  const senders: (Sender | undefined)[] = [];
+  await attempts.try(() =>
+    senders.push(insideIfThere(call.netns, (container) => ({ hostEnd: findHostEnd(host, container, call.ifname) }))),
+  );
+  const [sender] = senders;
+  const links = linksOf(host, call.attachment, sender);
+  const hostEnd = sender?.hostEnd;
   // First the way to the ifb: what is redirected to one that is gone is lost.
-  if (end !== undefined) await attempts.try(() => unredirect(host, end, links));
-  if (end !== undefined && isOurs(end, call)) await attempts.try(() => unshape(host, end));
+  if (hostEnd !== undefined) await attempts.try(() => unredirect(host, hostEnd, links));
+  if (hostEnd !== undefined && isOurs(hostEnd, call)) await attempts.try(() => unshape(host, hostEnd));
   for (const { name } of links) await attempts.try(() => (kit.removeLink ?? linkDel)(host, name));
   attempts.finish();
 }
 
+/** A container whose namespace is there, and the host's end of its veth, if it has one. */
+export interface Sender {
+  readonly hostEnd: Link | undefined;
+}
+
 /**
  * The links on the host that shaping an attachment made and that are still there, by us or by the reference plugin.
- * `hostEnd` is the host's end of its veth, if it is there.
+ * Without a `sender` the container's namespace is gone, and its veths at least on their way.
  */
-export function linksOf(host: RtSocket, attachment: Attachment, hostEnd: Link | undefined): readonly Link[] {
+export function linksOf(host: RtSocket, attachment: Attachment, sender: Sender | undefined): readonly Link[] {
   const ours = linkGet(host, ifbName(attachment));
   if (ours !== undefined) return ours.kind === "ifb" ? [ours] : [];
   const theirs = linkGet(host, referenceIfbName(attachment));
-  return theirs?.kind === "ifb" && !isUsedByAnother(host, theirs, hostEnd) ? [theirs] : [];
+  return theirs?.kind === "ifb" && !(sender !== undefined && isUsedByAnother(host, theirs, sender)) ? [theirs] : [];
 }
 
-/** Its name is that of any interface of the container on the network: whose it is, is who sends through it. */
-function isUsedByAnother(host: RtSocket, ifb: Link, hostEnd: Link | undefined): boolean {
+/** The reference's name is that of any interface of the container on the network: whose it is, is who sends by it. */
+function isUsedByAnother(host: RtSocket, ifb: Link, { hostEnd }: Sender): boolean {
   return linkList(host).some(
     ({ kind, index }) =>
       kind === "veth" && index !== hostEnd?.index && redirectList(host, index).some((to) => to === ifb.index),
