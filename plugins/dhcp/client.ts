@@ -5,6 +5,7 @@
  */
 import { isTsnetError, TsnetError } from "../../lib/errors.ts";
 import { askControl, askHttp, type ControlRequest } from "../../lib/sys/control.ts";
+import { parseLeases } from "./protocol.ts";
 
 /** ms for an answer that needs no server. */
 export const SOON = 10_000;
@@ -29,7 +30,7 @@ export async function askDaemon(socket: string, request: ControlRequest, timeout
 /** Who answers at `socket`, by name; undefined if nobody does. */
 export async function whoListens(socket: string): Promise<string | undefined> {
   try {
-    if ((await askHttp(socket, { method: "GET", path: "/leases" }, SOON)).status === 200) return OURS;
+    if (isLeases((await askHttp(socket, { method: "GET", path: "/leases" }, SOON)).text)) return OURS;
     // Go's net/rpc refuses whatever is no CONNECT: 405.
     const { status } = await askHttp(socket, { method: "GET", path: "/_goRPC_" }, SOON);
     return status === 405 ? GO : "a server that is no DHCP daemon";
@@ -39,7 +40,15 @@ export async function whoListens(socket: string): Promise<string | undefined> {
   }
 }
 
-export const OURS = "a DHCP daemon of tsnet";
+function isLeases(text: string): boolean {
+  try {
+    return parseLeases(JSON.parse(text)).length >= 0;
+  } catch {
+    return false;
+  }
+}
+
+const OURS = "a DHCP daemon of tsnet";
 const GO = "the DHCP daemon of containernetworking's plugins (it speaks Go RPC)";
 
 function away(socket: string, cause: TsnetError): TsnetError {

@@ -103,7 +103,9 @@ export function parseReleased(answer: unknown): number {
 
 /** @throws TsnetError what the daemon answered instead; `decoding`. */
 export function parseLeases(answer: unknown): readonly unknown[] {
-  return succeeded(answer).array("leases") ?? [];
+  const leases = succeeded(answer).array("leases");
+  if (leases === undefined) throw new TsnetError("leases is missing", { code: "decoding", op: "DHCP" });
+  return leases;
 }
 
 export function encodeFailure(error: unknown): Json {

@@ -7,6 +7,7 @@ import { resolve } from "node:path";
 import { PluginError } from "../../lib/cni/errors.ts";
 import type { CniResult, PluginCall } from "../../lib/cni/types.ts";
 import { isTsnetError, messageOf, TsnetError } from "../../lib/errors.ts";
+import { warn } from "../../lib/log.ts";
 import { formatCidr, sameCidr } from "../../lib/net/cidr.ts";
 import { exists, namesIn } from "../../lib/sys/files.ts";
 import { askDaemon, SOON } from "./client.ts";
@@ -25,7 +26,7 @@ export async function add(call: PluginCall): Promise<CniResult> {
   return resultOf(held, config);
 }
 
-/** Gives the lease back. Without a daemon that is an error only where there is a lease. */
+/** Gives the lease back. Without a daemon of ours that is an error only where there is a lease. */
 export async function del(call: PluginCall): Promise<void> {
   const socket = parseSocket(call);
   const record = `${stateFolder(socket)}/${recordName(call.attachment)}`;
@@ -76,11 +77,12 @@ export async function status(call: PluginCall): Promise<void> {
 /** The specification's "the plugin is not available". */
 const UNAVAILABLE = 50;
 
-/** Does without a daemon where there is nothing that it would do. */
+/** Does without a daemon of ours where there is nothing that it would do, as after an ADD that found none. */
 async function unlessIdle(isNeeded: () => boolean, work: () => Promise<void>): Promise<void> {
   try {
     await work();
   } catch (error) {
-    if (!isTsnetError(error, "not-found") || isNeeded()) throw error;
+    if (!isTsnetError(error, "not-found", "conflict") || isNeeded()) throw error;
+    if (isTsnetError(error, "conflict")) warn(messageOf(error));
   }
 }
