@@ -19,6 +19,8 @@ async function loadPlugin(name: PluginName) {
       return (await import("../plugins/bridge/main.ts")).plugin;
     case "dhcp":
       return (await import("../plugins/dhcp/main.ts")).plugin;
+    case "dummy":
+      return (await import("../plugins/dummy/main.ts")).plugin;
     case "firewall":
       return (await import("../plugins/firewall/main.ts")).plugin;
     case "host-local":
@@ -47,5 +49,7 @@ async function loadPlugin(name: PluginName) {
       return (await import("../plugins/tuning/main.ts")).plugin;
     case "vlan":
       return (await import("../plugins/vlan/main.ts")).plugin;
+    case "vrf":
+      return (await import("../plugins/vrf/main.ts")).plugin;
   }
 }

@@ -9,6 +9,7 @@ export const pluginNames = [
   "bandwidth",
   "bridge",
   "dhcp",
+  "dummy",
   "firewall",
   "host-local",
   "ipvlan",
@@ -23,6 +24,7 @@ export const pluginNames = [
   "tsnet",
   "tuning",
   "vlan",
+  "vrf",
 ] as const;
 
 export type PluginName = (typeof pluginNames)[number];
@@ -32,7 +34,7 @@ export function versionsOf(name: PluginName): readonly string[] {
   return versionsFrom(FIRST_VERSION[name] ?? UNNAMED_VERSION);
 }
 
-const FIRST_VERSION: Partial<Record<PluginName, string>> = { bandwidth: "0.3.0", firewall: "0.4.0" };
+const FIRST_VERSION: Partial<Record<PluginName, string>> = { bandwidth: "0.3.0", firewall: "0.4.0", vrf: "0.3.1" };
 
 /** Whether `name` is one of ours. */
 export function isPluginName(name: string): name is PluginName {

@@ -129,6 +129,7 @@ export const IFLA_EXT_MASK = 29;
 export const IFLA_INFO_KIND = 1;
 export const IFLA_INFO_DATA = 2;
 export const IFLA_INFO_SLAVE_DATA = 5;
+export const IFLA_VRF_TABLE = 1;
 export const IFLA_VXLAN_ID = 1;
 export const IFLA_VXLAN_LINK = 3;
 export const IFLA_VXLAN_LOCAL = 4;

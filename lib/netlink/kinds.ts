@@ -14,6 +14,7 @@ import { toBuffer } from "./bytes.ts";
 import {
   IFLA_BR_VLAN_DEFAULT_PVID,
   IFLA_BR_VLAN_FILTERING,
+  IFLA_VRF_TABLE,
   IFLA_VXLAN_GBP,
   IFLA_VXLAN_ID,
   IFLA_VXLAN_LEARNING,
@@ -64,6 +65,19 @@ export function bridge(
     if (settings.vlanDefaultPvid !== undefined) out.push(IFLA_BR_VLAN_DEFAULT_PVID, putU16(settings.vlanDefaultPvid));
   };
   return { kind: "bridge", data: toBuffer(data) };
+}
+
+/** `ip link add ... type dummy`: it takes every packet and sends none on. */
+export const dummy: LinkKind = { kind: "dummy" };
+
+/** `ip link add ... type vrf table TABLE`: its ports ask that table alone. */
+export function vrf(table: number): LinkKind {
+  return { kind: "vrf", data: toBuffer((out) => out.push(IFLA_VRF_TABLE, putU32(table))) };
+}
+
+/** The table of a VRF; undefined for other links. */
+export function vrfTableOf(link: Link): number | undefined {
+  return link.kind === "vrf" ? getU32(link.data.get(IFLA_VRF_TABLE) ?? Buffer.alloc(4)) : undefined;
 }
 
 /** A VXLAN device (RFC 7348). */

@@ -15,6 +15,7 @@ import { routeList } from "../netlink/route.ts";
 import { RtSocket } from "../netlink/socket.ts";
 import { checkFailed } from "./check.ts";
 import { aliasOf, ipamTypeOf, type Scene, statusOfAddresses } from "./interface.ts";
+import { kernelLacks } from "./lacks.ts";
 import { refuseExisting, requireLink } from "./link.ts";
 import type { Namespaces } from "./netns.ts";
 
@@ -168,13 +169,6 @@ function refused(error: unknown, { kind: { kind }, reasons = {} }: StackedLink, 
 const REASONS: Readonly<Record<string, string>> = {
   EBUSY: "it is a port of a bridge, a bond or the like, or has links of another such kind",
 };
-
-function kernelLacks(kind: string, cause: unknown): TsnetError {
-  const message = `this kernel has no ${kind}: load its module (modprobe ${MODULES[kind] ?? kind}), or take a kernel that has it`;
-  return new TsnetError(message, { code: "kernel-lacks", op: `add ${kind}`, errno: "EOPNOTSUPP", cause });
-}
-
-const MODULES: Readonly<Record<string, string>> = { vlan: "8021q" };
 
 /** Where packets go that no other route is for: the best default route of IPv4, else of IPv6. */
 function ofDefaultRoute(socket: RtSocket): Link | undefined {
