@@ -19,6 +19,7 @@ import { inUse } from "./plan/network.ts";
 import type { Progress } from "./progress.ts";
 import type { ContainerRecord, NetworkRecord } from "./state/records.ts";
 import type { State } from "./state/state.ts";
+import { sweepStrays } from "./strays.ts";
 import { Turnstile } from "./turnstile.ts";
 
 /** What `down` did. */
@@ -36,10 +37,13 @@ export async function down(
 ): Promise<Lowered> {
   const lock = state.lock();
   try {
+    const swept = await sweepStrays(state);
     const containers = ofProject(state.containers(), project);
     const networks = ofProject(state.networks(), project).filter(({ stays }) => stays !== true);
     checkUnused(networks, project, state);
-    if (containers.length === 0 && networks.length === 0) return { containers: [], networks: [], stillForwarding: [] };
+    if (containers.length === 0 && networks.length === 0) {
+      return { containers: [], networks: [], stillForwarding: swept ? await cleanUp(state) : [] };
+    }
     const runtime = openRuntime(state.directory);
     const errors: unknown[] = [];
     await removeContainers(containers, {

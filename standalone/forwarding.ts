@@ -67,6 +67,22 @@ export async function restoreGuard(state: State, nft: Nft = realNft()): Promise<
   if (guard !== undefined) await runOrWarn(nft, guardTransaction(guard));
 }
 
+/** Writes anew what was to be remembered of the guard and is not, by what of it is in the kernel. */
+export async function recallGuard(state: State, nft: Nft = realNft()): Promise<void> {
+  if (state.note(NOTE, parseGuard) !== undefined) return;
+  try {
+    const table = await nft.list(TABLE.family, TABLE.table);
+    if (table === undefined) return;
+    const rules = JSON.stringify(table.chains.get("forward")?.rules ?? []);
+    const elements = table.sets.get("transit")?.elements ?? [];
+    const links = elements.flatMap(({ key }) => key.replaceAll('"', "").split(" . "));
+    const families = ([4, 6] as const).filter((family) => rules.includes(`"ipv${family}"`));
+    state.putNote(NOTE, { families, links: [...new Set(links)].toSorted() } satisfies Guard);
+  } catch (error) {
+    if (!isTsnetError(error, "not-found", "kernel-lacks")) throw error;
+  }
+}
+
 /** Takes the guard away, and returns the switches that stay on by our doing, as sysctl(8) names them. */
 export async function unguardForwarding(state: State, nft: Nft = realNft()): Promise<readonly string[]> {
   const guard = state.note(NOTE, parseGuard);

@@ -35,6 +35,7 @@ import type { Situation } from "./plan/situation.ts";
 import { dropUnused, removeEnded } from "./remove.ts";
 import type { ContainerRecord } from "./state/records.ts";
 import type { State } from "./state/state.ts";
+import { sweepStrays } from "./strays.ts";
 import { Turnstile } from "./turnstile.ts";
 import { familiesOf } from "./up.ts";
 
@@ -78,6 +79,7 @@ async function start(options: RunOptions, state: State, attaching: Attaching = {
   useUsualUmask();
   const lock = state.lock();
   try {
+    await sweepStrays(state);
     const now = look(state);
     const plan = planRun(options.specOf(options.name ?? nameFor(options.command, now)), now);
     findPrograms();

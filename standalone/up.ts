@@ -33,6 +33,7 @@ import { type Step, stepsOf } from "./plan/steps.ts";
 import type { Progress } from "./progress.ts";
 import type { ContainerRecord, NetworkRecord } from "./state/records.ts";
 import type { State } from "./state/state.ts";
+import { sweepStrays } from "./strays.ts";
 import { Turnstile } from "./turnstile.ts";
 
 /** What `up` had to do. */
@@ -53,7 +54,10 @@ export async function up(project: Project, state: State, options: UpOptions = {}
   useUsualUmask();
   const lock = state.lock();
   try {
-    if (options.dryRun !== true) await restoreNetworks(state);
+    if (options.dryRun !== true) {
+      await sweepStrays(state);
+      await restoreNetworks(state);
+    }
     const runtime = openRuntime(state.directory);
     const now = await observe(project, state, runtime);
     const plan = planUp(project, now);

@@ -58,6 +58,11 @@ export function removeCgroup(path: string): boolean {
   return true;
 }
 
+/** The names of the groups in a group; none if it is not there. */
+export function cgroupNames(path: string): readonly string[] {
+  return directoriesIn(path);
+}
+
 function directoriesIn(path: string): readonly string[] {
   try {
     return readdirSync(path, { withFileTypes: true }).flatMap((entry) => (entry.isDirectory() ? [entry.name] : []));

@@ -146,7 +146,10 @@ export class State {
 
   /** A container by its name, or undefined. */
   containerIfThere(name: string): ContainerRecord | undefined {
-    const [record] = this.#read(this.recordOf(name), parseContainerRecord);
+    const [record] = this.#read(this.recordOf(name), parseContainerRecord, {
+      forget: this.folderOf(name),
+      what: `container ${name}`,
+    });
     return record === undefined ? undefined : this.#withExit(record);
   }
 
@@ -221,7 +224,10 @@ export class State {
   #networksIn(folder: string, names = namesIn(folder)): readonly NetworkRecord[] {
     return names
       .filter((name) => name.endsWith(".json"))
-      .flatMap((name) => this.#read(`${folder}/${name}`, parseNetworkRecord));
+      .flatMap((name) => {
+        const path = `${folder}/${name}`;
+        return this.#read(path, parseNetworkRecord, { what: `network ${name.replace(/\.json$/, "")}`, forget: path });
+      });
   }
 
   #withExit(record: ContainerRecord): ContainerRecord {
@@ -237,16 +243,28 @@ export class State {
     replaceFile(path, `${JSON.stringify(value, null, 2)}\n`, 0o600);
   }
 
-  #read<T>(path: string, parse: Parser<T>): readonly T[] {
+  /** `damaged` is what to say of a file that cannot be read. */
+  #read<T>(path: string, parse: Parser<T>, damaged: Damaged = { what: "it", forget: path }): readonly T[] {
     const text = readIfThere(path);
     if (text === undefined) return [];
     try {
       return [parse(JSON.parse(text), path)];
     } catch (error) {
-      if (isTsnetError(error)) throw error;
-      throw new TsnetError(`${path}: ${messageOf(error)}`, { code: "decoding", op: "read state", cause: error });
+      const { what, forget } = damaged;
+      const way = `rm -r ${forget} forgets ${what}, and tsnet up makes it anew`;
+      throw new TsnetError(`${messageOf(error).startsWith(path) ? "" : `${path}: `}${messageOf(error)}: ${way}`, {
+        code: "decoding",
+        op: "read state",
+        cause: error,
+      });
     }
   }
+}
+
+interface Damaged {
+  readonly what: string;
+  /** What to remove. */
+  readonly forget: string;
 }
 
 /** Removes a folder of networks if none is left in it. Who writes there holds the lock: a temporary file is from a kill. */
