@@ -54,10 +54,10 @@ function translate(text: string): string {
       out += named === null ? (char === "[" ? "\\[" : char) : classOf(named[1] ?? "");
       if (named === null) at++;
       if (named === null && char === "]") inClass = false;
-    } else if (next(OTHER_GROUP) !== null) {
-      throw new Error(`groups that begin with "${text.slice(at - 2, at + 1)}" are not supported`);
     } else if (next(NAMED_GROUP) !== null) {
       out += "(?<";
+    } else if (next(OTHER_GROUP) !== null) {
+      throw new Error("of groups that begin with (? only (?: and (?P<name> are known, and (?i) in front");
     } else {
       // Of RE2, "]" is no end where it comes first.
       const opened = next(CLASS)?.[0];
