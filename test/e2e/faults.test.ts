@@ -4,7 +4,7 @@
  */
 import { afterAll, describe, expect, test } from "vitest";
 import { type Injection, Machine } from "./sequence/machine.ts";
-import { Model } from "./sequence/model.ts";
+import { Model, networkOf } from "./sequence/model.ts";
 import { NETWORKS } from "./sequence/networks.ts";
 import { compare } from "./sequence/steps.ts";
 
@@ -40,14 +40,16 @@ afterAll(async () => {
   for (const machine of machines.values()) await (await machine)[Symbol.asyncDispose]();
 });
 
-describe.each(NETWORKS.map(({ name, plugins }) => ({ name, count: plugins.length })))("network $name", (network) => {
-  const key = { network: network.name, container: "c1", ifname: "eth0" };
+// A list that writes iptables, and one exec that writes nftables.
+describe.each(["small", "one"])("network %s", (name) => {
+  const key = { network: name, container: "c1", ifname: "eth0" };
+  const count = networkOf(key).plugins.length;
 
   test.each(FAULTS)(
     "ADD with a %s that says %s fails with a code and leaves nothing, or does without",
     async (call, errno) => {
-      const machine = await machineOf(network.name);
-      await someCalls(network.count, { call, errno }, async (injection) => {
+      const machine = await machineOf(name);
+      await someCalls(count, { call, errno }, async (injection) => {
         const failure = await machine.add(key, PORT, injection).then(
           () => undefined,
           (error: Error) => error,
@@ -72,8 +74,8 @@ describe.each(NETWORKS.map(({ name, plugins }) => ({ name, count: plugins.length
   test.each(FAULTS)(
     "DEL with a %s that says %s is made good by another DEL",
     async (call, errno) => {
-      const machine = await machineOf(network.name);
-      await someCalls(network.count, { call, errno }, async (injection) => {
+      const machine = await machineOf(name);
+      await someCalls(count, { call, errno }, async (injection) => {
         await machine.add(key, PORT);
         const failure = await machine.del(key, PORT, injection).then(
           () => undefined,

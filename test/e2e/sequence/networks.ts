@@ -1,6 +1,6 @@
 /**
- * The networks that random sequences go over: both packet filters, one and two families, a pool small enough to run
- * dry, published ports.
+ * The networks that random sequences go over: both packet filters, one and two families, a bridge and a veth of one's
+ * own, a list and one exec, pools small enough to run dry, published ports.
  *
  * @module
  */
@@ -44,6 +44,40 @@ export const NETWORKS: readonly [Network, ...Network[]] = [
         ipam: { type: "host-local", ranges: [[{ subnet: "10.32.0.0/24" }], [{ subnet: "fd32::/64" }]] },
       },
       { type: "portmap", backend: "nftables", capabilities: { portMappings: true } },
+    ],
+    room: 250,
+  },
+  {
+    name: "point",
+    plugins: [
+      {
+        type: "ptp",
+        ipMasq: true,
+        ipMasqBackend: "nftables",
+        ipam: { type: "host-local", ranges: [[{ subnet: "10.33.0.0/29" }]], routes },
+      },
+      { type: "portmap", backend: "iptables", capabilities: { portMappings: true } },
+    ],
+    room: 5,
+  },
+  {
+    name: "one",
+    plugins: [
+      {
+        type: "tsnet",
+        capabilities: { portMappings: true },
+        parts: [
+          {
+            type: "bridge",
+            bridge: "one0",
+            isGateway: true,
+            ipMasq: true,
+            ipMasqBackend: "nftables",
+            ipam: { type: "host-local", ranges: [[{ subnet: "10.34.0.0/24" }]], routes },
+          },
+          { type: "portmap", backend: "nftables", capabilities: { portMappings: true } },
+        ],
+      },
     ],
     room: 250,
   },
