@@ -23,6 +23,8 @@ async function loadPlugin(name: PluginName) {
       return (await import("../plugins/dummy/main.ts")).plugin;
     case "firewall":
       return (await import("../plugins/firewall/main.ts")).plugin;
+    case "host-device":
+      return (await import("../plugins/host-device/main.ts")).plugin;
     case "host-local":
       return (await import("../plugins/host-local/main.ts")).plugin;
     case "ipvlan":

@@ -11,6 +11,7 @@ export const pluginNames = [
   "dhcp",
   "dummy",
   "firewall",
+  "host-device",
   "host-local",
   "ipvlan",
   "loopback",

@@ -41,6 +41,8 @@ export interface InterfaceToAdd {
   readonly given?: CniResult;
   /** Whether its IPv6 addresses go through duplicate address detection, which is waited for if there is a gateway. */
   readonly enableDad: boolean;
+  /** Its place on the PCI bus, for the result. */
+  readonly pciID?: string;
   /** Puts it into the container under the call's name, and tells `undo`. */
   put(scene: Scene): Promise<Link> | Link;
 }
@@ -59,7 +61,8 @@ export async function addInterface(call: PluginCall, wanted: InterfaceToAdd): Pr
     configureContainer(container, netns, settings);
     if (wanted.enableDad && ips.some(({ gateway }) => gateway?.family === 6)) settleAddresses(container, link);
     const { name, mac, mtu } = link;
-    return { interfaces: [{ name, mac, mtu, sandbox: call.netns }], ips, routes, dns };
+    const pciID = wanted.pciID === undefined ? {} : { pciID: wanted.pciID };
+    return { interfaces: [{ name, mac, mtu, sandbox: call.netns, ...pciID }], ips, routes, dns };
   } catch (error) {
     throw await undo.unwind(error);
   }
