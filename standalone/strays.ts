@@ -9,18 +9,20 @@
  * @module
  */
 import { chooseFirewall } from "../lib/firewall/firewall.ts";
-import type { Attachment, Part } from "../lib/firewall/types.ts";
 import { warn } from "../lib/log.ts";
-import { type Link, linkDel, linkList } from "../lib/netlink/link.ts";
+import { linkDel, linkList } from "../lib/netlink/link.ts";
 import { RtSocket } from "../lib/netlink/socket.ts";
+import { CACHE_DIR, type CachedAttachment, listCached } from "../lib/runtime/cache.ts";
+import { parseNetworkList } from "../lib/runtime/list.ts";
 import { cgroupNames, cgroupPath, cgroupPids, killCgroup, removeCgroup } from "../lib/sys/cgroup.ts";
 import { netnsNames, removeNetns } from "../lib/sys/netns.ts";
 import { identify, namespaceOf, sendSignal } from "../lib/sys/process.ts";
+import { openRuntime } from "./attach.ts";
 import { recallGuard } from "./forwarding.ts";
+import { isolate } from "./isolation/isolation.ts";
 import { bridgeNames } from "./plan/names.ts";
 import type { State } from "./state/state.ts";
 
-const PARTS: readonly Part[] = ["masquerade", "publish", "accept"];
 /** Milliseconds until a killed process is gone. */
 const PATIENCE = 10_000;
 
@@ -31,29 +33,31 @@ export async function sweepStrays(state: State): Promise<boolean> {
   const there = [...strays].filter(([id, group]) => cgroupPids(`${group}/run`).length > 0 || netnsNames().includes(id));
   if (there.length > 0) {
     const ids = there.map(([id]) => id).join(", ");
-    warn(`nothing in ${state.directory} tells of ${ids} any more: what is left of it is removed`);
+    warn(`${state.directory} does not tell of ${ids} or its networks any more: what is left of it is removed`);
   }
   for (const group of strays.values()) await end(group);
-  const networks = new Set(state.networks().map(({ id }) => id));
-  const ends = endsOf(new Set(strays.keys()));
-  for (const { attachment } of ends) await (await chooseFirewall()).detach(attachment, PARTS);
-  const gone = new Set(ends.map(({ attachment }) => attachment.network).filter((id) => !networks.has(id)));
-  for (const id of gone) await (await chooseFirewall()).collect(id, [], PARTS);
-  removeLinks(ends, gone);
+  const attachments = listCached(CACHE_DIR).filter(({ containerId }) => strays.has(containerId));
+  for (const one of attachments) await detach(one, state);
   const names = netnsNames();
   for (const id of strays.keys()) if (names.includes(id)) await removeNetns(id);
+  for (const record of state.containers()) if (strays.has(record.id)) state.removeContainer(record);
+  await removeNetworks(attachments, state);
   await recallGuard(state);
   return true;
 }
 
-/** The control groups of containers that there is no record of, by their ids. */
+/** The control groups of containers of which no record tells, or none of one of their networks, by their ids. */
 function straysOf(state: State): ReadonlyMap<string, string> {
   const all = cgroupPath("tsnet");
   if (all === undefined) return new Map();
-  const known = new Set(state.containers().map(({ id }) => id));
   // A machine may hold several hosts.
   const host = `.${namespaceOf("self", "net")}`;
   const ids = cgroupNames(all).flatMap((name) => (name.endsWith(host) ? [name.slice(0, -host.length)] : []));
+  const networks = new Set(state.networks().map(({ id }) => id));
+  const whole = state
+    .containers()
+    .filter(({ attachments }) => attachments.every(({ network }) => networks.has(network)));
+  const known = new Set(whole.map(({ id }) => id));
   // The helper has one, too.
   const strays = ids.filter((id) => id.includes(".") && !known.has(id));
   return new Map(strays.map((id) => [id, `${all}/${id}${host}`]));
@@ -73,34 +77,25 @@ function kill(pid: number): void {
   if (process !== undefined) sendSignal(process, "SIGKILL");
 }
 
-/** The host's end of an interface. */
-interface End {
-  readonly link: Link;
-  readonly attachment: Attachment;
+/** Takes an interface away as whoever called for it would have, by what the runtime keeps of each call. */
+async function detach({ config, containerId, ifname, capabilityArgs }: CachedAttachment, state: State): Promise<void> {
+  const list = parseNetworkList(config, `the list of ${containerId}`);
+  await openRuntime(state.directory).delList(list, { containerId, netns: "", ifname, capabilityArgs });
 }
 
-function endsOf(ids: ReadonlySet<string>): readonly End[] {
+/** What is left of networks that nothing tells of: rules, and bridges that we made and nobody else is on. */
+async function removeNetworks(attachments: readonly CachedAttachment[], state: State): Promise<void> {
+  const there = new Set(state.networks().map(({ id }) => id));
+  const gone = new Set(attachments.map(({ network }) => network).filter((id) => !there.has(id)));
+  for (const id of gone) await (await chooseFirewall()).collect(id, [], ["accept"]);
+  await isolate(state.networks());
   using socket = RtSocket.open();
-  return linkList(socket).flatMap((link): readonly End[] => {
-    const [, network = "", containerId = "", ifname = ""] = /^tsnet (\S+) (\S+) (\S+)$/.exec(link.alias ?? "") ?? [];
-    return ids.has(containerId) ? [{ link, attachment: { network, containerId, ifname } }] : [];
-  });
-}
-
-/** Removes them, and the bridges of the networks that are gone, if we made them and nobody else is on them. */
-function removeLinks(ends: readonly End[], gone: ReadonlySet<string>): void {
-  using socket = RtSocket.open();
-  const bridges = new Map(
-    ends.flatMap(({ link, attachment: { network } }) =>
-      link.master !== undefined && gone.has(network) ? [[link.master, network] as const] : [],
-    ),
-  );
-  for (const { link } of ends) linkDel(socket, link.index);
-  const left = linkList(socket);
-  for (const { index, name, kind } of left) {
-    const network = bridges.get(index);
-    if (network === undefined || kind !== "bridge" || left.some(({ master }) => master === index)) continue;
-    const [project = "", called = ""] = network.split(".");
-    if (bridgeNames(project, called).includes(name)) linkDel(socket, index);
+  const links = linkList(socket);
+  for (const id of gone) {
+    const [project = "", name = ""] = id.split(".");
+    const ours = bridgeNames(project, name);
+    const bridge = links.find((link) => link.kind === "bridge" && ours.includes(link.name));
+    if (bridge === undefined || links.some(({ master }) => master === bridge.index)) continue;
+    linkDel(socket, bridge.index);
   }
 }
