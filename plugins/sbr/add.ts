@@ -11,7 +11,7 @@ import { ruleAdd, ruleDel, ruleList } from "../../lib/netlink/rule.ts";
 import { RtSocket } from "../../lib/netlink/socket.ts";
 import { addressesOf } from "../../lib/plugin/check.ts";
 import { requireLink } from "../../lib/plugin/link.ts";
-import { flock, LOCK_EX } from "../../lib/sys/native.ts";
+import { lockNamespace } from "../../lib/plugin/lock.ts";
 import { openNetns } from "../../lib/sys/netns.ts";
 import { Undo } from "../../lib/undo.ts";
 import { parseConfig } from "./config.ts";
@@ -29,9 +29,7 @@ export async function add(call: PluginCall): Promise<CniResult> {
   if (ips.length === 0) return result;
   const netns = openNetns(call.netns);
   try {
-    // Two ADDs at a time for interfaces of one container would find the same table free. The reference plugin takes
-    // the same lock; it ends as the namespace is closed.
-    flock(netns.fd, LOCK_EX);
+    await lockNamespace(netns);
     using container = RtSocket.open(netns);
     const { index } = requireLink(container, call.ifname);
     const routes = routeList(container);

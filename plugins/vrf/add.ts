@@ -15,7 +15,7 @@ import { ruleList } from "../../lib/netlink/rule.ts";
 import { RtSocket } from "../../lib/netlink/socket.ts";
 import { kernelLacks } from "../../lib/plugin/lacks.ts";
 import { requireLink } from "../../lib/plugin/link.ts";
-import { flock, LOCK_EX } from "../../lib/sys/native.ts";
+import { lockNamespace } from "../../lib/plugin/lock.ts";
 import { openNetns } from "../../lib/sys/netns.ts";
 import { Undo } from "../../lib/undo.ts";
 import { parseConfig, type VrfConfig } from "./config.ts";
@@ -27,20 +27,25 @@ export async function add(call: PluginCall): Promise<CniResult> {
   if (result === undefined)
     throw new TsnetError("missing prevResult from earlier plugin", { code: "decoding", op: "vrf" });
   const netns = openNetns(call.netns);
+  try {
+    await lockNamespace(netns);
+    using container = RtSocket.open(netns);
+    await attach(container, call, config);
+  } finally {
+    netns.close();
+  }
+  return result;
+}
+
+async function attach(container: RtSocket, call: PluginCall, config: VrfConfig): Promise<void> {
   const undo = new Undo();
   try {
-    // Two ADDs at a time for interfaces of one container would find the same table free; it ends with the handle.
-    flock(netns.fd, LOCK_EX);
-    using container = RtSocket.open(netns);
     const link = freeInterface(container, call);
     const vrf = ensureVrf(container, config, undo);
     moveInto(container, link, vrf, undo);
   } catch (error) {
     throw await undo.unwind(error);
-  } finally {
-    netns.close();
   }
-  return result;
 }
 
 /** The interface, which must be nobody's port. Looked at before anything is made. */
