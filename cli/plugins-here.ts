@@ -14,6 +14,7 @@ import { type Execution, executeByProcess } from "../lib/runtime/execute.ts";
 import type { RunResult } from "../lib/sys/run.ts";
 
 const HERE: ReadonlyMap<string, () => Promise<Plugin>> = new Map([
+  ["tsnet", async (): Promise<Plugin> => (await import("../plugins/tsnet/main.ts")).plugin],
   ["bridge", async (): Promise<Plugin> => (await import("../plugins/bridge/main.ts")).plugin],
   ["portmap", async (): Promise<Plugin> => (await import("../plugins/portmap/main.ts")).plugin],
 ]);

@@ -23,8 +23,8 @@ import { ensureSymlink, removeTree } from "../lib/sys/trees.ts";
 import type { AttachmentRecord, ContainerRecord } from "./state/records.ts";
 import type { Turnstile } from "./turnstile.ts";
 
-/** The plugins that our lists name. */
-const PLUGINS = ["bridge", "host-local", "portmap"] as const;
+/** The plugins that our lists name, and the one that is all of them in one call. */
+const PLUGINS = ["bridge", "host-local", "portmap", "tsnet"] as const;
 
 /** What carries out calls of our own plugins in this process, once it is there: a process each costs more than its work. */
 let executeHere: Executor | undefined;
@@ -107,7 +107,7 @@ export async function attach(
   record: ContainerRecord,
   attachment: AttachmentRecord,
 ): Promise<AttachmentRecord> {
-  const list = listOf(attachment);
+  const list = chainOf(attachment);
   const { ips, interfaces } = parseResult(await runtime.addList(list, callOf(record, attachment)), list.cniVersion);
   const mac = interfaces.find(({ name, sandbox }) => name === attachment.ifname && sandbox === record.netns)?.mac;
   return {
@@ -130,10 +130,10 @@ export async function republish(
 export async function detach(runtime: Runtime, record: ContainerRecord, attachment: AttachmentRecord): Promise<void> {
   const call = callOf(record, attachment);
   // A foreign namespace may be gone and its path another's by now. The host's end is by a name of its own.
-  const list = listOf(attachment);
+  const list = chainOf(attachment);
   await runtime.delList(list, record.network === "foreign" ? { ...call, netns: "" } : call);
   // Else done together with its rules.
-  const isMasqueraded = list.plugins.some(({ raw }) => raw.ipMasq === true);
+  const isMasqueraded = listOf(attachment).plugins.some(({ raw }) => raw.ipMasq === true);
   const addresses = (attachment.addresses ?? []).map((address) => address.replace(/\/\d+$/, ""));
   if (!isMasqueraded) await forgetContainer(addresses, [], realTools().conntrack);
 }
@@ -145,7 +145,7 @@ export async function detach(runtime: Runtime, record: ContainerRecord, attachme
 export async function damageOf(runtime: Runtime, record: ContainerRecord): Promise<string | undefined> {
   for (const attachment of record.attachments) {
     try {
-      await runtime.checkList(listOf(attachment), callOf(record, attachment));
+      await runtime.checkList(chainOf(attachment), callOf(record, attachment));
     } catch (error) {
       if (!isTsnetError(error)) throw error;
       return messageOf(error);
@@ -191,6 +191,18 @@ function openLoopback(path: string): void {
 
 function listOf({ list, network }: AttachmentRecord): NetworkList {
   return parseNetworkList(list, `network ${network}`);
+}
+
+/** The same list with its plugins as parts of one: one call in place of one each, and one change of the packet filter. */
+function chainOf(attachment: AttachmentRecord): NetworkList {
+  const list = listOf(attachment);
+  const capabilities = [...new Set(list.plugins.flatMap((plugin) => plugin.capabilities))];
+  const raw = {
+    type: "tsnet",
+    capabilities: Object.fromEntries(capabilities.map((name) => [name, true])),
+    parts: list.plugins.map((plugin) => plugin.raw),
+  };
+  return { ...list, plugins: [{ type: raw.type, capabilities, raw }] };
 }
 
 function callOf({ id, netns }: ContainerRecord, { ifname, capabilityArgs }: AttachmentRecord): RuntimeCall {

@@ -59,6 +59,17 @@ export interface RealIptablesOptions {
   readonly prefix?: readonly string[];
 }
 
+/** Those that have a chain in the kernel: a look there spares a program for each that has none. */
+async function used(family: 4 | 6, tables: readonly IptablesTable[]): Promise<readonly IptablesTable[]> {
+  const { nftChains } = await import("./nftables.ts");
+  try {
+    return tables.filter((table) => nftChains(family, table).length > 0);
+  } catch {
+    // The program says why it cannot be.
+    return tables;
+  }
+}
+
 /**
  * iptables of this machine, in the namespace that this process is in unless `prefix` leads elsewhere. For
  * `variant` see variant.ts.
@@ -66,7 +77,9 @@ export interface RealIptablesOptions {
 export function realIptables({ variant, prefix = [] }: RealIptablesOptions): Iptables {
   const { start } = iptablesPrograms({ variant, prefix });
   const save: Iptables["save"] = async (family, tables) => {
-    const calls = tables === undefined ? [[]] : tables.map((table) => ["-t", table]);
+    const wanted =
+      tables !== undefined && variant === "nft" && prefix.length === 0 ? await used(family, tables) : tables;
+    const calls = wanted === undefined ? [[]] : wanted.map((table) => ["-t", table]);
     const [{ parseSave }, ...outputs] = await Promise.all([
       import("./save.ts"),
       ...calls.map((args) => start(family, "-save", args)),

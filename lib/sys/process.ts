@@ -18,9 +18,12 @@ export interface ProcessIdentity {
   readonly bootId: string;
 }
 
+let boot: string | undefined;
+
 /** The identity of this boot. */
 export function bootId(): string {
-  return readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
+  boot ??= readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
+  return boot;
 }
 
 /** The process that has `pid` now; undefined if it is gone or a zombie. */

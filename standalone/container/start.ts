@@ -94,6 +94,9 @@ function makeGroup(path: string | undefined): string | undefined {
   return path !== undefined && makeCgroup(`${path}/run`) && makeCgroup(`${path}/log`) ? path : undefined;
 }
 
+/** Mounts all and changes the root, by one entry into the namespaces. */
+const MAKE_ROOT = '"$0" --no-mtab --all --fstab "$1" && shift && exec "$@"';
+
 /** Puts the new root together in the container's mount namespace and makes it the only one there. */
 async function mountRoot(
   record: ContainerRecord,
@@ -101,15 +104,14 @@ async function mountRoot(
   { programs, prepared, folder }: { readonly programs: Programs; readonly prepared: Prepared; readonly folder: string },
 ): Promise<void> {
   const { root, oldRoot, fstab, drop } = prepared;
-  const { nsenter, mount, umount, pivot_root } = programs;
+  const { sh, nsenter, mount, umount, pivot_root } = programs;
   const step = (what: string, ...args: readonly string[]) =>
     ask(`${what} of container ${record.name}`, nsenter, ["--target", String(pid), "--mount", ...args]);
   const detach = [umount, "--no-mtab", "--lazy"];
   if (drop.length > 0) await step("leave the host's /run", "--", ...detach, ...drop);
   // In its pid, network and ipc namespaces too, for /proc, /sys and /dev/mqueue show those of whoever mounts them.
-  const all = [mount, "--no-mtab", "--all", "--fstab", fstab];
-  await step("mount the root", "--pid", "--net", "--ipc", "--", ...all);
-  await step("change the root", "--", pivot_root, root, oldRoot);
+  const make = [sh, "-c", MAKE_ROOT, mount, fstab, pivot_root, root, oldRoot];
+  await step("make the root", "--pid", "--net", "--ipc", "--", ...make);
   // The folder that the first process is in went along; the programs are still found by the host's root.
   const there = ["--root=/", `--wd=/proc/${pid}/cwd`];
   await step("leave the old root", ...there, "--", ...detach, "--no-canonicalize", oldRoot.slice(root.length + 1));
