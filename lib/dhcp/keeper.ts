@@ -13,9 +13,18 @@ import { isTsnetError, messageOf, TsnetError } from "../errors.ts";
 import { type Address, formatAddress, sameAddress } from "../net/address.ts";
 import { formatCidr } from "../net/cidr.ts";
 import { type Lease, leaseOf } from "./lease.ts";
-import { type Incoming, MESSAGE } from "./message.ts";
+import { encodeMessage, type Incoming, MESSAGE } from "./message.ts";
 import { addressOption, OPTION, textOption } from "./options.ts";
-import { type Answer, ask, datagramOf, type Means, type Question, type Route, TO_EVERYBODY } from "./question.ts";
+import {
+  type Answer,
+  ask,
+  datagramOf,
+  type Means,
+  type Question,
+  type Route,
+  TO_EVERYBODY,
+  type Wire,
+} from "./question.ts";
 import { type Choice, type Client, discover, release, renew, select } from "./requests.ts";
 import { pauses, sleepUntil } from "./waiting.ts";
 
@@ -97,17 +106,30 @@ export class LeaseKeeper {
     this.#stop.abort(new TsnetError("given up: the lease is not wanted any more", { code: "io", op: "DHCP" }));
   }
 
-  /** Ends it and gives the address back. @throws TsnetError if the message cannot be sent. */
-  release(): void {
+  /**
+   * Ends it and gives the address back.
+   *
+   * @param otherWay takes the message to the server where the link is gone.
+   * @throws TsnetError if the message cannot be sent.
+   */
+  release(otherWay?: (message: Uint8Array, server: Address) => void): void {
     const lease = this.#lease;
     this.stop();
     this.#lease = undefined;
     if (lease === undefined) return;
     const { client, open, random } = this.#options;
-    const route = routeTo(lease);
-    const wire = open(() => {});
+    const message = release(client, newXid(random), lease);
+    let wire: Wire;
     try {
-      wire.send(datagramOf(release(client, newXid(random), lease), route), route.link);
+      wire = open(() => {});
+    } catch (error) {
+      if (otherWay === undefined || !isTsnetError(error, "not-found")) throw error;
+      otherWay(encodeMessage(message), lease.server);
+      return;
+    }
+    try {
+      const route = routeTo(lease);
+      wire.send(datagramOf(message, route), route.link);
     } finally {
       wire.close();
     }

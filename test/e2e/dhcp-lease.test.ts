@@ -12,7 +12,7 @@ describe.concurrent("a lease", () => {
   it(
     "is renewed at T1, time and again, asking the server itself",
     DhcpWorld.in(async (world) => {
-      const server = await world.udhcpd(2);
+      const server = await world.udhcpd();
       const daemon = await world.daemon();
       const { ips } = await world.attach("c1");
       await eventually(
@@ -50,7 +50,7 @@ describe.concurrent("a lease", () => {
   it(
     "that a server refuses and gives to nobody is lost when it ends: the interface is down, CHECK says so",
     DhcpWorld.in(async (world) => {
-      const server = await world.udhcpd(3);
+      const server = await world.udhcpd({ seconds: 6 });
       const daemon = await world.daemon();
       const result = await world.attach("c1");
       const address = result.ips[0]?.address;
@@ -74,7 +74,7 @@ describe.concurrent("a lease", () => {
   it(
     "is forgotten when its interface is gone without a word, and DEL with the namespace gone succeeds",
     DhcpWorld.in(async (world) => {
-      await world.udhcpd(2);
+      await world.udhcpd();
       const daemon = await world.daemon();
       await Promise.all([world.attach("c1"), world.attach("c2")]);
       await world.host.sh("ip netns del c1; ip -n c2 link del eth0");
@@ -100,13 +100,27 @@ describe.concurrent("a lease", () => {
       expect(await world.leases()).toEqual({ c1: ips[0]?.address });
     }),
   );
+
+  it(
+    "of a namespace that is gone is given back from the host, where that reaches the server",
+    DhcpWorld.in(async (world) => {
+      const server = await world.dnsmasq();
+      await world.daemon();
+      await world.host.ok(["ip", "addr", "add", "10.50.0.254/24", "dev", "br0"]);
+      const { ips } = await world.attach("c1");
+      await world.host.ok(["ip", "netns", "del", "c1"]);
+      expect(await world.call("DEL", "c1")).toMatchObject({ exitCode: 0 });
+      await server.saying(`DHCPRELEASE(lan1) ${plain(ips[0]?.address)}`);
+      expect(await world.host.ok(["cat", "/run/dnsmasq.leases"])).toBe("");
+    }),
+  );
 });
 
 describe.concurrent("a daemon that was killed", () => {
   it(
     "goes on where it was when it is started again",
     DhcpWorld.in(async (world) => {
-      const server = await world.udhcpd(4);
+      const server = await world.udhcpd({ renewal: 2 });
       const first = await world.daemon();
       const result = await world.attach("c1");
       const address = result.ips[0]?.address;
@@ -124,16 +138,16 @@ describe.concurrent("a daemon that was killed", () => {
   );
 
   it(
-    "finds that a lease ended meanwhile, and that an interface is gone",
+    "gives up a lease in the end, and at once one whose interface is gone",
     DhcpWorld.in(async (world) => {
-      const server = await world.udhcpd(1);
+      const server = await world.udhcpd({ seconds: 3 });
       const first = await world.daemon();
       await Promise.all([world.attach("c1"), world.attach("c2")]);
       await first.end("KILL");
       await server.end("KILL");
       await world.host.ok(["ip", "netns", "del", "c2"]);
-      await Bun.sleep(1000);
       const second = await world.daemon();
+      expect(await second.log()).toContain("gone: the lease is forgotten of=c2");
       await second.saying("lost: the interface is taken down of=c1");
       expect(await world.host.ok(["ip", "-n", "c1", "link", "show", "eth0"])).not.toContain("UP");
       expect(Object.keys(await world.leases())).toEqual(["c1"]);

@@ -67,10 +67,10 @@ export class DhcpWorld {
     return server;
   }
 
-  /** busybox's udhcpd on the LAN, whose leases may last for `seconds`. */
-  async udhcpd(seconds: number, more = ""): Promise<Started> {
+  /** busybox's udhcpd on the LAN, whose leases may last for seconds, to be renewed from `renewal` on. */
+  async udhcpd({ seconds = 60, renewal = 1 } = {}): Promise<Started> {
     const conf = `start 10.50.0.20\nend 10.50.0.30\ninterface lan1\nlease_file /run/udhcpd.leases\npidfile /run/udhcpd.pid
-opt subnet 255.255.255.0\nopt router ${SERVER}\nopt lease ${seconds}\n${more}`;
+opt subnet 255.255.255.0\nopt router ${SERVER}\nopt lease ${seconds}\nopt 0x3a ${hex(renewal)}\n`;
     await this.host.ok(["sh", "-c", "cat > /run/udhcpd.conf; : > /run/udhcpd.leases"], { stdin: conf });
     const server = await this.#start([...IN_LAN, "busybox", "udhcpd", "-f", "-a", "1", "/run/udhcpd.conf"]);
     await server.saying("started");
@@ -134,6 +134,10 @@ opt subnet 255.255.255.0\nopt router ${SERVER}\nopt lease ${seconds}\n${more}`;
       },
     };
   }
+}
+
+function hex(seconds: number): string {
+  return seconds.toString(16).padStart(8, "0");
 }
 
 function isIn(what: string | RegExp, log: string): boolean {

@@ -6,12 +6,14 @@
 import type { Attachment } from "../../../lib/cni/types.ts";
 import type { Clock } from "../../../lib/daemon/clock.ts";
 import type { Log } from "../../../lib/daemon/log.ts";
+import { SERVER_PORT } from "../../../lib/dhcp/datagram.ts";
 import { LeaseKeeper, type LeaseWatcher, type Times } from "../../../lib/dhcp/keeper.ts";
 import type { Lease } from "../../../lib/dhcp/lease.ts";
 import { isTsnetError, messageOf, TsnetError } from "../../../lib/errors.ts";
-import { formatAddress } from "../../../lib/net/address.ts";
+import { type Address, formatAddress } from "../../../lib/net/address.ts";
 import { formatCidr } from "../../../lib/net/cidr.ts";
 import { parseMac } from "../../../lib/net/mac.ts";
+import { openUdp } from "../../../lib/sys/datagrams.ts";
 import type { Held, Wish } from "../protocol.ts";
 import { type HostPrefix, type LinkIdentity, mtuOf, setLink, wireOf } from "./link.ts";
 import type { LeaseRecord, Records } from "./records.ts";
@@ -122,7 +124,7 @@ export class Holding {
     const { log, records } = this.#means;
     const fields = { of: nameOf(this.attachment), ...addressOf(this.#lease) };
     try {
-      this.#keeper.release();
+      this.#keeper.release((message, server) => void this.#sendFromHost(message, server));
       log.info("released", fields);
     } catch (error) {
       log.warn("cannot tell the server that the lease is given back: it ends by itself", {
@@ -131,6 +133,20 @@ export class Holding {
       });
     }
     records.remove(this.attachment);
+  }
+
+  /** Where the interface is gone, the host may reach the server: it knows the lease by what the message says. */
+  async #sendFromHost(message: Uint8Array, server: Address): Promise<void> {
+    const { log } = this.#means;
+    const fields = { of: nameOf(this.attachment), server: formatAddress(server) };
+    try {
+      const socket = await openUdp({ address: "0.0.0.0", port: 0, received: () => {} });
+      socket.send(message, { address: formatAddress(server), port: SERVER_PORT });
+      socket.close();
+      log.info("the interface is gone: the server is told from the host", fields);
+    } catch (error) {
+      log.warn("the interface is gone, and the host cannot tell the server", { ...fields, reason: messageOf(error) });
+    }
   }
 
   /** Ends it without a word to the server. */

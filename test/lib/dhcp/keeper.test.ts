@@ -2,6 +2,7 @@ import { beforeEach, describe, expect, it } from "vitest";
 import { LeaseKeeper } from "../../../lib/dhcp/keeper.ts";
 import type { Lease } from "../../../lib/dhcp/lease.ts";
 import type { Client } from "../../../lib/dhcp/requests.ts";
+import { formatAddress } from "../../../lib/net/address.ts";
 import { formatCidr } from "../../../lib/net/cidr.ts";
 import { parseMac } from "../../../lib/net/mac.ts";
 import { type FakeClock, fakeClock, idle } from "../daemon/clock.ts";
@@ -325,5 +326,15 @@ describe("giving it back", () => {
     const one = await bound();
     server.link = "gone";
     expect(() => one.release()).toThrow("interface eth0 is gone");
+  });
+
+  it("goes another way where the interface is gone, if there is one", async () => {
+    const one = await bound();
+    server.link = "gone";
+    let sent = "";
+    one.release((message, to) => {
+      sent = `${Buffer.from(message).toString("hex", 240, 243)} to ${formatAddress(to)}`;
+    });
+    expect(sent).toBe("350107 to 10.0.0.1");
   });
 });
