@@ -10,6 +10,8 @@ import { idOf } from "../plan/names.ts";
 import { isName, NAME_FORM } from "./names.ts";
 import { COMMAND_PROJECT, type NetworkOptions, type NetworkRoute, type NetworkSpec } from "./project.ts";
 import {
+  isLinkName,
+  LINK_NAME_FORM,
   parseLabel,
   parseRoute,
   ROUTE_FORM,
@@ -75,10 +77,7 @@ export function readNetwork({ name, key, value }: Entry): NetworkSpec | undefine
   const routes = fields.routes === undefined ? undefined : readRoutes(fields.routes, [subnet, ipv6]);
   const labels = fields.labels === undefined ? undefined : readLabels(fields.labels);
   const mtu = fields.mtu?.integer(LEAST_MTU, MOST_MTU);
-  const bridge = fields.bridge?.parsed(
-    'an interface name of at most 15 bytes, without "/", ":" and white space',
-    parseLinkName,
-  );
+  const bridge = fields.bridge?.parsed(LINK_NAME_FORM, parseLinkName);
   return {
     name,
     ...(subnet === undefined ? {} : { subnet }),
@@ -218,6 +217,5 @@ function readOptions(value: Value): NetworkOptions {
 }
 
 function parseLinkName(text: string): string | undefined {
-  const good = text !== "" && Buffer.byteLength(text) <= 15 && text !== "." && text !== ".." && !/[/:\s]/.test(text);
-  return good ? text : undefined;
+  return isLinkName(text) ? text : undefined;
 }

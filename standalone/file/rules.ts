@@ -10,6 +10,17 @@ import type { NetworkRoute } from "./project.ts";
 /** Names that stand for doing without a network. */
 const MODES: readonly string[] = ["host", "none"];
 
+/** What a bridge may be called, for messages. */
+export const LINK_NAME_FORM = 'an interface name of letters, digits, ".", "_" and "-", at most 15 of them';
+
+/**
+ * Whether a bridge may be called so. The kernel takes more, but packet filters read it otherwise: to iptables a "+" at
+ * the end is any ending, so that rules for `eth+` would be about every interface eth0, eth1 and so on.
+ */
+export function isLinkName(text: string): boolean {
+  return /^(?!-|\.\.?$)[a-zA-Z0-9._-]{1,15}$/.test(text);
+}
+
 /** What a route may look like, for messages. */
 export const ROUTE_FORM = 'SUBNET or "SUBNET via ADDRESS", such as "10.20.0.0/16 via 10.88.1.5"';
 

@@ -10,6 +10,8 @@ import { isName, NAME_FORM } from "../file/names.ts";
 import { gatewayOn, isUsable } from "../file/network.ts";
 import type { NetworkSpec } from "../file/project.ts";
 import {
+  isLinkName,
+  LINK_NAME_FORM,
   parseLabel,
   parseRoute,
   ROUTE_FORM,
@@ -119,9 +121,8 @@ function mtuOf(text: string): number {
 }
 
 function linkName(text: string): string {
-  const good = text !== "" && Buffer.byteLength(text) <= 15 && !/[/:\s]/.test(text) && !/^\.\.?$/.test(text);
-  if (good) return text;
-  throw usage(`--bridge ${text}: write an interface name of at most 15 bytes, without "/", ":" and white space`);
+  if (isLinkName(text)) return text;
+  throw usage(`--bridge ${text}: write ${LINK_NAME_FORM}`);
 }
 
 function parsed<T>(flag: string, text: string, parse: (text: string) => T): T {

@@ -208,7 +208,7 @@ describe("a mistake in a tsnet.yaml", () => {
     [
       `${web("")}networks:\n  front: { bridge: a-very-long-bridge }\n`,
       [
-        '5:20: networks.front.bridge: found "a-very-long-bridge", allowed is an interface name of at most 15 bytes, without "/", ":" and white space',
+        '5:20: networks.front.bridge: found "a-very-long-bridge", allowed is an interface name of letters, digits, ".", "_" and "-", at most 15 of them',
       ],
     ],
     [

@@ -145,8 +145,14 @@ containers: { c: { networks: [front], command: [x] } }
     [
       "x",
       { bridge: "a-name-too-long-for-it" },
-      '--bridge a-name-too-long-for-it: write an interface name of at most 15 bytes, without "/", ":" and white space',
+      '--bridge a-name-too-long-for-it: write an interface name of letters, digits, ".", "_" and "-", at most 15 of them',
     ],
+    // To iptables it would be every interface whose name begins so.
+    ...["eth+", "+", "a*b", 'a"b', "-a", ".."].map((bridge): [string, object, string] => [
+      "x",
+      { bridge },
+      `--bridge ${bridge}: write an interface name of letters, digits, ".", "_" and "-", at most 15 of them`,
+    ]),
     [
       "x",
       { opt: ["parent=eth0"] },
