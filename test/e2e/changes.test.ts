@@ -8,8 +8,8 @@ import { HOST, world } from "./world.ts";
 
 const FILE = (keys: string, more = "") => `
 networks:
-  front: { subnet: 10.88.1.0/24, options: { backend: BACKEND } }
-  back: { subnet: 10.88.2.0/24, options: { backend: BACKEND } }
+  front: { subnet: 10.88.1.0/24, ipv6: "fd88:1::/64", options: { backend: BACKEND } }
+  back: { subnet: 10.88.2.0/24, ipv6: "fd88:2::/64", options: { backend: BACKEND } }
 containers:
   web: { ${keys}, ${echoServer(81, "echo")} }
   peer: { networks: [front, back], command: [sleep, infinity] }
@@ -25,7 +25,12 @@ describe.each(["iptables", "nftables"])("a container that runs (%s)", (backend) 
     await project.write(FILE(keys).replaceAll("BACKEND", backend));
     return project.raise();
   };
-  const asked = (port: number) => ask(host, "beyond", "tcp", HOST[4], port);
+  /** What the server says, which has to be the same by both families. */
+  const asked = async (port: number) => {
+    const [four, six] = await Promise.all(([4, 6] as const).map((of) => ask(host, "beyond", "tcp", HOST[of], port)));
+    const who = (said?: string) => said?.split(" ")[0];
+    return who(four) === who(six) ? four : `${four} by IPv4, and ${six} by IPv6`;
+  };
 
   beforeAll(async () => {
     host = await world();
@@ -41,15 +46,19 @@ describe.each(["iptables", "nftables"])("a container that runs (%s)", (backend) 
   afterAll(() => host.destroy());
 
   test("publishes a port more, and connections to the others go on", async () => {
-    const stream = await Stream.open(host, "beyond", "tcp", HOST[4], 7000);
-    expect(await stream.next()).toBe("echo");
+    const streams = await Promise.all(
+      [HOST[4], HOST[6]].map((address) => Stream.open(host, "beyond", "tcp", address, 7000)),
+    );
+    for (const stream of streams) expect(await stream.next()).toBe("echo");
     await edit("networks: [front], ports: ['8080:80', '7000:81', '8081:80']");
     expect(await asked(8080)).toMatch(/^web /);
     expect(await asked(8081)).toMatch(/^web /);
     expect(await web()).toMatchObject({ pid, ports: ["8080->80/tcp", "7000->81/tcp", "8081->80/tcp"] });
     // It ends when its connection does.
-    await expect(stream.next(300)).rejects.toThrow("no other answer");
-    await stream.stop();
+    for (const stream of streams) {
+      await expect(stream.next(300)).rejects.toThrow("no other answer");
+      await stream.stop();
+    }
   });
 
   test("no longer publishes one, and then none", async () => {
@@ -69,7 +78,8 @@ describe.each(["iptables", "nftables"])("a container that runs (%s)", (backend) 
       pid,
       interfaces: [{ network: "edit.front" }, { name: "eth1", network: "edit.back" }],
     });
-    expect(await inside(host, "peer", "getent", "hosts", "web.back")).toMatch(/^10\.88\.2\.\d+ /);
+    expect(await inside(host, "peer", "getent", "ahostsv4", "web.back")).toMatch(/^10\.88\.2\.\d+ /);
+    expect(await inside(host, "peer", "getent", "ahostsv6", "web.back")).toMatch(/^fd88:2::\w+ /);
     expect(await inside(host, "web", "cat", "/etc/hosts")).toMatch(/^10\.88\.2\.\d+ web$/m);
     await edit("networks: [front], ports: ['8080:80']");
     expect(await web()).toMatchObject({ pid, interfaces: [{ network: "edit.front" }] });
@@ -82,6 +92,7 @@ describe.each(["iptables", "nftables"])("a container that runs (%s)", (backend) 
     await edit("networks: [back], ports: ['8080:80']");
     expect(await asked(8080)).toMatch(/^web /);
     expect(await inside(host, "web", "ip", "route", "show", "default")).toContain("via 10.88.2.1 dev eth0");
+    expect(await inside(host, "web", "ip", "-6", "route", "show", "default")).toContain("via fd88:2::1 dev eth0");
     await edit("networks: [front], ports: ['8080:80']");
     expect(await web()).toMatchObject({ pid });
   });
@@ -89,7 +100,7 @@ describe.each(["iptables", "nftables"])("a container that runs (%s)", (backend) 
   test("gets an alias, and keeps its address", async () => {
     const before = (await web())?.interfaces;
     await edit("networks: { front: { aliases: [www] } }, ports: ['8080:80']");
-    expect(await inside(host, "peer", "getent", "hosts", "www")).toMatch(/^10\.88\.1\.\d+ /);
+    expect(await inside(host, "peer", "getent", "ahostsv4", "www")).toMatch(/^10\.88\.1\.\d+ /);
     expect(await web()).toMatchObject({ pid, interfaces: before });
   });
 
@@ -100,7 +111,10 @@ describe.each(["iptables", "nftables"])("a container that runs (%s)", (backend) 
     await project.raise();
     const { pid: now, interfaces } = (await web()) ?? {};
     expect(now).toBe(pid);
-    expect(interfaces?.[0]?.addresses).toEqual([expect.stringMatching(/^10\.88\.3\./)]);
+    expect(interfaces?.[0]?.addresses).toEqual([
+      expect.stringMatching(/^10\.88\.3\./),
+      expect.stringMatching(/^fd88:1::/),
+    ]);
     expect(await asked(8080)).toMatch(/^web /);
   });
 
@@ -138,7 +152,7 @@ describe("up", () => {
   let host: Host;
   let project: Project;
   const yaml = FILE("networks: [front], ports: ['8080:80']")
-    .replaceAll(", options: { backend: BACKEND }", "")
+    .replaceAll(/, ipv6: "[^"]+", options: \{ backend: BACKEND \}/g, "")
     .replace(echoServer(81, "echo"), "command: [sleep, infinity]");
   const dryRun = () => host.run([TSNET, "up", "-n", "-f", `${project.folder}/tsnet.yaml`]);
 
