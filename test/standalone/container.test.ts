@@ -54,6 +54,12 @@ describe("the chain of programs that becomes a command", () => {
     );
   });
 
+  test("joins its control group before all else, and goes on where it may not", () => {
+    expect(chain({}, { cgroup: "/cg/run" })).toMatch(
+      /^\/bin\/sh -c \{ echo 0 >"\$1\/cgroup\.procs"; \} 2>\/dev\/null; shift; exec 3>&2 2>>"\$0"; exec "\$@" \/c \/cg\/run \/bin\/nsenter /,
+    );
+  });
+
   test("shares what it is told to, and keeps the rights of a privileged one", () => {
     expect(chain({ shares: ["pid", "mount", "ipc", "uts"], privileged: true }, { netns: "" })).toBe(
       '/bin/sh -c exec 3>&2 2>>"$0"; exec "$@" /c ' +
