@@ -19,6 +19,7 @@ export const NLM_F_ACK_TLVS = 0x200;
 export const NLMSG_ERROR = 2;
 export const NLMSG_DONE = 3;
 export const NLMSGERR_ATTR_MSG = 1;
+export const NLA_TYPE_MASK = 0x3fff;
 export const SOL_NETLINK = 270;
 export const NETLINK_CAP_ACK = 10;
 export const NETLINK_EXT_ACK = 11;

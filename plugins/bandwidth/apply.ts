@@ -4,7 +4,7 @@
  * @module
  */
 import type { CniInterface } from "../../lib/cni/types.ts";
-import { TsnetError } from "../../lib/errors.ts";
+import { hasErrno, TsnetError } from "../../lib/errors.ts";
 import { warn } from "../../lib/log.ts";
 import { redirectAdd } from "../../lib/netlink/filter.ts";
 import { type Link, linkAdd, linkDel, linkGet, linkSet } from "../../lib/netlink/link.ts";
@@ -41,10 +41,16 @@ export function applyShaping(host: RtSocket, { hostEnd, ingress, egress }: Plan,
   return [{ name: ifb.name, mac: ifb.mac }];
 }
 
-/** One that an earlier ADD of the same attachment left, to which no DEL came, gives way. */
 function createIfb(host: RtSocket, { name, mtu, group }: IfbSpec, undo: Undo): Link {
-  linkDel(host, name);
-  linkAdd(host, { name, kind: { kind: "ifb" }, mtu, group, txQueueLength: 0 });
+  const create = () => linkAdd(host, { name, kind: { kind: "ifb" }, mtu, group, txQueueLength: 0 });
+  try {
+    create();
+  } catch (error) {
+    if (!hasErrno(error, "EEXIST")) throw error;
+    // One that an earlier ADD of the same attachment left, to which no DEL came.
+    linkDel(host, name);
+    create();
+  }
   undo.add(`link ${name}`, () => void linkDel(host, name));
   const link = linkGet(host, name);
   if (link === undefined) {

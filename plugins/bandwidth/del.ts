@@ -25,7 +25,9 @@ export async function del(call: PluginCall, kit: Kit): Promise<void> {
   );
   const [sender] = senders;
   const links = linksOf(host, call.attachment, sender);
-  const hostEnd = sender?.hostEnd;
+  // What is on a link that goes needs no removal, for which the kernel would wait each time.
+  const stays = kit.vethGoes !== true || sender?.hostEnd?.alias !== hostVethAlias(call.attachment);
+  const hostEnd = stays ? sender?.hostEnd : undefined;
   // First the way to the ifb: what is redirected to one that is gone is lost.
   if (hostEnd !== undefined) await attempts.try(() => unredirect(host, hostEnd, links));
   if (hostEnd !== undefined && isOurs(hostEnd, call)) await attempts.try(() => unshape(host, hostEnd));
