@@ -31,12 +31,17 @@ export async function planForward(
   if (wish.addresses.length === 0) return [];
   await refuseForeignDrops(host, wish);
   if (wish.firewalldZone !== undefined) return zoneEntries(engine, attachment, wish, wish.firewalldZone);
-  const { holdRules } = await host.tools.surveyVariants();
-  const others = holdRules.map((variant): EngineName => `iptables-${variant}`).filter((name) => name !== engine.name);
-  return [mainEntry(engine, attachment, wish), ...others.map((name) => acceptEntry(name, attachment, wish))];
+  const main = mainEntry(engine, attachment, wish);
+  const others = (await host.tools.forwardRules(main.families))
+    .map(({ variant }): EngineName => `iptables-${variant}`)
+    .filter((name) => name !== engine.name);
+  return [main, ...others.map((name) => acceptEntry(name, attachment, wish))];
 }
 
-/** The same, where ADD put it: which engine is chosen, and what the iptables hold, may have changed since. */
+/**
+ * The same, where ADD put it: which engine is chosen may have changed since. Rules that others wrote into an iptables
+ * where there was none are not asked about, unless it drops.
+ */
 export async function planForwardAgain(
   host: FirewallHost,
   attachment: Attachment,
@@ -46,7 +51,13 @@ export async function planForwardAgain(
   const main = names.find((name) => name.shared.length > 0)?.engine;
   const engine = await host.engine(main === undefined || main === "firewalld" ? host.chosen : main);
   const entries = await planForward(host, engine, attachment, wish);
-  const known = new Set<KeeperName>([engine.name, "firewalld", ...names.map((name) => name.engine)]);
+  const dropping = (await host.tools.forwardRules([4, 6])).filter(({ drops }) => drops);
+  const known = new Set<KeeperName>([
+    engine.name,
+    "firewalld",
+    ...names.map((name) => name.engine),
+    ...dropping.map(({ variant }): EngineName => `iptables-${variant}`),
+  ]);
   return entries.filter((entry) => known.has(entry.engine));
 }
 

@@ -93,7 +93,7 @@ function orphansOf(
 
 /** The container's address, in the rules that tell it. */
 function containerOf({ text }: SavedRule): string | undefined {
-  return /--to-destination \[?([0-9a-f:.]+?)\]?:\d+$|^-s ([0-9a-f:.]+)\/(?:32|128) .*MASQUERADE$/
+  return /--to-destination \[?([0-9a-f:.]+?)\]?:\d+$|^-s ([0-9a-f:.]+)\/(?:32|128) .*-j (?:MASQUERADE|ACCEPT)$/
     .exec(text)
     ?.slice(1)
     .find(Boolean);

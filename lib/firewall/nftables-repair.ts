@@ -114,7 +114,7 @@ function orphansOf(
 
 /** The container's address, in the sets and maps whose elements tell it. */
 function containerOf(set: string, { key, value }: NftElement): string | undefined {
-  if (set.startsWith("masquerade")) return key;
+  if (/^(?:masquerade|forward)[46]$/.test(set)) return key;
   if (set.startsWith("hairpin")) return key.split(" . ")[1];
   return set.startsWith("publish") ? value?.split(" . ")[0] : undefined;
 }

@@ -5,8 +5,10 @@
  */
 import type { Conntrack } from "../conntrack/conntrack.ts";
 import type { Firewalld } from "../firewalld/firewalld.ts";
+import type { ForwardRules } from "../iptables/forward.ts";
 import type { Iptables, IptablesVariant } from "../iptables/iptables.ts";
 import type { VariantReport } from "../iptables/variant.ts";
+import type { Family } from "../net/address.ts";
 import type { Nft } from "../nft/nft.ts";
 import { readIfThere } from "../sys/files.ts";
 import { STATE_ROOT } from "./state.ts";
@@ -26,6 +28,8 @@ export interface Tools {
   /** The iptables to use; undefined if none is installed. */
   detectVariant(): Promise<IptablesVariant | undefined>;
   surveyVariants(): Promise<VariantReport>;
+  /** The variants whose FORWARD has something to say in these families. */
+  forwardRules(families: readonly Family[]): Promise<readonly ForwardRules[]>;
 }
 
 /** The tools of this machine, in the namespace that this process is in. */
@@ -41,5 +45,6 @@ export function realTools(): Tools {
       ["ip_tables_names", "ip6_tables_names"].some((name) => (readIfThere(`/proc/net/${name}`) ?? "") !== ""),
     detectVariant: async () => (await import("../iptables/variant.ts")).detectVariant(),
     surveyVariants: async () => (await import("../iptables/variant.ts")).surveyVariants(),
+    forwardRules: async (families) => (await import("../iptables/forward.ts")).forwardRules(families),
   };
 }

@@ -69,16 +69,17 @@ export async function remove(host: Host, id: string, conf: Readonly<Record<strin
   await host.run(["ip", "netns", "del", id]);
 }
 
-/** Whoever is beyond knows the way to the containers. */
+/** Whoever is beyond knows the way to the containers. Returns when it answers. */
 export async function routeFromBeyond(host: Host): Promise<void> {
-  await host.sh(
-    Object.values(NETWORKS)
-      .map(
-        ({ subnets: [four, six] }) => `
-    ip -n beyond route add ${four} via ${HOST[4]}; ip -n beyond -6 route add ${six} via ${HOST[6]}`,
-      )
-      .join("\n"),
+  const routes = Object.values(NETWORKS).map(
+    ({ subnets: [four, six] }) =>
+      `ip -n beyond route add ${four} via ${HOST[4]}; ip -n beyond -6 route add ${six} via ${HOST[6]}`,
   );
+  // A link-local address cannot be used while it is new, and is what neighbours are asked with.
+  await host.sh(`
+    ${routes.join("\n")}
+    until ip netns exec beyond ping -q -c 1 -W 1 ${HOST[6]} && [ -z "$(ip -6 addr show dev up0 tentative)" ]; do sleep 0.05; done
+  `);
 }
 
 /** A host whose FORWARD drops what nobody accepts. */

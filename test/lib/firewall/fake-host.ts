@@ -8,7 +8,9 @@ import { chooseFirewall } from "../../../lib/firewall/firewall.ts";
 import type { Tools } from "../../../lib/firewall/tools.ts";
 import type { Attachment, Backend, Firewall, PublishWish } from "../../../lib/firewall/types.ts";
 import { fakeFirewalld } from "../../../lib/firewalld/firewalld.fake.ts";
+import type { ForwardRules } from "../../../lib/iptables/forward.ts";
 import { fakeIptables } from "../../../lib/iptables/iptables.fake.ts";
+import type { Family } from "../../../lib/net/address.ts";
 import { parseCidr } from "../../../lib/net/cidr.ts";
 import { fakeNft } from "../../../lib/nft/nft.fake.ts";
 import type { NftTableName } from "../../../lib/nft/transaction.ts";
@@ -36,6 +38,7 @@ export class FakeHost {
       hasNft: () => true,
       legacyIsLoaded: () => false,
       detectVariant: async () => "nft",
+      forwardRules: (families) => this.#forwardRules(families),
       surveyVariants: async () => ({ variant: "nft", holdRules: ["nft"] }),
       ...changes,
     };
@@ -59,6 +62,16 @@ export class FakeHost {
     const used = ([4, 6] as const).filter((family) => nft.dump(family) !== "");
     const tables = used.map((family): NftTableName => ({ family: family === 4 ? "ip" : "ip6", table: "nat" }));
     return [...(await this.nft.tables()), ...tables];
+  }
+
+  async #forwardRules(families: readonly Family[]): Promise<readonly ForwardRules[]> {
+    const found: ForwardRules[] = [];
+    for (const variant of ["nft", "legacy"] as const) {
+      const saves = await Promise.all(families.map((family) => this.iptables[variant].save(family, ["filter"])));
+      const rules = saves.flatMap((saved) => saved.get("filter")?.chains.get("FORWARD")?.rules ?? []);
+      if (rules.length > 0) found.push({ variant, drops: false });
+    }
+    return found;
   }
 
   #counted<T extends object>(name: string, filter: T): T {

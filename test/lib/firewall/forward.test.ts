@@ -138,10 +138,8 @@ describe("what is forwarded, on iptables", () => {
 
 describe.each<Backend>(["nftables", "iptables"])("what is forwarded, on %s", (backend) => {
   let firewall: Firewall;
-  // Nothing else is on this host, whatever our own rules are in.
-  const alone: Partial<Tools> = { surveyVariants: async () => ({ variant: "nft", holdRules: [] }) };
   beforeEach(async () => {
-    firewall = await host.firewall(backend, alone);
+    firewall = await host.firewall(backend);
   });
 
   const asked = (chain: string) => host.dump().includes(backend === "nftables" ? `jump ${chain} ` : `-j ${chain}\n`);
@@ -300,8 +298,11 @@ function sorted(dump: string): string {
 }
 
 it("cni row 9: accepts in the iptables that holds rules, too, where our own rules are elsewhere", async () => {
-  const both: Partial<Tools> = { surveyVariants: async () => ({ variant: "nft", holdRules: ["nft", "legacy"] }) };
-  const firewall = await host.firewall("nftables", both);
+  const forwardRules: Tools["forwardRules"] = async () => [
+    { variant: "nft", drops: true },
+    { variant: "legacy", drops: false },
+  ];
+  const firewall = await host.firewall("nftables", { forwardRules });
   await firewall.attach(WEB, forward({ ingress: "isolated" }));
   for (const variant of ["nft", "legacy"] as const) {
     expect(host.iptables[variant].dump(4)).toMatchInlineSnapshot(`
