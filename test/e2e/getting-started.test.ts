@@ -60,6 +60,20 @@ describe("docs/getting-started.md", () => {
   });
 });
 
+test("docs/standalone.md: its file shows a page, and its helper says what it serves", async () => {
+  const page = readFileSync(`${PROJECT}/docs/standalone.md`, "utf8");
+  const [, yaml = ""] = /^```yaml\n([\s\S]*?)^```/m.exec(page) ?? [];
+  const [, status = ""] = /^- `(curl --unix-socket \S+ \S+)`/m.exec(page) ?? [];
+  await host.sh("mkdir -p /opt/shop/www; echo hello >/opt/shop/www/index.html");
+  await host.ok(["tee", "/opt/shop/tsnet.yaml"], { stdin: yaml });
+  await type("tsnet up", "/opt/shop");
+  const fetched = async () => (await host.run(["curl", "-s", "http://127.0.0.1:8080/"])).stdout === "hello\n";
+  await eventually(fetched, "the page is there");
+  expect(JSON.parse(await type(status))).toMatchObject({ containers: 2, errors: [], repairs: 0 });
+  await type("tsnet down", "/opt/shop");
+  await type("tsnet down --project hello");
+});
+
 describe("docs/troubleshooting.md", () => {
   const page = readFileSync(`${PROJECT}/docs/troubleshooting.md`, "utf8");
   const [, block = ""] = /^## A name does not resolve\n[\s\S]*?^```console\n([\s\S]*?)^```/m.exec(page) ?? [];
