@@ -27,7 +27,9 @@ const NFTA_CHAIN_NAME = 3;
 const NFTA_RULE_TABLE = 1;
 const NFTA_RULE_CHAIN = 2;
 const NFTA_RULE_HANDLE = 3;
+const NFTA_CHAIN_HOOK = 4;
 const NFTA_CHAIN_POLICY = 5;
+const NFTA_CHAIN_USE = 6;
 const NF_DROP = 0;
 const NFPROTO = { 4: 2, 6: 10 } as const;
 const RECEIVE_BYTES = 64 * 1024;
@@ -105,6 +107,32 @@ export function nftPolicy(family: 4 | 6, table: IptablesTable, chain: string): "
     });
     return whole ? { policy } : undefined;
   }).policy;
+}
+
+const TABLES = new Set(["raw", "mangle", "nat", "filter", "security"]);
+const BUILT_IN = new Set(["PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"]);
+
+/**
+ * Whether iptables-nft's tables of a family hold a rule, or drop by their policy. Undefined where iptables alone can
+ * tell: somebody else has tables of these names, with chains of other names at the hooks.
+ *
+ * @throws TsnetError of the kernel's.
+ */
+export function nftHoldsRules(family: 4 | 6): boolean | undefined {
+  return completely(() => {
+    let holds = false;
+    let isForeign = false;
+    const whole = dump(NFT_MSG_GETCHAIN, family, [], (attributes) => {
+      if (!TABLES.has(textOf(attributes, NFTA_CHAIN_TABLE) ?? "")) return;
+      const [policy, use] = [find(attributes, NFTA_CHAIN_POLICY), find(attributes, NFTA_CHAIN_USE)];
+      const isHooked = find(attributes, NFTA_CHAIN_HOOK) !== undefined;
+      if (isHooked && !BUILT_IN.has(textOf(attributes, NFTA_CHAIN_NAME) ?? "")) isForeign = true;
+      // Its rules, and the jumps that lead to it.
+      if (use !== undefined && attributes.readUInt32BE(use.at) > 0) holds = true;
+      if (policy !== undefined && attributes.readUInt32BE(policy.at) === NF_DROP) holds = true;
+    });
+    return whole ? { answer: isForeign && holds ? undefined : holds } : undefined;
+  }).answer;
 }
 
 /** A dump that a change interrupts is begun again. */

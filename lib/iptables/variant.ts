@@ -38,7 +38,10 @@ export async function detectVariant(options: VariantOptions = {}): Promise<Iptab
   return (await surveyVariants(options)).variant;
 }
 
-/** What both variants hold, for whoever warns of a mixture. Runs the `iptables-save` of each that may hold rules. */
+/**
+ * What both variants hold, for whoever warns of a mixture. Runs the `iptables-save` of legacy where that may hold rules,
+ * and that of nft where a look at the kernel does not tell.
+ */
 export async function surveyVariants(options: VariantOptions = {}): Promise<VariantReport> {
   const variant = await preferredVariant(options);
   const [nft, legacy] = await Promise.all([
@@ -86,11 +89,30 @@ function legacyIsLoaded(options: VariantOptions): boolean {
   return ([4, 6] as const).some((family) => legacyTables(family, options).length > 0);
 }
 
-async function holdsRules(variant: IptablesVariant, { prefix = [] }: VariantOptions): Promise<boolean> {
+async function holdsRules(variant: IptablesVariant, options: VariantOptions): Promise<boolean> {
+  const { prefix = [] } = options;
+  if (variant === "nft" && prefix.length === 0) {
+    const answer = await kernelHoldsRules(options);
+    if (answer !== undefined) return answer;
+  }
   const iptables = realIptables({ variant, prefix });
   // A variant that is not installed, or one family of it, holds nothing that could be used.
   const saves = await Promise.all(([4, 6] as const).map((family) => iptables.save(family).catch(() => new Map())));
   return saves.some((tables: ReadonlyMap<string, SavedTable>) => [...tables.values()].some(isUsed));
+}
+
+/** A look at the kernel, which starts no program. Undefined where it does not tell. */
+async function kernelHoldsRules(options: VariantOptions): Promise<boolean | undefined> {
+  const { nftHoldsRules } = await import("./nftables.ts");
+  const families = ([4, 6] as const).filter(
+    (family) => find(family === 4 ? "iptables-nft-save" : "ip6tables-nft-save", options) !== undefined,
+  );
+  try {
+    const answers = families.map(nftHoldsRules);
+    return answers.includes(true) ? true : answers.includes(undefined) ? undefined : false;
+  } catch {
+    return undefined;
+  }
 }
 
 function isUsed({ chains }: SavedTable): boolean {

@@ -112,6 +112,11 @@ export function realNft({ netns, prefix }: RealNftOptions = {}): Nft {
       return parseTables(await read(command, "tables"));
     },
     async baseChains() {
+      if (prefix === undefined) {
+        const { baseChainsOf } = await import("./basechains.ts");
+        const chains = baseChainsOf(netns);
+        if (chains !== undefined) return chains;
+      }
       const { parseBaseChains } = await import("./listing.ts");
       return parseBaseChains(await read(command, "chains"));
     },

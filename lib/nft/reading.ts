@@ -10,11 +10,19 @@ import { NF_HEADER_BYTES, NfWriter } from "../sys/nfwriter.ts";
 import {
   NFNL_SUBSYS_NFTABLES,
   NFPROTO,
+  NFT_MSG_GETCHAIN,
   NFT_MSG_GETRULE,
   NFT_MSG_GETSET,
   NFT_MSG_GETSETELEM,
   NFT_MSG_GETTABLE,
+  NFTA_CHAIN_HOOK,
+  NFTA_CHAIN_NAME,
+  NFTA_CHAIN_POLICY,
+  NFTA_CHAIN_TABLE,
+  NFTA_CHAIN_TYPE,
   NFTA_DATA_VALUE,
+  NFTA_HOOK_HOOKNUM,
+  NFTA_HOOK_PRIORITY,
   NFTA_LIST_ELEM,
   NFTA_RULE_CHAIN,
   NFTA_RULE_HANDLE,
@@ -79,6 +87,46 @@ export function* readRules(
     }
     yield { chain, handle };
   }
+}
+
+/** The base chains of all tables of the namespace. */
+export function* readBaseChains(socket: NfSocket): Generator<NftBaseChainView, void> {
+  const request = new NfWriter(64);
+  request.begin({ type: (NFNL_SUBSYS_NFTABLES << 8) | NFT_MSG_GETCHAIN, flags: NLM_F_DUMP, sequence: 1, family: 0 });
+  for (const message of socket.ask(end(request))) {
+    const hook = find(message, NF_HEADER_BYTES, message.length, NFTA_CHAIN_HOOK);
+    if (hook === undefined) continue;
+    const stop = hook.at + hook.length;
+    const number = (wanted: number, start = NF_HEADER_BYTES, end = message.length) => {
+      const found = find(message, start, end, wanted);
+      return found === undefined ? undefined : message.readInt32BE(found.at);
+    };
+    const text = (wanted: number) => {
+      const found = find(message, NF_HEADER_BYTES, message.length, wanted);
+      return found === undefined ? "" : textAt(message, found.at, found.length);
+    };
+    yield {
+      // struct nfgenmsg behind struct nlmsghdr.
+      family: message.readUInt8(16),
+      table: text(NFTA_CHAIN_TABLE),
+      chain: text(NFTA_CHAIN_NAME),
+      type: text(NFTA_CHAIN_TYPE),
+      hook: number(NFTA_HOOK_HOOKNUM, hook.at, stop) ?? -1,
+      priority: number(NFTA_HOOK_PRIORITY, hook.at, stop) ?? 0,
+      policy: number(NFTA_CHAIN_POLICY),
+    };
+  }
+}
+
+/** A base chain in the kernel's own numbers. */
+export interface NftBaseChainView {
+  readonly family: number;
+  readonly table: string;
+  readonly chain: string;
+  readonly type: string;
+  readonly hook: number;
+  readonly priority: number;
+  readonly policy: number | undefined;
 }
 
 /** The sets and maps of a table, and how many elements each has where the kernel tells; none if there is no such table. */

@@ -28,6 +28,9 @@ export interface Kit {
    */
   removeLink?(host: RtSocket, name: string): boolean;
 
+  /** DEL: whether the host's end of the container's veth goes in the same call, and with it all that is on it. */
+  readonly vethGoes?: boolean;
+
   /** DEL: does what has to wait until rules and links are gone, such as freeing the address. Absent: at once. */
   afterwards?(work: () => Promise<unknown>): void;
 }

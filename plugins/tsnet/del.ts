@@ -24,7 +24,10 @@ export async function del(call: PluginCall): Promise<void> {
 export async function remove(call: PluginCall, parts: readonly Part[], result: CniResult | undefined): Promise<void> {
   if (parts.length === 0) return;
   const attempts = new Attempts("DEL tsnet");
-  using removals = new Removals(call.attachment);
+  using removals = new Removals(
+    call.attachment,
+    parts.some(({ type }) => type === "bridge"),
+  );
   for (const part of parts.toReversed()) {
     await attempts.try(() => inPart(part, () => part.plugin.del(part.call(result), removals.kit)));
   }

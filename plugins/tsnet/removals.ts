@@ -31,11 +31,13 @@ export class Removals implements Disposable {
   readonly #later: (() => Promise<unknown>)[] = [];
   #socket: RtSocket | undefined;
 
-  constructor(attachment: Attachment) {
+  /** @param vethGoes whether one of the parts removes the container's veth. */
+  constructor(attachment: Attachment, vethGoes: boolean) {
     this.#attachment = attachment;
     const choose = chooseOnce();
     this.kit = {
       firewall: async (wanted) => this.#gathering(await choose(wanted)),
+      vethGoes,
       removeLink: (host, name) => this.#doom(host, name),
       afterwards: (work) => void this.#later.push(work),
     };
