@@ -101,7 +101,7 @@ describe.each(["iptables", "nftables"])("the firewall plugin on %s", (backend) =
 });
 
 const NOBODY = { "cni.dev/valid-attachments": [] };
-const RULES = "(iptables-save; ip6tables-save) | grep ^-; nft -s list ruleset";
+const RULES = "(iptables-save; ip6tables-save) | sed -n /^-/p; nft -s list ruleset";
 
 describe.each(["iptables", "nftables"])("the firewall plugin on %s", (backend) => {
   /** What is broken by hand, and what CHECK says then. */
