@@ -15,6 +15,7 @@ import type { Builder } from "./builder.ts";
 import { isNothing, type Walls } from "./walls.ts";
 
 const USER = "TSNET-USER";
+const GUARD = "TSNET-GUARD";
 
 /** Where our chains are. */
 export const OWN_TABLES = ["mangle", "raw"] as const;
@@ -99,6 +100,11 @@ function inputRules({ internal }: Walls, family: Family): readonly string[] {
   return [ANSWERS, ...neighbours, ...internal.flatMap((bridge) => [`-i ${bridge} -j ${USER}`, `-i ${bridge} -j DROP`])];
 }
 
+/** The jumps to the guard that comes with published ports: it stands before ours, and lets nothing through that would end there. */
+function guardsOf({ table, from }: OwnChain, saved: Saved) {
+  return (saved.get(table)?.chains.get(from)?.rules ?? []).filter(({ words }) => words.at(-1) === GUARD);
+}
+
 /** Whether a chain is as it shall be, and led to once and first. */
 function isThere({ table, from, chain, rules }: OwnChain, saved: Saved): boolean {
   const chains = saved.get(table)?.chains;
@@ -106,8 +112,7 @@ function isThere({ table, from, chain, rules }: OwnChain, saved: Saved): boolean
   const leading = chains?.get(from)?.rules ?? [];
   const jumps = leading.filter(({ words }) => words.at(-1) === chain);
   if (rules.length === 0) return there === undefined && jumps.length === 0;
-  // The guard that comes with published ports may stand before it: it lets nothing through that would end here.
-  const first = leading.find(({ words }) => words.at(-1) !== "TSNET-GUARD");
+  const first = leading.find(({ words }) => words.at(-1) !== GUARD);
   if (jumps.length !== 1 || first?.text !== `-j ${chain}`) return false;
   return there?.length === rules.length && rules.every((rule, at) => there[at]?.text === rule);
 }
@@ -128,6 +133,8 @@ function writing(chains: readonly OwnChain[], saved: Saved): IptablesTransaction
     for (const rule of rules) tx.append(table, chain, rule);
     removeJumps(tx, own, saved);
     tx.insert(table, from, `-j ${chain}`);
+    // Whoever was repaired last would else be first, and the rules not as before.
+    for (const { text } of guardsOf(own, saved)) tx.delete(table, from, text).insert(table, from, text);
   }
   return tx;
 }

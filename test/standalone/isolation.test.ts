@@ -156,6 +156,16 @@ describe("walls by iptables", () => {
       await isolate(iptablesToo, tools);
       expect(iptables.dump(4)).toBe(whole);
     }
+    const guard = new IptablesTransaction()
+      .newChain("raw", "TSNET-GUARD")
+      .insert("raw", "PREROUTING", "-j TSNET-GUARD");
+    await iptables.run(4, guard);
+    const guarded = iptables.dump(4);
+    await iptables.run(4, new IptablesTransaction().delete("raw", "PREROUTING", "-j TSNET-LOOPBACK"));
+    await isolate(iptablesToo, tools);
+    expect(iptables.dump(4)).toBe(guarded);
+    const unguard = new IptablesTransaction().delete("raw", "PREROUTING", "-j TSNET-GUARD");
+    await iptables.run(4, unguard.deleteChain("raw", "TSNET-GUARD"));
     await iptables.run(4, new IptablesTransaction().insert("mangle", "FORWARD", "-j ACCEPT"));
     await isolate(iptablesToo, tools);
     expect(iptables.dump(4)).toContain("-A FORWARD -j TSNET-ISOLATION\n-A FORWARD -j ACCEPT\n");
