@@ -246,6 +246,8 @@ const EXPLANATION: Readonly<Record<string, string>> = {
   EINVAL: "the kernel takes this for invalid",
   ENETUNREACH: "the gateway cannot be reached on the link",
   EXFULL: "the bridge has no free port",
+  ENETDOWN: "it is down, or the link that it stands on is",
+  EADDRINUSE: "another link has this address already",
 };
 
 function codeOf(errno: string): ErrorCode {

@@ -56,7 +56,7 @@ export async function addInterface(call: PluginCall, wanted: InterfaceToAdd): Pr
     refuseExisting(container, netns, call.ifname, "interface");
     const link = await wanted.put({ ...namespaces, host, container, netns, call, undo });
     const { ips, routes, dns } = await addressing(call, wanted, undo);
-    announceByNdisc(namespaces, link, ips);
+    prepareIpv6(namespaces, link, ips);
     const settings = { link, ips, routes: routesToSet(ips, routes), enableDad: wanted.enableDad };
     configureContainer(container, netns, settings);
     if (wanted.enableDad && ips.some(({ gateway }) => gateway?.family === 6)) settleAddresses(container, link);
@@ -188,8 +188,12 @@ function dnsOf(conf: CniDns, ipam: CniDns): CniDns {
   return Object.keys(conf).length > 0 ? conf : ipam;
 }
 
-/** IPv6's arp_notify: neighbours hear of the interface's MAC as its addresses come. */
-function announceByNdisc({ netns }: Namespaces, link: Link, ips: readonly CniIp[]): void {
+/** IPv6, which containers may have off by default, also on lo; and its arp_notify: neighbours hear of the new MAC. */
+function prepareIpv6({ netns }: Namespaces, link: Link, ips: readonly CniIp[]): void {
   if (!ips.some(({ address }) => address.address.family === 6)) return;
-  writeSysctls(netns, [[`net/ipv6/conf/${link.name}/ndisc_notify`, "1"]], doWithout);
+  const settings = [
+    ["net/ipv6/conf/lo/disable_ipv6", "0"],
+    [`net/ipv6/conf/${link.name}/ndisc_notify`, "1"],
+  ] as const;
+  writeSysctls(netns, settings, doWithout);
 }

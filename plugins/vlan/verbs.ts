@@ -12,10 +12,7 @@ import { parseConfig } from "./config.ts";
 
 export async function add(call: PluginCall): Promise<CniResult> {
   const config = parseConfig(call);
-  const reasons = {
-    EEXIST: `VLAN ${config.vlanId} of it is another container's or the host's already`,
-    ENETDOWN: "it is down",
-  };
+  const reasons = { EEXIST: `VLAN ${config.vlanId} of it is another container's or the host's already` };
   const put = { config, kind: vlan(config.vlanId), reasons };
   // Others beside us give addresses in the VLAN: duplicates are looked for.
   return addInterface(call, { ipamType: config.ipamType, enableDad: true, put: (scene) => putStacked(scene, put) });

@@ -50,6 +50,19 @@ describe("a container on a macvlan", () => {
   });
 });
 
+it("an IPv6 address that somebody on the network has is refused, and a MAC that another container has; nothing stays", async () => {
+  host = await lan();
+  await attach(host, "macvlan", conf({ mac: "02:00:00:00:00:01" }), { id: "first" });
+  await host.addNetns("a");
+  await host.ok(["ip", "-n", "lan", "addr", "add", "fd40::1/64", "dev", "m1", "nodad"]);
+  const before = await host.snapshot();
+  const refused = (more: object) => fault(host, "ADD", "macvlan", conf(more));
+  expect(await refused({ ipam: hostLocal(true) })).toContain("101 link eth0 has address fd40::1/64 in DADFAILED state");
+  expect(await refused({ mac: "02:00:00:00:00:01" })).toMatch(/^101 .*another link has this address already/);
+  expect(await host.snapshot()).toBe(before);
+  expect(await host.ok(["ip", "-n", "a", "-br", "link"])).not.toContain("eth0");
+});
+
 describe("the result", () => {
   it("names the one interface, its addresses and routes, in every config version", async () => {
     host = await lan();
