@@ -10,22 +10,13 @@
  * @module
  */
 import { isTsnetError, messageOf, TsnetError } from "../errors.ts";
-import { type Address, formatAddress, sameAddress } from "../net/address.ts";
+import { type Address, formatAddress } from "../net/address.ts";
 import { formatCidr } from "../net/cidr.ts";
-import { type Lease, leaseOf } from "./lease.ts";
-import { encodeMessage, type Incoming, MESSAGE } from "./message.ts";
-import { addressOption, OPTION, textOption } from "./options.ts";
-import {
-  type Answer,
-  ask,
-  datagramOf,
-  type Means,
-  type Question,
-  type Route,
-  TO_EVERYBODY,
-  type Wire,
-} from "./question.ts";
-import { type Choice, type Client, discover, release, renew, select } from "./requests.ts";
+import { isFailedTry, negotiate, newXid, type Prolonged, prolong, type Speaker } from "./dialogue.ts";
+import type { Lease } from "./lease.ts";
+import { encodeMessage } from "./message.ts";
+import { datagramOf, type Means, type Route, TO_EVERYBODY, type Wire } from "./question.ts";
+import { type Client, release } from "./requests.ts";
 import { pauses, sleepUntil } from "./waiting.ts";
 
 /** All in ms. */
@@ -55,16 +46,15 @@ export interface KeeperOptions extends Means {
   readonly watcher: LeaseWatcher;
 }
 
-/** What a phase ends with: a lease, or that the next phase begins. */
-type Outcome = Lease | "refused" | "silence";
-
 export class LeaseKeeper {
   readonly #options: KeeperOptions;
+  readonly #speaker: Speaker;
   readonly #stop = new AbortController();
   #lease: Lease | undefined;
 
   constructor(options: KeeperOptions) {
     this.#options = options;
+    this.#speaker = { ...options, timeout: options.times.timeout, signal: this.#stop.signal };
   }
 
   /** The lease that is kept; undefined before there is one and after it was lost. */
@@ -85,7 +75,7 @@ export class LeaseKeeper {
     for (;;) {
       const { value: pause } = waits.next();
       try {
-        return this.#keep(await this.#negotiate(until));
+        return this.#keep(await negotiate(this.#speaker, until));
       } catch (error) {
         if (!isFailedTry(error)) throw error;
         watcher.note(messageOf(error));
@@ -165,7 +155,7 @@ export class LeaseKeeper {
   /** The lease anew; undefined if it ended meanwhile. */
   async #prolong(lease: Lease): Promise<Lease | undefined> {
     const address = formatAddress(lease.address.address);
-    const asked = await this.#phase(lease.rebindAt, () => this.#renew(lease, routeTo(lease), lease.rebindAt));
+    const asked = await this.#phase(lease.rebindAt, () => this.#renew(lease));
     if (typeof asked === "object") return asked;
     const { watcher } = this.#options;
     if (asked === "silence")
@@ -174,12 +164,12 @@ export class LeaseKeeper {
     if (typeof rebound === "object") return rebound;
     if (rebound === "silence") return undefined;
     watcher.note(`${address} was refused: asking for it anew`);
-    const regained = await this.#phase(lease.expiresAt, () => this.#regain(lease, lease.expiresAt));
+    const regained = await this.#phase(lease.expiresAt, () => this.#regain(lease));
     return typeof regained === "object" ? regained : undefined;
   }
 
   /** Tries until it has another outcome than silence, or the moment `end` has come. */
-  async #phase(end: number, attempt: () => Promise<Outcome>): Promise<Outcome> {
+  async #phase(end: number, attempt: () => Promise<Prolonged>): Promise<Prolonged> {
     const { clock, random, times } = this.#options;
     for (const pause of pauses(times.resendMax, random)) {
       if (clock.now() >= end) break;
@@ -191,7 +181,7 @@ export class LeaseKeeper {
   }
 
   /** Only that the link is gone, or that we were stopped, ends it all: whatever else fails may go better next time. */
-  async #attempted(attempt: () => Promise<Outcome>): Promise<Outcome> {
+  async #attempted(attempt: () => Promise<Prolonged>): Promise<Prolonged> {
     try {
       return await attempt();
     } catch (error) {
@@ -201,118 +191,30 @@ export class LeaseKeeper {
     }
   }
 
-  /** Any server, by the address; then by a new lease, for those that do not know of the old one. */
-  async #rebind(lease: Lease): Promise<Outcome> {
-    const { now } = this.#options.clock;
-    const everybody = { ...TO_EVERYBODY, from: lease.address.address };
-    const asked = await this.#renew(lease, everybody, now() + (lease.expiresAt - now()) / 2);
-    return asked === "silence" ? this.#regain(lease, lease.expiresAt) : asked;
+  #renew(lease: Lease): Promise<Prolonged> {
+    const { server, rebindAt } = lease;
+    const note = this.#options.watcher.note;
+    return prolong(this.#speaker, { lease, route: routeTo(lease), server, end: rebindAt }, note);
   }
 
-  async #renew(lease: Lease, route: Route, end: number): Promise<Outcome> {
-    const { client, clock, random, times, watcher } = this.#options;
-    const xid = newXid(random);
-    const askedAt = clock.now();
-    const answer = await this.#ask({
-      message: (seconds) => renew(client, { xid, seconds }, lease),
-      route,
-      isAnswer: (message) =>
-        isNak(message) || (message.type === MESSAGE.ack && sameAddress(message.yourAddress, lease.address.address)),
-      until: Math.min(end, askedAt + times.timeout),
-    });
-    if (typeof answer === "string") {
-      watcher.note(`renewing ${formatCidr(lease.address)}: ${answer}`);
-      return "silence";
-    }
-    if (isNak(answer.message)) return "refused";
-    return leaseOf({ ...answer, askedAt, before: lease });
+  /** Any server, by the address; then by a new lease, for those that do not know of the old one. */
+  async #rebind(lease: Lease): Promise<Prolonged> {
+    const { clock, watcher } = this.#options;
+    const route = { ...TO_EVERYBODY, from: lease.address.address };
+    const half = clock.now() + (lease.expiresAt - clock.now()) / 2;
+    const asked = await prolong(this.#speaker, { lease, route, end: half }, watcher.note);
+    return asked === "silence" ? this.#regain(lease) : asked;
   }
 
   /** A new lease of the same address. */
-  async #regain(lease: Lease, end: number): Promise<Outcome> {
-    const again = await this.#negotiate(end, lease.address.address);
+  async #regain(lease: Lease): Promise<Prolonged> {
+    const again = await negotiate(this.#speaker, lease.expiresAt, lease.address.address);
     return { ...again, options: new Map([...lease.options, ...again.options]) };
   }
-
-  /**
-   * DISCOVER, OFFER, REQUEST, ACK. With `only`, no other address is taken.
-   *
-   * @throws TsnetError `timeout` for silence, `conflict` for a refusal, `decoding` for an answer that lacks something.
-   */
-  async #negotiate(end: number, only?: Address): Promise<Lease> {
-    const { client, clock, random, times } = this.#options;
-    const xid = newXid(random);
-    const until = () => Math.min(end, clock.now() + times.timeout);
-    const offer = await this.#ask({
-      message: (seconds) => discover(client, { xid, seconds }, only),
-      route: TO_EVERYBODY,
-      isAnswer: (message) => message.type === MESSAGE.offer && choiceIn(message) !== undefined,
-      until: until(),
-    });
-    if (typeof offer === "string") throw failedTry(`no DHCP server offers an address: ${offer}`, "timeout");
-    const choice = choiceIn(offer.message);
-    if (choice === undefined) throw failedTry("an offer without a server", "decoding");
-    if (only !== undefined && !sameAddress(choice.address, only)) {
-      const [other, ours] = [formatAddress(choice.address), formatAddress(only)];
-      throw failedTry(`server ${formatAddress(choice.server)} offers ${other} instead of ${ours}`, "conflict");
-    }
-    const askedAt = clock.now();
-    const answer = await this.#ask({
-      message: (seconds) => select(client, { xid, seconds }, choice),
-      route: TO_EVERYBODY,
-      isAnswer: (message) => isFrom(message, choice.server) && (isNak(message) || message.type === MESSAGE.ack),
-      until: until(),
-    });
-    return this.#accept(answer, choice, askedAt);
-  }
-
-  #accept(answer: Answer | string, { address, server }: Choice, askedAt: number): Lease {
-    const who = `DHCP server ${formatAddress(server)}`;
-    if (typeof answer === "string")
-      throw failedTry(`${who} offered ${formatAddress(address)}, then: ${answer}`, "timeout");
-    if (!isNak(answer.message)) return leaseOf({ ...answer, askedAt });
-    const why = textOption(answer.message.options, OPTION.message);
-    throw failedTry(`${who} refused ${formatAddress(address)}${why === undefined ? "" : `: ${why}`}`, "conflict");
-  }
-
-  #ask(question: Question): Promise<Answer | string> {
-    return ask(question, this.#options, this.#stop.signal);
-  }
-}
-
-function choiceIn(message: Incoming): Choice | undefined {
-  const server = addressOption(message.options, OPTION.serverId);
-  if (server === undefined || message.yourAddress.value === 0n) return undefined;
-  return { address: message.yourAddress, server };
-}
-
-/** Some servers leave their name out. */
-function isFrom(message: Incoming, server: Address): boolean {
-  const named = addressOption(message.options, OPTION.serverId);
-  return named === undefined || sameAddress(named, server);
-}
-
-function isNak(message: Incoming): boolean {
-  return message.type === MESSAGE.nak;
 }
 
 function routeTo({ address, server, via }: Lease): Route {
   return { from: address.address, to: server, link: via };
-}
-
-function newXid(random: () => number): number {
-  return Math.floor(random() * 2 ** 32);
-}
-
-/** Marks what may go better the next time. */
-const TRY = "DHCP try";
-
-function failedTry(message: string, code: "timeout" | "conflict" | "decoding"): TsnetError {
-  return new TsnetError(message, { code, op: TRY });
-}
-
-function isFailedTry(error: unknown): error is TsnetError {
-  return isTsnetError(error, "timeout", "conflict") && error.op === TRY;
 }
 
 function tooLate(ms: number, last: TsnetError): TsnetError {

@@ -50,7 +50,7 @@ describe.concurrent("a lease", () => {
   it(
     "that a server refuses and gives to nobody is lost when it ends: the interface is down, CHECK says so",
     DhcpWorld.in(async (world) => {
-      const server = await world.udhcpd({ seconds: 6 });
+      const server = await world.udhcpd({ seconds: 7 });
       const daemon = await world.daemon();
       const result = await world.attach("c1");
       const address = result.ips[0]?.address;
@@ -140,7 +140,7 @@ describe.concurrent("a daemon that was killed", () => {
   it(
     "gives up a lease in the end, and at once one whose interface is gone",
     DhcpWorld.in(async (world) => {
-      const server = await world.udhcpd({ seconds: 3 });
+      const server = await world.udhcpd({ seconds: 5 });
       const first = await world.daemon();
       await Promise.all([world.attach("c1"), world.attach("c2")]);
       await first.end("KILL");

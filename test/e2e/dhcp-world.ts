@@ -20,6 +20,9 @@ const LAN_SETUP = `
 /** For a daemon that finds no server. */
 export const IMPATIENT = ["-timeout", "1s", "-resendmax", "1s", "-resendtimeout", "2s"];
 
+/** For what takes a few seconds on a machine that is not busy. */
+const PATIENCE_MS = 30_000;
+
 const IN_LAN = ["ip", "netns", "exec", "lan"];
 
 /** A process on the host that writes to a file. */
@@ -123,7 +126,7 @@ opt subnet 255.255.255.0\nopt router ${SERVER}\nopt lease ${seconds}\nopt 0x3a $
       log,
       async saying(what) {
         try {
-          await eventually(async () => isIn(what, await log()), `${argv.at(-1)} says ${what}`);
+          await eventually(async () => isIn(what, await log()), `${argv.at(-1)} says ${what}`, PATIENCE_MS);
         } catch (error) {
           throw new Error(`${error}; it said: ${await log()}`);
         }

@@ -63,7 +63,9 @@ export class Daemon {
     there?.drop();
     const holding = this.#hold(wish, link);
     // Whoever asked may be killed while no server answers.
-    const giveUp = () => this.#forget(holding);
+    const giveUp = () => {
+      if (this.#holdings.get(keyOf(attachment)) === holding) this.#release(attachment);
+    };
     signal.addEventListener("abort", giveUp);
     try {
       return await holding.acquire();

@@ -119,18 +119,17 @@ export class Holding {
     };
   }
 
-  /** Gives the lease back, as far as there is somebody to give it to, and forgets it. */
+  /** Gives the lease back, as far as there is somebody to give it to, or gives up getting one, and forgets it. */
   release(): void {
     const { log, records } = this.#means;
     const fields = { of: nameOf(this.attachment), ...addressOf(this.#lease) };
+    const isHeld = this.#keeper.lease !== undefined;
     try {
       this.#keeper.release((message, server) => void this.#sendFromHost(message, server));
-      log.info("released", fields);
+      log.info(isHeld ? "released" : "forgotten", fields);
     } catch (error) {
-      log.warn("cannot tell the server that the lease is given back: it ends by itself", {
-        ...fields,
-        reason: messageOf(error),
-      });
+      const reason = messageOf(error);
+      log.warn("cannot tell the server that the lease is given back: it ends by itself", { ...fields, reason });
     }
     records.remove(this.attachment);
   }

@@ -234,6 +234,17 @@ describe("keeping it", () => {
     expect(notes).toContain("10.0.0.5 was refused: asking for it anew");
   });
 
+  it("hears no refusal of a server that was not asked", async () => {
+    await bound();
+    server.request = "nak";
+    server.server = "10.0.0.66";
+    await clock.pass(87_499);
+    expect(notes.filter((note) => note.includes("refused"))).toEqual([]);
+    // From T2 on all are asked.
+    await clock.pass(1);
+    expect(notes).toContain("10.0.0.5 was refused: asking for it anew");
+  });
+
   it("takes no other address, and is lost when the lease ends", async () => {
     const one = await bound();
     server.request = "nak";
