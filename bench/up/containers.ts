@@ -4,11 +4,12 @@
  * and to nothing again.
  *
  * podman has its default network, which stays when its containers go; our network is made and removed each time, and
- * with it the helper process that answers for names. podman runs as many commands at a time as it likes best on this
- * machine, ours is one command. Both keep their state in memory.
+ * with it the helper process that answers for names. podman is run as many times at once as there are processors, ours is
+ * one command. Both keep their state in memory.
  *
  * @module
  */
+import { availableParallelism } from "node:os";
 import { HOST } from "../../test/e2e/world.ts";
 import type { Series } from "../table.ts";
 import { GROUP, Ground, rootOf, SERVER, type Side } from "./ground.ts";
@@ -18,7 +19,7 @@ import { allAnswer, noneAnswers } from "./ready.ts";
 const FIRST_PORT: Readonly<Record<Side, number>> = { ours: 20_000, peer: 30_000 };
 const FOLDER = "/opt/bench";
 /** `podman run` at a time. */
-const AT_ONCE = 2;
+const AT_ONCE = availableParallelism();
 
 /** Its CNI back end is what Debian's podman has without more; the limits are below what a container may be denied here. */
 const PODMAN_CONF = `

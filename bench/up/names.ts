@@ -44,8 +44,9 @@ export async function lookups(
   await using theirs = await Ground.make();
   const choices = new Map<Asked, Choice>([["ours", await tsnet(mine, ours)]]);
   if (peers.length > 0) {
-    const aardvark = await startAardvark(theirs);
-    if (peers.includes("aardvark-dns")) choices.set("aardvark-dns", aardvark);
+    const isThere = peers.includes("aardvark-dns");
+    const aardvark = await podmanNetwork(theirs, isThere);
+    if (isThere) choices.set("aardvark-dns", await whenReady(aardvark));
     if (peers.includes("dnsmasq")) choices.set("dnsmasq", await startDnsmasq(theirs, aardvark));
   }
   const times = new Map<Asked, number[]>();
@@ -89,19 +90,19 @@ async function tsnet({ host, open }: Ground, program: string): Promise<Choice> {
   return { netns: open(asking), address: OUR_RESOLVER, port: DNS_PORT, names };
 }
 
-/** One namespace for each of the containers, as podman has netavark set them up. */
-async function startAardvark({ host, open }: Ground): Promise<Choice> {
+/** One namespace for each of the containers, as podman has netavark set them up: that starts aardvark-dns with `dns`. */
+async function podmanNetwork({ host, open }: Ground, dns: boolean): Promise<Choice> {
   const netavark = pathOf("netavark");
   await host.ok(["mkdir", "-p", "/run/netavark"]);
   const names: (readonly [string, string])[] = [];
   for (const [at, name] of CONTAINERS.entries()) {
-    const { stdin, address } = describe({ id: name, number: at, dns: true, ports: [] });
+    const { stdin, address } = describe({ id: name, number: at, dns, ports: [] });
     const path = await host.addNetns(name);
-    const flags = ["--config", "/run/netavark", "--aardvark-binary", pathOf("aardvark-dns")];
+    const flags = ["--config", "/run/netavark", ...(dns ? ["--aardvark-binary", pathOf("aardvark-dns")] : [])];
     await host.ok([netavark, ...flags, "setup", path], { stdin });
     names.push([name, address]);
   }
-  return await whenReady({ netns: open("c0"), address: GATEWAY, port: DNS_PORT, names });
+  return { netns: open("c0"), address: GATEWAY, port: DNS_PORT, names };
 }
 
 /** On the same bridge: an address and a port that no other has. */
