@@ -12,8 +12,8 @@ import { Attempts } from "../../lib/plugin/attempts.ts";
 import { hostVethName } from "../../lib/plugin/identity.ts";
 import type { Kit } from "../../lib/plugin/kit.ts";
 import { openIfThere } from "../../lib/plugin/netns.ts";
+import { removeVeth } from "../../lib/plugin/veth.ts";
 import { parseRemovalConfig, type RemovalConfig } from "./config.ts";
-import { removeVeth } from "./wire.ts";
 
 export async function del(call: PluginCall, kit: Kit): Promise<void> {
   const config = parseRemovalConfig(call);

@@ -5,11 +5,11 @@
  */
 import type { Attachment, PluginCall } from "../../lib/cni/types.ts";
 import { callIpam, givesBackByLink } from "../../lib/ipam/call.ts";
-import { linkDel, linkList } from "../../lib/netlink/link.ts";
+import { linkGet } from "../../lib/netlink/link.ts";
 import { RtSocket } from "../../lib/netlink/socket.ts";
 import { Attempts } from "../../lib/plugin/attempts.ts";
-import { aliasPrefix, halfMadeGroup, hostVethName } from "../../lib/plugin/identity.ts";
 import type { Kit } from "../../lib/plugin/kit.ts";
+import { collectVeths } from "../../lib/plugin/veth.ts";
 import { parseConfig, parseRemovalConfig } from "./config.ts";
 
 /** Removes what is ours, of this network, and of no attachment in the list: veths, rules, addresses. */
@@ -24,7 +24,7 @@ export async function gc(call: PluginCall, kit: Kit): Promise<void> {
   const freeAddresses = () => (ipamType === undefined ? undefined : callIpam(ipamType, call, "GC"));
   const isFirst = givesBackByLink(ipamType);
   if (isFirst) await attempts.try(freeAddresses);
-  await attempts.try(() => collectVeths(config.bridge, network, keep));
+  await attempts.try(() => collectPorts(config.bridge, network, keep));
   await attempts.try(async () => (await kit.firewall(config.ipMasqBackend)).collect(network, keep, ["masquerade"]));
   if (config.macSpoofCheck) {
     await attempts.try(async () => (await import("./spoof.ts")).collectSpoofChecks(network, keep));
@@ -40,16 +40,7 @@ export async function status(call: PluginCall, kit: Kit): Promise<void> {
   if (config.ipamType !== undefined) await callIpam(config.ipamType, call, "STATUS");
 }
 
-function collectVeths(bridge: string, network: string, keep: readonly Attachment[]): void {
-  const names = new Set(keep.map(hostVethName));
+function collectPorts(bridge: string, network: string, keep: readonly Attachment[]): void {
   using host = RtSocket.open();
-  const links = linkList(host);
-  const index = links.find((link) => link.name === bridge)?.index;
-  const group = halfMadeGroup(network);
-  for (const link of links) {
-    const halfMade = link.group === group && link.master === index;
-    const ours = halfMade || link.alias?.startsWith(aliasPrefix(network)) === true;
-    // What other plugins made for the attachment is tagged alike.
-    if (ours && link.kind === "veth" && !names.has(link.name)) linkDel(host, link.index);
-  }
+  collectVeths(host, { network, keep, master: linkGet(host, bridge)?.index });
 }

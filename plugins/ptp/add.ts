@@ -4,15 +4,17 @@
  * @module
  */
 import type { CniInterface, CniResult, PluginCall } from "../../lib/cni/types.ts";
+import { TsnetError } from "../../lib/errors.ts";
 import { callIpam } from "../../lib/ipam/call.ts";
 import { addrAdd } from "../../lib/netlink/addr.ts";
-import { type Link, linkDel, linkGet } from "../../lib/netlink/link.ts";
+import type { Link } from "../../lib/netlink/link.ts";
 import { routeReplace } from "../../lib/netlink/route.ts";
 import type { RtSocket } from "../../lib/netlink/socket.ts";
 import { configureContainer, doWithout } from "../../lib/plugin/container.ts";
 import { ensureForwarding, ensureLooseReversePath } from "../../lib/plugin/forwarding.ts";
+import { hostVethName } from "../../lib/plugin/identity.ts";
 import type { Kit } from "../../lib/plugin/kit.ts";
-import { refuseExisting } from "../../lib/plugin/link.ts";
+import { refuseExisting, requireLink } from "../../lib/plugin/link.ts";
 import { type Namespaces, openNamespaces } from "../../lib/plugin/netns.ts";
 import { createVeth, waitUntilUp } from "../../lib/plugin/veth.ts";
 import { writeSysctls } from "../../lib/sys/files.ts";
@@ -76,13 +78,17 @@ async function startMasquerade(scene: Scene, plan: Plan): Promise<{ readonly don
 /** Both ends with all that is on them, up and passing packets. */
 function wire(scene: Scene, plan: Plan): readonly [Link, Link] {
   const { call, config, undo, host, container, netns } = scene;
-  const { hostEnd, containerEnd } = createVeth(scene, { attachment: call.attachment, mtu: config.mtu });
-  undo.add("the veth pair", () => removeIfStill(host, hostEnd));
+  const containerEnd = createVeth(scene, { attachment: call.attachment, mtu: config.mtu }, undo);
+  const hostEnd = requireLink(host, hostVethName(call.attachment));
   configureHost(host, hostEnd, plan);
   const { ips, containerRoutes: routes } = plan;
   configureContainer(container, netns, { link: containerEnd, ips, routes, noPrefixRoute: true });
   for (const family of new Set(ips.map(({ address }) => address.address.family))) ensureForwarding(family);
-  return [waitUntilUp(host, hostEnd.name), containerEnd];
+  if (waitUntilUp(host, hostEnd.name) !== undefined) return [hostEnd, containerEnd];
+  throw new TsnetError(`${hostEnd.name} does not come up: its peer in the container is down`, {
+    code: "io",
+    op: "attach",
+  });
 }
 
 /** The host's end has the gateways' addresses, and the ways to the container's lead there. */
@@ -90,7 +96,6 @@ function configureHost(host: RtSocket, link: Link, { gateways, hostRoutes }: Pla
   const ipv6 = `net/ipv6/conf/${link.name}`;
   const hasIpv6 = gateways.some(({ address }) => address.family === 6);
   const sysctls = [
-    [`${ipv6}/accept_ra`, "0"],
     // While the end's own link-local address is being probed for duplicates, the host cannot ask for the container's.
     [`${ipv6}/accept_dad`, "0"],
     ...(hasIpv6 ? ([[`${ipv6}/disable_ipv6`, "0"]] as const) : []),
@@ -99,11 +104,6 @@ function configureHost(host: RtSocket, link: Link, { gateways, hostRoutes }: Pla
   if (gateways.some(({ address }) => address.family === 4)) ensureLooseReversePath(link.name);
   for (const cidr of gateways) addrAdd(host, { index: link.index, cidr, noDad: true });
   for (const dst of hostRoutes) routeReplace(host, { dst, dev: link.index });
-}
-
-/** The same name may be another call's by then. */
-function removeIfStill(host: RtSocket, { name, index }: Link): void {
-  if (linkGet(host, name)?.index === index) linkDel(host, index);
 }
 
 function describe({ name, mac, mtu }: Link): CniInterface {

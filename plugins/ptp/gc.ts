@@ -21,7 +21,7 @@ export async function gc(call: PluginCall, kit: Kit): Promise<void> {
   const attempts = new Attempts("GC ptp");
   await attempts.try(() => {
     using host = RtSocket.open();
-    collectVeths(host, network, keep);
+    collectVeths(host, { network, keep });
   });
   await attempts.try(async () => (await kit.firewall(ipMasqBackend)).collect(network, keep, ["masquerade"]));
   await attempts.try(() => (ipamType === undefined ? undefined : callIpam(ipamType, call, "GC")));

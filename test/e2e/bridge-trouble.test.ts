@@ -32,11 +32,11 @@ it("DEL after an ADD that failed because another network has the interface leave
   host = await world();
   await host.addNetns("a");
   await well(host.cni("ADD", "bridge", bridgeConf(), A));
-  const inside = await host.ok(["ip", "-n", "a", "-o", "addr"]);
+  const inside = await host.ok(["ip", "-n", "a", "-o", "addr", "show", "scope", "global"]);
   const other = bridgeConf({ name: "net2" });
   expect((await host.cni("ADD", "bridge", other, A)).exitCode).not.toBe(0);
   await well(host.cni("DEL", "bridge", other, A));
-  expect(await host.ok(["ip", "-n", "a", "-o", "addr"])).toBe(inside);
+  expect(await host.ok(["ip", "-n", "a", "-o", "addr", "show", "scope", "global"])).toBe(inside);
 });
 
 it("DEL after an ADD that was refused the name lo has nothing to do", async () => {

@@ -87,12 +87,13 @@ describe("ADD", () => {
       { address: "10.21.0.6/24", gateway: "10.21.0.1" },
       { address: "10.22.0.5/32", gateway: "169.254.7.1" },
       { address: "fd21::5/64" },
+      { address: "fd22::5/128", gateway: "fe80::99" },
     ];
     const conf = ptpConf({ ipam: { type: "static", addresses, routes: [{ dst: "0.0.0.0/0" }] } });
     const { ips } = await attach(host, conf, "a");
-    expect(ips.map(({ gateway }) => gateway)).toEqual(["10.21.0.1", "10.21.0.1", "169.254.7.1", "fd21::1"]);
+    expect(ips.map(({ gateway }) => gateway)).toEqual(["10.21.0.1", "10.21.0.1", "169.254.7.1", "fd21::1", "fe80::99"]);
     await Promise.all([serve(host, "a", 80, "a"), serve(host, "", 81, "host")]);
-    for (const ip of ["10.21.0.5", "10.21.0.6", "10.22.0.5", "fd21::5"]) {
+    for (const ip of ["10.21.0.5", "10.21.0.6", "10.22.0.5", "fd21::5", "fd22::5"]) {
       expect(await ask(host, "", "tcp", ip, 80)).toMatch(/^a /);
     }
     for (const ip of ["10.21.0.1", "169.254.7.1", "fd21::1"])

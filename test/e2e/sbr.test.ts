@@ -129,6 +129,7 @@ describe("the keys", () => {
     const before = await table("main");
     const conf = sbrConf(result, { table: 5000 });
     await add(host, conf, "a", NET1);
+    expect(await checkNet1(conf)).toBe("");
     expect(await rules()).toMatch(/from 10\.12\.0\.2 lookup 5000[\s\S]*from fd12::2 lookup 5000/);
     expect(await table("main")).toBe(before);
     await host.sh("ip -n a rule add from 10.12.0.2 table 77 protocol 4");
@@ -140,7 +141,9 @@ describe("the keys", () => {
     host = await world();
     const result = await twoInterfaces();
     await host.sh("ip -n a route add default via 10.12.0.1 dev net1 metric 5");
-    await add(host, sbrConf(result, { gateways: ["10.12.0.254", "fd12::fe"] }), "a", NET1);
+    const conf = sbrConf(result, { gateways: ["10.12.0.254", "fd12::fe"] });
+    await add(host, conf, "a", NET1);
+    expect(await checkNet1(conf)).toBe("");
     expect(await table("100")).toContain("default via 10.12.0.254 dev net1");
     expect(await table("100")).not.toContain("via 10.12.0.1 ");
     expect(await table("101")).toContain("default via fd12::fe dev net1");
@@ -201,10 +204,14 @@ describe("ADD", () => {
     expect(await rules()).toMatch(/^\d+:\tfrom 10\.12\.0\.5 lookup 100 proto 116\n$/);
   });
 
-  it.each(["0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"])("hands version %s's result on", async (cniVersion) => {
+  it("hands the result on in every config version", async () => {
     host = await world();
-    const result = await twoInterfaces(netConf(12, { cniVersion }));
-    expect(await add(host, sbrConf(result, { cniVersion }), "a", NET1)).toEqual(result);
+    for (const cniVersion of ["0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"]) {
+      const id = `v${cniVersion.replaceAll(".", "")}`;
+      const result = await attach(host, netConf(12, { cniVersion }), id, NET1);
+      expect(await add(host, sbrConf(result, { cniVersion }), id, NET1)).toEqual(result);
+      expect(await host.ok(["ip", "-n", id, "rule"])).toMatch(/from 10\.12\.0\.\d+ lookup 100/);
+    }
   });
 });
 
