@@ -1,5 +1,6 @@
 /**
- * The base chains of everybody, by one look at the kernel: starting nft for it costs many times as much.
+ * The base chains of everybody, and whether a table is there, by one look at the kernel: starting nft for it costs many
+ * times as much.
  *
  * @module
  */
@@ -8,8 +9,8 @@ import type { Netns } from "../sys/netns.ts";
 import { NfSocket } from "../sys/nfsocket.ts";
 import { NFPROTO } from "./constants.ts";
 import type { NftBaseChain } from "./nft.ts";
-import { type NftBaseChainView, readBaseChains } from "./reading.ts";
-import type { NftFamily, NftHook } from "./specs.ts";
+import { type NftBaseChainView, readBaseChains, readTable } from "./reading.ts";
+import type { NftFamily, NftHook, NftTableName } from "./specs.ts";
 
 /** Undefined where the kernel does not tell, or tells of something that nft alone has the words for. */
 export function baseChainsOf(netns?: Netns): readonly NftBaseChain[] | undefined {
@@ -20,6 +21,18 @@ export function baseChainsOf(netns?: Netns): readonly NftBaseChain[] | undefined
     return socket.interrupted || known.length < chains.length ? undefined : known;
   } catch {
     return undefined;
+  } finally {
+    socket.close();
+  }
+}
+
+/** Whether the kernel says that there is no such table; nft is asked where it does not tell. */
+export function isAbsent(table: NftTableName, netns?: Netns): boolean {
+  const socket = new NfSocket(netns);
+  try {
+    return readTable(socket, table) === undefined;
+  } catch {
+    return false;
   } finally {
     socket.close();
   }

@@ -98,6 +98,8 @@ export function realNft({ netns, prefix }: RealNftOptions = {}): Nft {
       if (exitCode !== 0) throw nftFailure(text, stderr);
     },
     async list(family, table) {
+      if (prefix === undefined && (await import("./basechains.ts")).isAbsent({ family, table }, netns))
+        return undefined;
       const { exitCode, stdout, stderr } = await start(command, ["-j", "list", "table", family, table]);
       if (exitCode !== 0) {
         const error = nftFailure(`list table ${family} ${table}\n`, stderr);
