@@ -9,6 +9,7 @@ import { parseCniArgs } from "../../lib/cni/args.ts";
 import type { ConfigObject, NetConf, PluginCall } from "../../lib/cni/types.ts";
 import { TsnetError } from "../../lib/errors.ts";
 import { formatMac, parseMac } from "../../lib/net/mac.ts";
+import { parseMasqBackend, parseMtu } from "../../lib/plugin/keys.ts";
 
 /** VLAN ids `first` to `last`, 1 to 4094. */
 export interface VlanIds {
@@ -48,9 +49,6 @@ export interface BridgeConfig {
 export type RemovalConfig = Pick<BridgeConfig, "bridge" | "ipMasq" | "ipMasqBackend" | "macSpoofCheck" | "ipamType">;
 
 const MAX_VLAN = 4094;
-// The least that IPv4 allows (RFC 791) and the most that a link's MTU can say.
-const MIN_MTU = 68;
-const MAX_MTU = 65535;
 
 /**
  * @throws TsnetError `invalid` naming the key, what it holds and what is allowed.
@@ -63,7 +61,7 @@ export function parseConfig(call: PluginCall): BridgeConfig {
     isGateway: isDefaultGateway || (raw.boolean("isGateway") ?? false),
     isDefaultGateway,
     forceAddress: raw.boolean("forceAddress") ?? false,
-    mtu: parseMtu(raw.integer("mtu")),
+    mtu: parseMtu(raw),
     hairpin: raw.boolean("hairpinMode") ?? false,
     promisc: raw.boolean("promiscMode") ?? false,
     vlan: parseVlan(raw.integer("vlan"), "vlan"),
@@ -96,7 +94,7 @@ export function parseRemovalConfig({ conf: { raw } }: PluginCall): RemovalConfig
   return {
     bridge: parseBridgeName(raw.string("bridge")),
     ipMasq: raw.boolean("ipMasq") ?? false,
-    ipMasqBackend: parseBackend(raw.string("ipMasqBackend")),
+    ipMasqBackend: parseMasqBackend(raw),
     macSpoofCheck: raw.boolean("macspoofchk") ?? false,
     ipamType: ipamType === "" ? undefined : ipamType,
   };
@@ -109,19 +107,6 @@ function parseBridgeName(name = "cni0"): string {
     );
   }
   return name;
-}
-
-function parseBackend(name: string | undefined): "iptables" | "nftables" | undefined {
-  if (name === undefined || name === "" || name === "iptables" || name === "nftables")
-    return name === "" ? undefined : (name as "iptables" | "nftables" | undefined);
-  throw invalid(`ipMasqBackend is ${JSON.stringify(name)}, allowed are "iptables" and "nftables"`);
-}
-
-function parseMtu(mtu = 0): number | undefined {
-  if (mtu === 0) return undefined;
-  if (mtu < MIN_MTU || mtu > MAX_MTU)
-    throw invalid(`mtu is ${mtu}, allowed are ${MIN_MTU} to ${MAX_MTU}, or 0 for the default`);
-  return mtu;
 }
 
 function parseVlan(id: number | undefined, key: string): number | undefined {

@@ -8,6 +8,7 @@
 import type { PluginCall } from "../../lib/cni/types.ts";
 import { TsnetError } from "../../lib/errors.ts";
 import type { Backend } from "../../lib/firewall/types.ts";
+import { parseMasqBackend, parseMtu } from "../../lib/plugin/keys.ts";
 
 export interface PtpConfig {
   readonly ipMasq: boolean;
@@ -23,14 +24,10 @@ export interface RemovalConfig extends Pick<PtpConfig, "ipMasq" | "ipMasqBackend
   readonly ipamType: string | undefined;
 }
 
-// The least that IPv4 allows (RFC 791) and the most that a link's MTU can say.
-const MIN_MTU = 68;
-const MAX_MTU = 65535;
-
 /** @throws TsnetError `invalid` naming the key, what it holds and what is allowed; `decoding`. */
 export function parseConfig(call: PluginCall): PtpConfig {
   const { ipamType, ...rest } = parseRemovalConfig(call);
-  const mtu = parseMtu(call.conf.raw.integer("mtu"));
+  const mtu = parseMtu(call.conf.raw);
   if (ipamType === undefined) throw invalid("ptp needs addresses: set ipam.type to the plugin that gives them");
   return { ...rest, mtu, ipamType };
 }
@@ -44,22 +41,9 @@ export function parseConfig(call: PluginCall): PtpConfig {
 export function parseRemovalConfig({ conf: { raw } }: PluginCall): RemovalConfig {
   return {
     ipMasq: raw.boolean("ipMasq") ?? false,
-    ipMasqBackend: parseBackend(raw.string("ipMasqBackend")),
+    ipMasqBackend: parseMasqBackend(raw),
     ipamType: raw.object("ipam")?.string("type") || undefined,
   };
-}
-
-function parseBackend(name: string | undefined): Backend | undefined {
-  if (name === undefined || name === "") return undefined;
-  if (name === "iptables" || name === "nftables") return name;
-  throw invalid(`ipMasqBackend is ${JSON.stringify(name)}, allowed are "iptables" and "nftables"`);
-}
-
-function parseMtu(mtu = 0): number | undefined {
-  if (mtu === 0) return undefined;
-  if (mtu < MIN_MTU || mtu > MAX_MTU)
-    throw invalid(`mtu is ${mtu}, allowed are ${MIN_MTU} to ${MAX_MTU}, or 0 for the default`);
-  return mtu;
 }
 
 function invalid(message: string): TsnetError {
