@@ -127,11 +127,18 @@ describe.concurrent("several containers", () => {
     "have an address each, at once, and GC gives back those of no valid attachment",
     DhcpWorld.in(async (world) => {
       const server = await world.dnsmasq();
-      await world.daemon();
+      await world.daemon("-pidfile", "/run/dhcp.pid");
       const ids = ["c1", "c2", "c3"];
       const results = await Promise.all(ids.map((id) => world.attach(id)));
       const addresses = results.map(({ ips }) => ips[0]?.address ?? "");
       expect(new Set(addresses).size).toBe(3);
+      // Whoever opens sockets in other namespaces leaves none of its threads there.
+      const namespaces = await world.host.ok([
+        "sh",
+        "-c",
+        "readlink /proc/$(cat /run/dhcp.pid)/task/*/ns/net | sort -u",
+      ]);
+      expect(namespaces).toBe(await world.host.ok(["readlink", "/proc/1/ns/net"]));
       expect(await world.leases()).toEqual(Object.fromEntries(ids.map((id, i) => [id, addresses[i]])));
       const gc = (more: object) => world.call("GC", "", lanConf({}, more));
       // Of another network, and without a list: nothing is touched.
