@@ -3,13 +3,13 @@
  *
  * @module
  */
-import { joinErrors } from "../errors.ts";
+import { isTsnetError, joinErrors } from "../errors.ts";
 import type { Address } from "../net/address.ts";
 import type { FileLock } from "../sys/files.ts";
 import type { Drop, Others } from "./engine.ts";
 import { forgetContainer } from "./flows.ts";
 import { type FirewallHost, isSurprise } from "./host.ts";
-import { type Entry, type EntryName, type KeeperName, networkTag, sharedKey, tagOf } from "./record.ts";
+import { type Entry, type EntryName, type KeeperName, networkTag, sharedKey, sharedOf, tagOf } from "./record.ts";
 import { closePaths } from "./sysctls.ts";
 import type { Attachment, Part } from "./types.ts";
 
@@ -106,21 +106,33 @@ async function removeFrom(
     const others = host.others(name, names, gone);
     // Entries that could not be read are missing here: their rules are found by their tag. What an administrator
     // has written is looked at before its place is taken away.
-    if (mine.length !== gone.length || endsAdminChain(mine, others)) await host.repair(engine, gone, drop, lock);
-    else await engine.remove(mine, others, lock.fd);
+    const isQuick = mine.length === gone.length && (await canEnd(host, name, mine, others));
+    if (isQuick) await engine.remove(mine, others, lock.fd);
+    else await host.repair(engine, gone, drop, lock);
   } catch (error) {
-    if (!isSurprise(error)) throw error;
+    // Busy is a chain of the administrator's that others lead to.
+    if (!isSurprise(error) && !isTsnetError(error, "busy")) throw error;
     await host.repair(engine, gone, drop, lock);
   }
   for (const one of gone) host.state.remove(one);
 }
 
-/** Whether a chain of the administrator's is asked by nobody any more. */
-function endsAdminChain(entries: readonly Entry[], others: Others): boolean {
-  return entries.some(({ families, content }) =>
-    (content.shared ?? []).some(
-      (shared) =>
-        shared.adminChain !== undefined && families.some((family) => !others.shares(sharedKey(shared), family)),
+/** Whether what ends with the entries can be taken away without reading the rules. */
+async function canEnd(
+  host: FirewallHost,
+  name: KeeperName,
+  entries: readonly Entry[],
+  others: Others,
+): Promise<boolean> {
+  if (name === "firewalld") return true;
+  const ending = ([4, 6] as const).flatMap((family) =>
+    sharedOf(entries, family).flatMap((shared) =>
+      shared.adminChain === undefined || others.shares(sharedKey(shared), family)
+        ? []
+        : [host.tools.isEmptyChain(name, family, shared.adminChain)],
     ),
   );
+  // A rule of nftables goes by its number, or with its chain.
+  if (ending.length > 0 && name === "nftables" && others.has("forward")) return false;
+  return !(await Promise.all(ending)).includes(false);
 }

@@ -108,6 +108,7 @@ function removal(family: Family, entries: readonly Entry[], others: Others): Ipt
       (rule) => rule.family === family && !last.has(partOfChain(rule.chain) ?? "accept"),
     );
     for (const { table, chain, rule } of rules) tx.delete(table, chain, rule, sharedComment(shared));
+    if (shared.adminChain !== undefined) tx.deleteChain("filter", shared.adminChain);
   }
   for (const { attachment, part, content } of mine) {
     if (!last.has(part)) {

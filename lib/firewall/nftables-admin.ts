@@ -46,9 +46,16 @@ export function askedChains(table: NftTable | undefined): readonly string[] {
   return jumpsOf(table).map(({ chain }) => chain);
 }
 
-/** Those of `chains` that are there and say nothing. */
+/** Those of `chains` that are there and say nothing, and that no chain of others leads to. */
 export function emptyAdminChains(table: NftTable | undefined, chains: readonly string[]): readonly string[] {
-  return [...new Set(chains)].filter((chain) => table?.chains.get(chain)?.rules.length === 0);
+  return [...new Set(chains)].filter((chain) => table?.chains.get(chain)?.rules.length === 0 && !isLedTo(table, chain));
+}
+
+function isLedTo({ chains }: NftTable, target: string): boolean {
+  const others = [...chains.values()].filter(({ chain }) => !OWN_CHAINS.has(chain));
+  // A verdict as libnftables-json(5) has it.
+  const verdict = JSON.stringify({ target });
+  return others.some(({ rules }) => rules.some(({ expressions }) => JSON.stringify(expressions).includes(verdict)));
 }
 
 /** Whether the table holds anything that is neither ours nor to go. */

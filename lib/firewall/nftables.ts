@@ -60,8 +60,10 @@ function removal(entries: readonly Entry[], others: Others): NftTransaction {
   if (!others.any) return tx.deleteTable(FAMILY, TABLE);
   const last = new Set(entries.map((entry) => entry.part).filter((part) => !others.has(part)));
   for (const part of last) undeclare(tx, layoutOf(part));
-  for (const shared of last.has("forward") ? [] : sharedOf(entries)) {
+  for (const shared of sharedOf(entries)) {
     if (others.shares(sharedKey(shared))) continue;
+    if (shared.adminChain !== undefined) tx.deleteChain({ ...AT, chain: shared.adminChain });
+    if (last.has("forward")) continue;
     for (const { set, key } of shared.elements) tx.deleteElement({ ...AT, set, key, ...typeOfSet(set) });
   }
   for (const { part, content } of entries) {

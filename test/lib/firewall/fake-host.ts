@@ -5,6 +5,7 @@
  */
 import { fakeConntrack } from "../../../lib/conntrack/conntrack.fake.ts";
 import { chooseFirewall } from "../../../lib/firewall/firewall.ts";
+import type { EngineName } from "../../../lib/firewall/record.ts";
 import type { Tools } from "../../../lib/firewall/tools.ts";
 import type { Attachment, Backend, Firewall, PublishWish } from "../../../lib/firewall/types.ts";
 import { fakeFirewalld } from "../../../lib/firewalld/firewalld.fake.ts";
@@ -38,6 +39,7 @@ export class FakeHost {
       hasNft: () => true,
       legacyIsLoaded: () => false,
       detectVariant: async () => "nft",
+      isEmptyChain: (engine, family, chain) => this.#isEmptyChain(engine, family, chain),
       forwardRules: (families) => this.#forwardRules(families),
       surveyVariants: async () => ({ variant: "nft", holdRules: ["nft"] }),
       ...changes,
@@ -62,6 +64,13 @@ export class FakeHost {
     const used = ([4, 6] as const).filter((family) => nft.dump(family) !== "");
     const tables = used.map((family): NftTableName => ({ family: family === 4 ? "ip" : "ip6", table: "nat" }));
     return [...(await this.nft.tables()), ...tables];
+  }
+
+  async #isEmptyChain(engine: EngineName, family: Family, chain: string): Promise<boolean> {
+    if (engine === "nftables") return (await this.nft.list("inet", "tsnet"))?.chains.get(chain)?.rules.length === 0;
+    const { nft, legacy } = this.iptables;
+    const saved = await (engine === "iptables-nft" ? nft : legacy).save(family, ["filter"]);
+    return saved.get("filter")?.chains.get(chain)?.rules.length === 0;
   }
 
   async #forwardRules(families: readonly Family[]): Promise<readonly ForwardRules[]> {

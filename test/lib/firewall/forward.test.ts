@@ -156,7 +156,9 @@ describe.each<Backend>(["nftables", "iptables"])("what is forwarded, on %s", (ba
     host.calls.length = 0;
     await firewall.detach(WEB, ["masquerade", "publish", "forward"]);
     expect(host.calls).toEqual(Array(families).fill(run));
+    host.calls.length = 0;
     await firewall.detach(DNS, ["forward"]);
+    expect(host.calls).toEqual(Array(families).fill(run));
     expect(host.dump()).toBe("");
     expect(entryFiles()).toEqual([]);
   });
