@@ -4,7 +4,8 @@
  * @module
  */
 import type { CniResult, PluginCall } from "../../lib/cni/types.ts";
-import { ipvlan, ipvlanModeOf } from "../../lib/netlink/stacked.ts";
+import type { Link } from "../../lib/netlink/link.ts";
+import { type IpvlanMode, ipvlan, ipvlanModeOf } from "../../lib/netlink/stacked.ts";
 import { checkFailed } from "../../lib/plugin/check.ts";
 import { addInterface, checkInterface, delInterface, ipamTypeOf, removeInterface } from "../../lib/plugin/interface.ts";
 import { checkMaster, putStacked, statusOfStacked } from "../../lib/plugin/stacked.ts";
@@ -39,10 +40,15 @@ export async function check(call: PluginCall): Promise<void> {
     kind: "ipvlan",
     look(link, namespaces) {
       checkMaster(link, namespaces, config);
-      const found = ipvlanModeOf(link);
-      if (found !== mode) throw checkFailed(`${link.name} is in ipvlan mode ${found}, wanted ${mode}`);
+      checkMode(link, mode);
     },
   });
+}
+
+/** @throws TsnetError `check-failed` if the link is in another mode. */
+export function checkMode(link: Link, mode: IpvlanMode): void {
+  const found = ipvlanModeOf(link);
+  if (found !== mode) throw checkFailed(`${link.name} is in ipvlan mode ${found}, wanted ${mode}`);
 }
 
 export async function status(call: PluginCall): Promise<void> {

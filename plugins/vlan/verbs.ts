@@ -4,6 +4,7 @@
  * @module
  */
 import type { CniResult, PluginCall } from "../../lib/cni/types.ts";
+import type { Link } from "../../lib/netlink/link.ts";
 import { vlan, vlanIdOf } from "../../lib/netlink/stacked.ts";
 import { checkFailed } from "../../lib/plugin/check.ts";
 import { addInterface, checkInterface, delInterface, ipamTypeOf, removeInterface } from "../../lib/plugin/interface.ts";
@@ -34,10 +35,15 @@ export async function check(call: PluginCall): Promise<void> {
     kind: "vlan",
     look(link, namespaces) {
       checkMaster(link, namespaces, config);
-      const found = vlanIdOf(link);
-      if (found !== vlanId) throw checkFailed(`${link.name} is in VLAN ${found}, wanted ${vlanId}`);
+      checkVlan(link, vlanId);
     },
   });
+}
+
+/** @throws TsnetError `check-failed` if the link is in another VLAN. */
+export function checkVlan(link: Link, vlanId: number): void {
+  const found = vlanIdOf(link);
+  if (found !== vlanId) throw checkFailed(`${link.name} is in VLAN ${found}, wanted ${vlanId}`);
 }
 
 export async function status(call: PluginCall): Promise<void> {

@@ -50,9 +50,13 @@ describe.each([
     expect(await fault(host, "DEL", type, conf(type, keys))).toBe("");
     expect(await host.ok(["ip", "-n", "a", "-br", "link"])).toContain("eth0");
     const prevResult = { cniVersion: "1.0.0", interfaces: [{ name: "eth0", sandbox: "/run/netns/a" }] };
-    const said = await fault(host, "CHECK", type, conf(type, { ...keys, prevResult }));
+    const check = (more: object = {}) => fault(host, "CHECK", type, conf(type, { ...keys, prevResult, ...more }));
     // The address first: that is asked of IPAM.
-    expect(said).toContain("103 host-local: Failed to find address");
+    expect(await check()).toContain("103 host-local: Failed to find address");
+    await host.sh("mkdir -p /var/lib/cni/networks/net1; printf 'a\\r\\neth0' > /var/lib/cni/networks/net1/10.40.0.10");
+    expect(await check()).toBe(`103 eth0 in /run/netns/a is bridge, wanted ${type}`);
+    const elsewhere = { ...prevResult, interfaces: [{ name: "eth0", sandbox: "/run/netns/b" }] };
+    expect(await check({ prevResult: elsewhere })).toBe("103 prevResult has no interface eth0 in /run/netns/a");
   });
 
   it("GC frees the addresses of what is not listed", async () => {

@@ -11,7 +11,11 @@ import type { LinkKind } from "../../../lib/netlink/kinds.ts";
 import { type Link, linkAdd, parseLink } from "../../../lib/netlink/link.ts";
 import type { Request, RtSocket } from "../../../lib/netlink/socket.ts";
 import { ipvlan, ipvlanModeOf, macvlan, macvlanOf, vlan, vlanIdOf } from "../../../lib/netlink/stacked.ts";
+import type { Namespaces } from "../../../lib/plugin/netns.ts";
+import { checkMaster } from "../../../lib/plugin/stacked.ts";
 import type { Netns } from "../../../lib/sys/netns.ts";
+import { checkMode } from "../../../plugins/ipvlan/verbs.ts";
+import { checkVlan } from "../../../plugins/vlan/verbs.ts";
 
 const NETNS: Netns = { path: "/run/netns/c1", fd: 4, inode: 1, close() {} };
 
@@ -81,6 +85,39 @@ it.each([
     expect(cases.filter(([command]) => command.includes(`type ${kind}`)).length).toBe(want.length);
   },
 );
+
+it("an ipvlan in another mode, and a link in another VLAN, fail CHECK", () => {
+  const link = (kind: LinkKind) => parseLink(messageOf(kind, {}));
+  checkMode(link(ipvlan("l3")), "l3");
+  expect(() => checkMode(link(ipvlan("l3s")), "l3")).toThrow("eth0 is in ipvlan mode l3s, wanted l3");
+  checkVlan(link(vlan(100)), 100);
+  expect(() => checkVlan(link(vlan(101)), 100)).toThrow("eth0 is in VLAN 101, wanted 100");
+});
+
+it("a link that stands on another master than the config's fails CHECK, and so does one whose master is gone", () => {
+  const link = parseLink(messageOf(ipvlan("l2"), {}));
+  const config = { master: "m0", linkInContainer: false, mtu: undefined, ipamType: undefined };
+  // This kernel makes no ipvlan: what it would say of the masters is given here.
+  const socket = (index: number | undefined) =>
+    ({ get: () => (index === undefined ? undefined : answer(index)) }) as unknown as RtSocket;
+  const check = (index: number | undefined, master = config.master as string | undefined) =>
+    checkMaster(link, { host: socket(index), container: socket(undefined) } as unknown as Namespaces, {
+      ...config,
+      master,
+    });
+  check(3);
+  check(3, undefined);
+  expect(() => check(4)).toThrow("eth0 does not stand on its master m0");
+  expect(() => check(undefined)).toThrow("the master m0 of eth0 is gone");
+  expect(() => check(undefined, undefined)).toThrow("of eth0 is gone");
+});
+
+/** What the kernel answers of a link m0. */
+function answer(index: number): Buffer {
+  const fixed = Buffer.alloc(16);
+  fixed.writeInt32LE(index, 4);
+  return Buffer.concat([fixed, Buffer.from("070003006d300000", "hex")]);
+}
 
 /** What `linkAdd` hands to the kernel. */
 function messageOf(kind: LinkKind, more: object): Buffer {
