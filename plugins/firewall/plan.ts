@@ -11,16 +11,25 @@ import type { FirewallConfig } from "./config.ts";
 /**
  * The wish, as the reference reads a result: all addresses are the container's, and the first interface is the bridge.
  *
- * @throws TsnetError `invalid` if walls are asked for and the result tells of no bridge.
+ * @throws TsnetError `invalid` if walls are asked for and the result tells of no bridge, or of one whose name a packet
+ *   filter would take for many.
  */
 export function planForward(
   { adminChain, ingress, firewalldZone }: FirewallConfig,
   result: CniResult,
   isFirewalld: boolean,
 ): ForwardWish {
+  const links = linksOf(result, ingress);
+  const strange = links.find((link) => !/^[\w.-]{1,15}$/.test(link));
+  if (strange !== undefined && ingress !== "open") {
+    throw new TsnetError(
+      `no walls can be built around ${JSON.stringify(strange)}, the first interface of the result: a bridge's name has at most 15 letters, digits, "_", "." and "-" for that`,
+      { code: "invalid", op: "firewall" },
+    );
+  }
   return {
     addresses: result.ips.map(({ address }) => address),
-    links: linksOf(result, ingress),
+    links: strange === undefined ? links : [],
     ingress,
     adminChain,
     ...(isFirewalld ? { firewalldZone } : {}),
