@@ -55,12 +55,18 @@ export function redirectBody(index: number, to: number, classifier: Classifier):
 
 /** `tc filter show dev INDEX parent ffff:`: the links to which filters redirect everything that comes in. */
 export function redirectList(socket: RtSocket, index: number): readonly number[] {
+  return list(socket, index).flatMap((payload) => targetOf(payload) ?? []);
+}
+
+/** Whether there is any filter at the hook, whatever it does. */
+export function isFiltered(socket: RtSocket, index: number): boolean {
+  return list(socket, index).length > 0;
+}
+
+function list(socket: RtSocket, index: number): readonly Buffer[] {
   const body = formatTc({ ifindex: index, parent: INGRESS });
   const answers = socket.dump({ type: RTM_GETTFILTER, body, what: `list filters of link ${index}` });
-  return answers.flatMap((payload) => {
-    const target = payload.readInt32LE(4) === index ? targetOf(payload) : undefined;
-    return target === undefined ? [] : [target];
-  });
+  return answers.filter((payload) => payload.readInt32LE(4) === index);
 }
 
 /** False if the kernel has no such classifier. */

@@ -7,7 +7,6 @@
 import type { Attachment, PluginCall } from "../../lib/cni/types.ts";
 import { redirectList } from "../../lib/netlink/filter.ts";
 import { type Link, linkDel, linkGet, linkList } from "../../lib/netlink/link.ts";
-import { qdiscDel, qdiscGet } from "../../lib/netlink/qdisc.ts";
 import { RtSocket } from "../../lib/netlink/socket.ts";
 import { Attempts } from "../../lib/plugin/attempts.ts";
 import { hostVethAlias, isOfAnother } from "../../lib/plugin/identity.ts";
@@ -15,6 +14,7 @@ import type { Kit } from "../../lib/plugin/kit.ts";
 import { insideIfThere } from "../../lib/plugin/netns.ts";
 import { findHostEnd } from "./hostend.ts";
 import { ifbName, referenceIfbName } from "./plan.ts";
+import { unredirect, unshape } from "./unshape.ts";
 
 export async function del(call: PluginCall, kit: Kit): Promise<void> {
   const attempts = new Attempts("DEL bandwidth");
@@ -67,15 +67,4 @@ function isOurs({ name, alias }: Link, { attachment, conf }: PluginCall): boolea
   if (isOfAnother(alias, attachment)) return false;
   const listed = conf.prevResult?.interfaces.some((one) => one.name === name && (one.sandbox ?? "") === "");
   return listed === true || alias === hostVethAlias(attachment);
-}
-
-/** Nothing else of a chain puts a token bucket on a container's veth. */
-function unshape(host: RtSocket, hostEnd: Link): void {
-  if (qdiscGet(host, hostEnd.index, "root")?.kind === "tbf") qdiscDel(host, hostEnd.index, "root");
-}
-
-function unredirect(host: RtSocket, hostEnd: Link, links: readonly Link[]): void {
-  if (links.length === 0) return;
-  const targets = redirectList(host, hostEnd.index);
-  if (links.some(({ index }) => targets.includes(index))) qdiscDel(host, hostEnd.index, "ingress");
 }

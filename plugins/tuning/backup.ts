@@ -7,7 +7,15 @@
  */
 import { parseJsonObject } from "../../lib/cni/object.ts";
 import type { Attachment, ConfigObject } from "../../lib/cni/types.ts";
-import { makeDirectory, namesIn, readIfThere, removeFile, replaceFile } from "../../lib/sys/files.ts";
+import {
+  isTemporary,
+  makeDirectory,
+  modifiedAt,
+  namesIn,
+  readIfThere,
+  removeFile,
+  replaceFile,
+} from "../../lib/sys/files.ts";
 
 /** Of the interface only what was changed. */
 export interface Backup {
@@ -31,6 +39,9 @@ export interface SysctlChange {
   readonly set: string;
 }
 
+// Writing a back-up takes less than a millisecond.
+const HALF_WRITTEN_MS = 60_000;
+
 /** Where the back-up of an attachment lies. Id and interface hold no slash. */
 export function backupPath(dataDir: string, { containerId, ifname }: Attachment): string {
   return `${dataDir}/${containerId}_${ifname}.json`;
@@ -53,6 +64,18 @@ export function backupsIn(dataDir: string): readonly string[] {
   return namesIn(dataDir)
     .filter((name) => name.endsWith(".json"))
     .map((name) => `${dataDir}/${name}`);
+}
+
+/**
+ * Removes what killed calls left half-written. Not the newest, as another call may be about to give it its name.
+ *
+ * @param now milliseconds since the epoch.
+ */
+export function removeHalfWritten(dataDir: string, now: number): void {
+  for (const name of namesIn(dataDir).filter(isTemporary)) {
+    const path = `${dataDir}/${name}`;
+    if (now - (modifiedAt(path) ?? now) > HALF_WRITTEN_MS) removeFile(path);
+  }
 }
 
 /** An absent file is fine. */

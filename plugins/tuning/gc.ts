@@ -7,7 +7,7 @@ import type { PluginCall } from "../../lib/cni/types.ts";
 import { isTsnetError } from "../../lib/errors.ts";
 import { Attempts } from "../../lib/plugin/attempts.ts";
 import { checkAllowed } from "./allowlist.ts";
-import { type Backup, backupPath, backupsIn, readBackup, removeBackup } from "./backup.ts";
+import { type Backup, backupPath, backupsIn, readBackup, removeBackup, removeHalfWritten } from "./backup.ts";
 import { parseConfig, parseDataDir } from "./config.ts";
 
 /**
@@ -30,6 +30,7 @@ export async function gc(call: PluginCall): Promise<void> {
       if (readable(path)?.network === network) removeBackup(path);
     });
   }
+  await attempts.try(() => removeHalfWritten(dataDir, Date.now()));
   attempts.finish();
 }
 

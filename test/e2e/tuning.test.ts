@@ -318,6 +318,14 @@ describe("GC", () => {
     expect(await gc({ "cni.dev/valid-attachments": [] })).toMatchObject({ exitCode: 0 });
     expect(await files()).toBe("c3_eth0.json c4_eth0.json c5_eth0.json");
   });
+
+  it("removes what a killed call left half-written, but not what one is writing now", async () => {
+    await host.sh(
+      "mkdir -p /run/cni/tuning; cd /run/cni/tuning; touch .8-0123abcd.tmp; touch -d -2min .7-0123abcd.tmp",
+    );
+    expect(await gc({ "cni.dev/valid-attachments": [] })).toMatchObject({ exitCode: 0, stdout: "" });
+    expect(await host.ok(["ls", "-A", "/run/cni/tuning"])).toBe(".8-0123abcd.tmp\n");
+  });
 });
 
 describe("beside the reference plugin", async () => {
