@@ -6,14 +6,15 @@
 import type { PluginCall } from "../../lib/cni/types.ts";
 import { linkDel, linkGet, linkList, linkSet } from "../../lib/netlink/link.ts";
 import { insideIfThere } from "../../lib/plugin/netns.ts";
-import { parseConfig } from "./config.ts";
 
 export function del(call: PluginCall): void {
-  const { vrfName } = parseConfig(call);
+  // A config that ADD would refuse is no reason to leave anything: then it is the VRF that the interface is in.
+  const vrfName = call.conf.raw.string("vrfname") ?? "";
   insideIfThere(call.netns, (container) => {
-    const vrf = linkGet(container, vrfName);
-    if (vrf?.kind !== "vrf") return;
     const link = linkGet(container, call.ifname);
+    const which = vrfName === "" ? link?.master : vrfName;
+    const vrf = which === undefined ? undefined : linkGet(container, which);
+    if (vrf?.kind !== "vrf") return;
     if (link?.master === vrf.index) linkSet(container, link.index, { master: 0 });
     if (!linkList(container).some(({ master }) => master === vrf.index)) linkDel(container, vrf.index);
   });
