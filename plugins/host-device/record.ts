@@ -8,7 +8,16 @@
 import { objectOf } from "../../lib/cni/object.ts";
 import type { Attachment, ConfigObject } from "../../lib/cni/types.ts";
 import { isTsnetError } from "../../lib/errors.ts";
-import { makeDirectory, namesIn, readIfThere, removeFile, replaceFile } from "../../lib/sys/files.ts";
+import {
+  exists,
+  isTemporary,
+  lockFile,
+  makeDirectory,
+  namesIn,
+  readIfThere,
+  removeFile,
+  replaceFile,
+} from "../../lib/sys/files.ts";
 
 export interface DeviceRecord {
   readonly attachment: Attachment;
@@ -26,15 +35,25 @@ const FOLDER = "/run/tsnet/host-device";
 /** Written before the device is moved, so that a killed ADD is found. */
 export function writeRecord(record: DeviceRecord): void {
   makeDirectory(FOLDER, 0o700);
-  replaceFile(pathOf(record.attachment), `${JSON.stringify(record)}\n`, 0o600);
+  locked(() => replaceFile(pathOf(record.attachment), `${JSON.stringify(record)}\n`, 0o600));
 }
 
 export function readRecord(attachment: Attachment): DeviceRecord | undefined {
   return parseRecord(readIfThere(pathOf(attachment)));
 }
 
+/** With it goes what a killed ADD was about to write: only the holder of the lock writes, so none is of a living one. */
 export function removeRecord(attachment: Attachment): void {
-  removeFile(pathOf(attachment));
+  if (!exists(FOLDER)) return;
+  locked(() => {
+    removeFile(pathOf(attachment));
+    removeTemporaries();
+  });
+}
+
+/** Removes what killed ADDs were about to write, of whatever network. */
+export function sweepRecords(): void {
+  if (exists(FOLDER)) locked(removeTemporaries);
 }
 
 /** What containers of a network have. */
@@ -43,6 +62,19 @@ export function recordsOf(network: string): readonly DeviceRecord[] {
     .filter((name) => name.endsWith(".json"))
     .flatMap((name) => parseRecord(readIfThere(`${FOLDER}/${name}`)) ?? [])
     .filter(({ attachment }) => attachment.network === network);
+}
+
+function removeTemporaries(): void {
+  for (const name of namesIn(FOLDER)) if (isTemporary(name)) removeFile(`${FOLDER}/${name}`);
+}
+
+function locked(work: () => void): void {
+  const lock = lockFile(`${FOLDER}/lock`);
+  try {
+    work();
+  } finally {
+    lock.release();
+  }
 }
 
 function pathOf({ network, containerId, ifname }: Attachment): string {

@@ -23,7 +23,7 @@ import { Undo } from "../../lib/undo.ts";
 import { type DeviceConfig, parseConfig, parseDevice } from "./config.ts";
 import { findDevice, isInUserspace, placeOf } from "./find.ts";
 import { giveBack, moveIn, nameReturned } from "./move.ts";
-import { readRecord, recordsOf, removeRecord } from "./record.ts";
+import { readRecord, recordsOf, removeRecord, sweepRecords } from "./record.ts";
 
 export async function add(call: PluginCall): Promise<CniResult> {
   const config = parseConfig(call);
@@ -73,6 +73,7 @@ export async function gc(call: PluginCall): Promise<void> {
   const { validAttachments, name } = call.conf;
   if (validAttachments === undefined) return;
   const attempts = new Attempts("GC host-device");
+  await attempts.try(sweepRecords);
   for (const { attachment, netns } of recordsOf(name)) {
     const { containerId, ifname } = attachment;
     if (validAttachments.some((valid) => valid.containerID === containerId && valid.ifname === ifname)) continue;
