@@ -25,6 +25,9 @@ import { Zone } from "./zone.ts";
 const PATROL = 250;
 const PATROLLED = 5;
 
+/** Names that several share and whose turns are remembered, also when they are gone. */
+const MOST_TURNS = 1000;
+
 export function namesPart(): HelperPart {
   return new Names();
 }
@@ -42,14 +45,15 @@ class Names implements HelperPart {
   readonly #served = new Map<string, Served>();
   readonly #resolvers = new HostResolvers();
   #zone = new Zone({ containers: [], networks: [] });
-  #turns = new Map<string, number>();
+  readonly #turns = new Map<string, number>();
   readonly #recalls = new Map<string, Recall>();
   #onPatrol: readonly Served[] = [];
   readonly #timer = setInterval(() => this.#patrol(), PATROL);
 
   async sync(view: HelperView): Promise<void> {
     this.#zone = new Zone(view);
-    this.#turns = new Map();
+    // Not each time: on a busy host the first of several would always be the first.
+    if (this.#turns.size > MOST_TURNS) this.#turns.clear();
     for (const recall of this.#recalls.values()) recall.clear();
     const wanted = new Map(view.containers.filter(hasNames).map((container) => [container.id, container]));
     const errors: unknown[] = [];
