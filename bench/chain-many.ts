@@ -20,7 +20,7 @@ export async function benchMany({ ours, rounds, only }: Comparison): Promise<rea
   const rows: Row[] = [];
   const peaks: number[] = [];
   for (const backend of ["iptables", "nftables"] as const) {
-    const name = `one exec, ${backend}: the thousandth ADD, beside the first`;
+    const name = `the thousandth ADD in one exec by ${backend}, beside the first`;
     if (!name.includes(only)) continue;
     console.error(`${name} ...`);
     const { first, last, bytes } = await fill(await makeCrowd(ours, backend), rounds);

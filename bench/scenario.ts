@@ -15,6 +15,8 @@ export interface Scenario {
   readonly list: (side: Side, container?: Container) => readonly PluginConf[];
   /** By what a container's address has to be masqueraded. */
   readonly masquerade?: Backend;
+  /** Rules of iptables may name a container whatever the back end: they accept what the host's own would drop. */
+  readonly forwards?: boolean;
   /** Whether {@link PORTS} have to be reachable from beyond the host. */
   readonly published?: boolean;
   /** More that has to hold once a container was added. @throws Error */

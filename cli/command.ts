@@ -32,6 +32,7 @@ const files: ReadonlyMap<string, () => Promise<CommandFile>> = new Map([
   ["proxy", () => import("./proxy.ts")],
   ["overlay", () => import("./overlay.ts")],
   ["install", () => import("./install.ts")],
+  ["convert", () => import("./convert.ts")],
   ["completion", () => import("./completion.ts")],
   ["version", () => import("./version.ts")],
 ]);

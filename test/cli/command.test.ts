@@ -72,6 +72,7 @@ test("every command has help with an example", async () => {
     "overlay",
     "overlay status",
     "install",
+    "convert",
     "completion",
     "version",
   ];
