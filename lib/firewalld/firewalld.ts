@@ -49,8 +49,8 @@ export function realFirewalld(): Firewalld {
     },
     missingSources: (zone, sources) =>
       onBus(async (bus) => {
-        const there = await Promise.all(sources.map((source) => call(bus, "querySource", zone, source)));
-        return sources.filter((_, index) => there[index] !== true);
+        const there = await Promise.all(sources.map((source) => isIn(bus, zone, source)));
+        return sources.filter((_, index) => there[index] === false);
       }),
   };
 }
@@ -114,6 +114,16 @@ async function addOne(bus: Bus, zone: string, source: string): Promise<boolean> 
     if (kind === "ZONE_ALREADY_SET") return false;
     if (kind === "ZONE_CONFLICT") throw elsewhere(zone, source, await call(bus, "getZoneOfSource", source));
     throw refused(zone, source, error);
+  }
+}
+
+/** A zone that is gone holds nothing. */
+async function isIn(bus: Bus, zone: string, source: string): Promise<boolean> {
+  try {
+    return (await call(bus, "querySource", zone, source)) === true;
+  } catch (error) {
+    if (error instanceof BusRefusal && /^INVALID_ZONE\b/.test(error.message)) return false;
+    throw error;
   }
 }
 

@@ -1,5 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { EXPECTED } from "../lib/firewalld/cases.ts";
 import { sourcesOf, startBus, startFirewalld } from "./firewalld.ts";
+import { askFirewalld } from "./firewalld-call.ts";
 import { attach, NAMES, protect, remove, routeFromBeyond } from "./firewalled.ts";
 import { type Host, TSNET } from "./host.ts";
 import { listenIn, matrix } from "./reach.ts";
@@ -94,6 +96,10 @@ describe("a host with firewalld", () => {
       await remove(host, id, conf);
     }
     expect(await sourcesOf(host, "trusted")).toEqual([]);
+  });
+
+  it("answers as its double in the unit tests does", async () => {
+    expect(await askFirewalld(host)).toEqual(EXPECTED);
   });
 
   it("containers row 32: DEL takes out of the zone what the reference plugin put there", async () => {
