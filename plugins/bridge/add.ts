@@ -57,8 +57,9 @@ async function attach(scene: Scene): Promise<CniResult> {
     if (config.disableContainerInterface) return requireLink(host, hostEnd);
     const ips = plan?.ips ?? [];
     const routes = plan === undefined ? [] : routesToSet(plan.ips, plan.routes);
-    configureContainer(container, netns, { link: containerEnd, ips, routes, enableDad: config.enableDad });
-    return settle(host, container, { bridge: gatewayLink, hostEnd, containerEnd, ips });
+    const { enableDad } = config;
+    configureContainer(container, netns, { link: containerEnd, ips, routes, enableDad });
+    return settle(host, container, { bridge: gatewayLink, hostEnd, containerEnd, ips, enableDad });
   });
   return resultOf({ call, links: [bridge, hostLink, containerEnd], gatewayLink, plan });
 }

@@ -12,6 +12,7 @@ import { portSet } from "../../lib/netlink/port.ts";
 import type { RtSocket } from "../../lib/netlink/socket.ts";
 import { hostVethName } from "../../lib/plugin/identity.ts";
 import { requireLink } from "../../lib/plugin/link.ts";
+import { settleAddresses } from "../../lib/plugin/settle.ts";
 import { createVeth, waitUntilUp } from "../../lib/plugin/veth.ts";
 import type { Netns } from "../../lib/sys/netns.ts";
 import type { Undo } from "../../lib/undo.ts";
@@ -44,7 +45,8 @@ export function attachVeth(
  * Waits until the bridge forwards for the port, then has the container announce its addresses (arp_notify), so
  * that nobody goes on talking to a former holder of them. Returns the host's end as it then is.
  *
- * @throws TsnetError `io` with the reference's text `bridge port in error state`.
+ * @throws TsnetError `io` with the reference's text `bridge port in error state`; `conflict` if somebody on the bridge
+ *   has an address that was looked for.
  */
 export function settle(
   host: RtSocket,
@@ -54,6 +56,8 @@ export function settle(
     readonly hostEnd: string;
     readonly containerEnd: Link;
     readonly ips: readonly CniIp[];
+    /** Whether IPv6 addresses are looked for on the bridge first, where there is a gateway of IPv6 to talk to. */
+    readonly enableDad: boolean;
   },
 ): Link {
   const hostEnd = waitUntilUp(host, links.hostEnd);
@@ -64,6 +68,8 @@ export function settle(
     });
   }
   waitUntilUp(host, links.bridge.name, BRIDGE_UP_TRIES);
+  if (links.enableDad && links.ips.some(({ gateway }) => gateway?.family === 6))
+    settleAddresses(container, links.containerEnd);
   for (const { address } of links.ips) neighDel(host, links.bridge.index, address.address);
   if (links.ips.length > 0) linkSet(container, links.containerEnd.index, { mac: links.containerEnd.mac });
   return hostEnd;
