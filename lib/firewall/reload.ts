@@ -26,6 +26,8 @@ export async function missing(host: FirewallHost): Promise<readonly string[]> {
   const entries = await recorded(host);
   const found: string[] = [];
   for (const engine of new Set(entries.map((entry) => entry.engine))) {
+    // It drops nothing, and there is nothing to put back.
+    if (engine === "firewalld" && !(await (await host.tools.firewalld()).isRunning())) continue;
     const mine = entries.filter((entry) => entry.engine === engine);
     found.push(...(await (await host.keeper(engine)).missing(mine)));
   }

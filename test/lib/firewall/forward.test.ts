@@ -354,6 +354,7 @@ describe("with firewalld", () => {
     await firewall.attach(WEB, trusted);
     for (const putBack of [() => firewall.reload(), () => firewall.attach(WEB, trusted)]) {
       host.firewalld.reload();
+      expect(await firewall.missing()).toHaveLength(2);
       await expect(firewall.check(WEB, trusted)).rejects.toMatchObject({
         code: "check-failed",
         message: expect.stringContaining("missing source 198.51.100.5/32 of firewalld's zone trusted"),
@@ -383,6 +384,7 @@ describe("with firewalld", () => {
     await firewall.attach(WEB, trusted);
     host.firewalld.stop();
     await expect(firewall.check(WEB, trusted)).rejects.toMatchObject({ code: "check-failed" });
+    expect(await firewall.missing()).toEqual([]);
     await firewall.reload();
     await firewall.detach(WEB, ["forward"]);
     expect(entryFiles()).toEqual([]);
