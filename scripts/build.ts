@@ -27,12 +27,13 @@ const APART: Readonly<Record<string, { readonly name: string; readonly file: str
   "../overlay/main.ts": { name: "overlay", file: "overlay/main.ts" },
   "../plugins/dhcp/daemon/main.ts": { name: "dhcp-daemon", file: "plugins/dhcp/daemon/main.ts" },
   execa: { name: "execa", file: "execa" },
+  "@homebridge/dbus-native": { name: "dbus", file: "@homebridge/dbus-native" },
 };
 
 const apart: Plugin = {
   name: "apart",
   setup(build) {
-    build.onResolve({ filter: /^(\.\.?\/.+\.ts|execa)$/ }, ({ path, kind }) => {
+    build.onResolve({ filter: /^(\.\.?\/.+\.ts|execa|@homebridge\/dbus-native)$/ }, ({ path, kind }) => {
       const part = kind === "dynamic-import" ? APART[path] : undefined;
       return part === undefined ? undefined : { path: `./${part.name}.cjs`, external: true };
     });
