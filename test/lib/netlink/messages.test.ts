@@ -4,6 +4,7 @@
  */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { Host } from "../../e2e/host.ts";
+import { netlinkOf } from "../../e2e/netlink-trace.ts";
 
 let host: Host;
 
@@ -14,34 +15,9 @@ beforeAll(async () => {
 afterAll(() => host.destroy());
 
 /** The messages of these types that a program sends on netlink, without sequence number, port and flags. */
-async function sent(
-  types: readonly number[],
-  argv: readonly string[],
-  env: Record<string, string> = {},
-): Promise<string[]> {
-  await host.run(["strace", "-f", "-o", "/run/trace", "-e", "trace=sendmsg,sendto", "-e", "write=all", ...argv], {
-    env,
-  });
-  const messages: Buffer[] = [];
-  let bytes: number[] = [];
-  for (const line of (await host.ok(["cat", "/run/trace"])).split("\n")) {
-    const dump = /^ \| ([0-9a-f]{5,}) {2}([0-9a-f ]{48,50})/.exec(line);
-    if (dump === null) continue;
-    if (Number.parseInt(dump[1] ?? "", 16) === 0) {
-      messages.push(Buffer.from(bytes));
-      bytes = [];
-    }
-    bytes.push(
-      ...(dump[2] ?? "")
-        .trim()
-        .split(/ +/)
-        .map((byte) => Number.parseInt(byte, 16)),
-    );
-  }
-  messages.push(Buffer.from(bytes));
-  return messages
-    .filter((message) => message.length >= 16 && types.includes(message.readUInt16LE(4)))
-    .map((message) => message.subarray(16).toString("hex"));
+async function sent(types: readonly number[], argv: readonly string[], env = {}): Promise<string[]> {
+  const { messages } = await netlinkOf(host, types, argv, { env });
+  return messages.map((message) => message.toString("hex"));
 }
 
 /** What one of our calls sends, run as a program of its own. */
