@@ -30,6 +30,19 @@ describe.each(["iptables", "nftables"])("portmap on %s", (backend) => {
     expect(await ask(host, "", "tcp", "127.0.0.1", 8080)).toBeUndefined();
   });
 
+  it("protocol: sctp has rules as tcp and udp have", async () => {
+    await publish(host, "web", {
+      ports: [{ hostPort: 8080, containerPort: 80, protocol: "sctp" }],
+      portmap: { backend },
+    });
+    const rules = await host.ok(backend === "iptables" ? ["iptables-save", "-t", "nat"] : ["nft", "list", "ruleset"]);
+    expect(rules).toMatch(
+      backend === "iptables"
+        ? /-p sctp .*--dport 8080 -j DNAT --to-destination 10\.11\.0\.2:80\n/
+        : /sctp \. 8080 comment "[^"]*" : 10\.11\.0\.2 \. 80/,
+    );
+  });
+
   it("conditionsV4 and conditionsV6: each holds for its family", async () => {
     const conditions =
       backend === "iptables"
