@@ -106,7 +106,9 @@ async function removeFrom(
     const others = host.others(name, names, gone);
     // Entries that could not be read are missing here: their rules are found by their tag. What an administrator
     // has written is looked at before its place is taken away.
-    const isQuick = mine.length === gone.length && (await canEnd(host, name, mine, others));
+    const ending = endingOf(host, name, mine, others);
+    // Without a wait where nothing ends, so that the program runs beside what our caller does next.
+    const isQuick = mine.length === gone.length && (ending.length === 0 || (await canEnd(name, ending, others)));
     if (isQuick) await engine.remove(mine, others, lock.fd);
     else await host.repair(engine, gone, drop, lock);
   } catch (error) {
@@ -117,22 +119,24 @@ async function removeFrom(
   for (const one of gone) host.state.remove(one);
 }
 
-/** Whether what ends with the entries can be taken away without reading the rules. */
-async function canEnd(
-  host: FirewallHost,
-  name: KeeperName,
-  entries: readonly Entry[],
-  others: Others,
-): Promise<boolean> {
-  if (name === "firewalld") return true;
-  const ending = ([4, 6] as const).flatMap((family) =>
-    sharedOf(entries, family).flatMap((shared) =>
-      shared.adminChain === undefined || others.shares(sharedKey(shared), family)
-        ? []
-        : [host.tools.isEmptyChain(name, family, shared.adminChain)],
-    ),
+/** A chain of an administrator's, looked at. */
+type Look = () => Promise<boolean>;
+
+/** What looks at each administrator's chain whose place goes with the entries; true of one that is empty. */
+function endingOf(host: FirewallHost, name: KeeperName, entries: readonly Entry[], others: Others): readonly Look[] {
+  if (name === "firewalld") return [];
+  return ([4, 6] as const).flatMap((family) =>
+    sharedOf(entries, family).flatMap((shared): Look[] => {
+      const { adminChain } = shared;
+      if (adminChain === undefined || others.shares(sharedKey(shared), family)) return [];
+      return [() => host.tools.isEmptyChain(name, family, adminChain)];
+    }),
   );
+}
+
+/** Whether what ends with the entries can be taken away without reading the rules. */
+async function canEnd(name: KeeperName, ending: readonly Look[], others: Others): Promise<boolean> {
   // A rule of nftables goes by its number, or with its chain.
-  if (ending.length > 0 && name === "nftables" && others.has("forward")) return false;
-  return !(await Promise.all(ending)).includes(false);
+  if (name === "nftables" && others.has("forward")) return false;
+  return !(await Promise.all(ending.map((look) => look()))).includes(false);
 }

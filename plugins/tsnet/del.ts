@@ -5,10 +5,12 @@
  * @module
  */
 import type { CniResult, PluginCall } from "../../lib/cni/types.ts";
+import type { Part as FilterPart } from "../../lib/firewall/types.ts";
 import { Attempts } from "../../lib/plugin/attempts.ts";
 import { parsePart, partsIn } from "./config.ts";
 import { inPart, openPart, type Part } from "./part.ts";
 import { Removals } from "./removals.ts";
+import type { PartType } from "./types.ts";
 
 export async function del(call: PluginCall): Promise<void> {
   const attempts = new Attempts("DEL tsnet");
@@ -28,9 +30,20 @@ export async function remove(call: PluginCall, parts: readonly Part[], result: C
     call.attachment,
     parts.some(({ type }) => type === "bridge"),
   );
+  await removals.begin(
+    parts.flatMap(({ type }) => RULES[type] ?? []),
+    attempts,
+  );
   for (const part of parts.toReversed()) {
     await attempts.try(() => inPart(part, () => part.plugin.del(part.call(result), removals.kit)));
   }
   await removals.finish(attempts);
   attempts.finish();
 }
+
+/** The rules that a part may have made, whatever its config says by now. */
+const RULES: Readonly<Partial<Record<PartType, FilterPart>>> = {
+  bridge: "masquerade",
+  portmap: "publish",
+  firewall: "forward",
+};

@@ -8,7 +8,7 @@
  */
 import type { Attachment } from "../../lib/cni/types.ts";
 import { hasErrno } from "../../lib/errors.ts";
-import { isRecorded } from "../../lib/firewall/state.ts";
+import { recordedWith } from "../../lib/firewall/state.ts";
 import type { Firewall, Part } from "../../lib/firewall/types.ts";
 import type { Address } from "../../lib/net/address.ts";
 import { linkDelGroup, linkSet } from "../../lib/netlink/link.ts";
@@ -29,27 +29,43 @@ export class Removals implements Disposable {
     readonly addresses: readonly Address[];
   }[] = [];
   readonly #later: (() => Promise<unknown>)[] = [];
+  readonly #choose = chooseOnce();
+  #begun: readonly Part[] = [];
+  #running: Promise<void> | undefined;
   #socket: RtSocket | undefined;
 
   /** @param vethGoes whether one of the parts removes the container's veth. */
   constructor(attachment: Attachment, vethGoes: boolean) {
     this.#attachment = attachment;
-    const choose = chooseOnce();
     this.kit = {
-      firewall: async (wanted) => this.#gathering(await choose(wanted)),
+      firewall: async (wanted) => this.#gathering(await this.#choose(wanted)),
       vethGoes,
       removeLink: (host, name) => this.#doom(host, name),
       afterwards: (work) => void this.#later.push(work),
     };
   }
 
+  /** Begins with the rules of `parts` that are on record: they take the longest, and the rest is done beside them. */
+  async begin(parts: readonly Part[], attempts: Attempts): Promise<void> {
+    const keepers = parts.map((part) => recordedWith(this.#attachment, part));
+    const known = parts.filter((_, at) => (keepers[at]?.length ?? 0) > 0);
+    if (known.length === 0) return;
+    const isNft = keepers.flat().every((keeper) => keeper === "nftables");
+    await attempts.try(async () => {
+      const firewall = await this.#choose(isNft ? "nftables" : "iptables");
+      this.#begun = known;
+      this.#running = attempts.try(() => firewall.detach(this.#attachment, known));
+      await untilItWaits();
+    });
+  }
+
   /** Does all of it, and tells `attempts` what failed. */
   async finish(attempts: Attempts): Promise<void> {
-    const rules = this.#detach(attempts);
     await attempts.try(() => {
       if (this.#socket !== undefined) linkDelGroup(this.#socket, this.#group);
     });
-    await rules;
+    await this.#running;
+    await this.#detach(attempts);
     for (const work of this.#later) await attempts.try(work);
   }
 
@@ -58,19 +74,15 @@ export class Removals implements Disposable {
   }
 
   /**
-   * A detach looks in every back end, so one does it for all parts that we know of. What we do not know of, such as
-   * what the reference plugins left, is looked for afterwards.
+   * What else the parts want removed: what we have no record of, such as what the reference plugins left. A detach
+   * looks in every back end, so one does it for all.
    */
   async #detach(attempts: Attempts): Promise<void> {
     const [first] = this.#rules;
-    if (first === undefined) return;
-    const parts = [...new Set(this.#rules.flatMap((one) => one.parts))];
+    const rest = new Set(this.#rules.flatMap((one) => one.parts).filter((part) => !this.#begun.includes(part)));
+    if (first === undefined || rest.size === 0) return;
     const addresses = this.#rules.flatMap((one) => one.addresses);
-    const known = parts.filter((part) => isRecorded(this.#attachment, part));
-    const unknown = parts.filter((part) => !known.includes(part));
-    for (const some of [known, unknown]) {
-      if (some.length > 0) await attempts.try(() => first.firewall.detach(this.#attachment, some, addresses));
-    }
+    await attempts.try(() => first.firewall.detach(this.#attachment, [...rest], addresses));
   }
 
   #gathering(firewall: Firewall): Firewall {
@@ -92,4 +104,9 @@ export class Removals implements Disposable {
     this.#socket ??= RtSocket.open();
     return true;
   }
+}
+
+/** Up to where what was begun waits for the kernel or a program, which work on while we do something else. */
+function untilItWaits(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
 }

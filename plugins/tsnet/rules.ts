@@ -42,6 +42,8 @@ export class Rules {
   async foresee(foreseen: readonly FilterWishes[]): Promise<void> {
     for (const { backend, wishes } of foreseen) wish(await this.#batch(backend), wishes);
     this.#begin();
+    // Up to where it waits for a program, which then works beside what the parts do.
+    await new Promise((resolve) => setImmediate(resolve));
   }
 
   /** Returns when everything that was wished is in the filter. @throws TsnetError as `Firewall.attach`. */
