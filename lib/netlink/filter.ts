@@ -53,7 +53,7 @@ export function redirectBody(index: number, to: number, classifier: Classifier):
   return tcBody({ ifindex: index, parent: INGRESS, info: INFO }, classifier, options);
 }
 
-/** `tc filter show dev INDEX parent ffff:`: the links to which filters redirect everything that comes in. */
+/** `tc filter show dev INDEX parent ffff:`: the links to which filters redirect all that comes in; 0 for one that is gone. */
 export function redirectList(socket: RtSocket, index: number): readonly number[] {
   return list(socket, index).flatMap((payload) => targetOf(payload) ?? []);
 }

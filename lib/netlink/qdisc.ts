@@ -137,7 +137,8 @@ function options(tbf: Tbf): StreamData {
   parms.writeUInt32LE(Math.min(buffer, U32_MAX), 28);
   return (out) => {
     out.push(TCA_TBF_PARMS, parms);
-    if (buffer > U32_MAX) out.push(TCA_TBF_BURST, u32(tbf.burst));
+    // Nor is there a burst of no time at all, as of 1500 bytes at 100 Gbit/s.
+    if (buffer === 0 || buffer > U32_MAX) out.push(TCA_TBF_BURST, u32(tbf.burst));
     if (tbf.rate >= U32_MAX) out.push(TCA_TBF_RATE64, u64(tbf.rate));
   };
 }

@@ -11,7 +11,7 @@ import { type Link, linkAdd, linkDel, linkGet, linkSet } from "../../lib/netlink
 import { ingressAdd, qdiscDel, tbfAdd } from "../../lib/netlink/qdisc.ts";
 import type { RtSocket } from "../../lib/netlink/socket.ts";
 import type { Undo } from "../../lib/undo.ts";
-import type { HostEnd, IfbSpec, Plan } from "./plan.ts";
+import type { IfbSpec, Plan } from "./plan.ts";
 
 // Before an Ethernet frame's payload; what a bucket counts.
 const ETH_HLEN = 14;
@@ -33,11 +33,14 @@ export function applyShaping(host: RtSocket, { hostEnd, ingress, egress }: Plan,
     undo.add(`the queue of ${hostEnd.name}`, () => void qdiscDel(host, hostEnd.index, "root"));
   }
   if (egress === undefined) return [];
+  // Before the ifb: it fails where an earlier ADD's stands, whose ifb is in use then.
+  ingressAdd(host, hostEnd);
+  undo.add(`the ingress qdisc of ${hostEnd.name}`, () => void qdiscDel(host, hostEnd.index, "ingress"));
   const ifb = createIfb(host, egress.ifb, undo);
   // While it is down, and nobody has to be waited for.
   tbfAdd(host, ifb, egress.tbf);
   linkSet(host, ifb.index, { up: true, alias: egress.ifb.alias, group: 0 });
-  redirect(host, hostEnd, ifb, undo);
+  redirectAdd(host, hostEnd, ifb.index);
   return [{ name: ifb.name, mac: ifb.mac }];
 }
 
@@ -60,10 +63,4 @@ function createIfb(host: RtSocket, { name, mtu, group }: IfbSpec, undo: Undo): L
     });
   }
   return link;
-}
-
-function redirect(host: RtSocket, hostEnd: HostEnd, ifb: Link, undo: Undo): void {
-  ingressAdd(host, hostEnd);
-  undo.add(`the ingress qdisc of ${hostEnd.name}`, () => void qdiscDel(host, hostEnd.index, "ingress"));
-  redirectAdd(host, hostEnd, ifb.index);
 }

@@ -11,8 +11,11 @@ import type { RtSocket } from "../../lib/netlink/socket.ts";
 /** Takes the bucket off a veth that is the attachment's; nothing else of a chain puts one there. */
 export function unshape(host: RtSocket, hostEnd: Link): void {
   if (qdiscGet(host, hostEnd.index, "root")?.kind === "tbf") qdiscDel(host, hostEnd.index, "root");
-  // Of an ADD that was killed before its filter was there.
-  if (!isFiltered(host, hostEnd.index)) qdiscDel(host, hostEnd.index, "ingress");
+  // Another kind is somebody else's, with whatever is in it (clsact).
+  if (qdiscGet(host, hostEnd.index, "ingress")?.kind !== "ingress") return;
+  // Of an ADD that was killed before its filter was there; or the ifb is gone, and all that is sent is lost.
+  const isOfNoUse = !isFiltered(host, hostEnd.index) || redirectList(host, hostEnd.index).includes(0);
+  if (isOfNoUse) qdiscDel(host, hostEnd.index, "ingress");
 }
 
 /** Takes the way to `ifbs` off a veth. */

@@ -95,6 +95,30 @@ describe("DEL", () => {
     expect(await host.sh("ip -o link show type ifb")).toBe("");
   });
 
+  it("lets the container send again whose ifb somebody deleted", async () => {
+    host = await Host.create();
+    const result = await shaped(host, { ...BOTH, prevResult: await container(host) });
+    await host.sh(`ip link del ${ifbOf(result)}`);
+    expect((await host.inNetns("c1", ["ping", "-c1", "-W1", "10.11.0.1"])).exitCode).toBe(1);
+    expect(await shaping(host, "DEL", { ...BOTH, prevResult: result })).toMatchObject({ exitCode: 0 });
+    expect((await host.inNetns("c1", ["ping", "-c1", "-W2", "10.11.0.1"])).exitCode).toBe(0);
+  });
+
+  it("and GC leave another tool's hook (clsact), over which ADD failed, and its filters", async () => {
+    host = await Host.create();
+    const prevResult = await container(host);
+    const veth = prevResult.interfaces[1]?.name;
+    await host.sh(`tc qdisc add dev ${veth} clsact
+      tc filter add dev ${veth} ingress protocol all prio 5 u32 match u32 0 0 flowid 1:1`);
+    const shown = () => host.sh(`tc qdisc show dev ${veth}; tc filter show dev ${veth} ingress`);
+    const before = await shown();
+    expect(await shaping(host, "ADD", { ...BOTH, prevResult })).toMatchObject({ exitCode: 1, json: { code: 100 } });
+    expect(await shaping(host, "DEL", { ...BOTH, prevResult })).toMatchObject({ exitCode: 0 });
+    const all = { cniVersion: "1.1.0", "cni.dev/valid-attachments": [] };
+    expect(await shaping(host, "GC", all)).toMatchObject({ exitCode: 0, stdout: "" });
+    expect(await shown()).toBe(before);
+  });
+
   it("of another network, whose ADD failed as the interface was taken, leaves ours alone", async () => {
     host = await Host.create();
     const result = await shaped(host, { ...BOTH, prevResult: await container(host) });

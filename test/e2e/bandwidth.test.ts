@@ -205,6 +205,23 @@ describe("ADD", () => {
     expect(await shaping(host, "CHECK", { ...BOTH, prevResult: second })).toMatchObject({ exitCode: 0, stdout: "" });
   });
 
+  it("a second time, for one direction alone, is refused, and what the first made stays", async () => {
+    host = await Host.create();
+    const conf = { egressRate: 16_000_000, egressBurst: 1_600_000, prevResult: await container(host) };
+    const result = await shaped(host, conf);
+    expect(await shaping(host, "ADD", conf)).toMatchObject({ exitCode: 1, json: { code: 100 } });
+    expect(await shaping(host, "CHECK", { ...conf, prevResult: result })).toMatchObject({ exitCode: 0, stdout: "" });
+    expect((await host.inNetns("c1", ["ping", "-c1", "-W2", "10.11.0.1"])).exitCode).toBe(0);
+  });
+
+  it("takes a rate at which the burst is no time that the kernel could count", async () => {
+    host = await Host.create();
+    const limits = { ingressRate: 100_000_000_000, ingressBurst: 64_000, egressRate: 2 ** 53, egressBurst: 2 ** 24 };
+    const result = await shaped(host, { ...limits, prevResult: await container(host) });
+    expect(await shaping(host, "CHECK", { ...limits, prevResult: result })).toMatchObject({ exitCode: 0, stdout: "" });
+    expect((await host.inNetns("c1", ["ping", "-c1", "-W2", "10.11.0.1"])).exitCode).toBe(0);
+  });
+
   it("warns of a burst that no full packet fits in", async () => {
     host = await Host.create();
     const prevResult = await container(host);
