@@ -42,19 +42,20 @@ export async function add(call: PluginCall, kit: Kit): Promise<CniResult> {
 }
 
 async function attach(scene: Scene): Promise<CniResult> {
-  const { call, netns, container } = scene;
+  const { call, config, netns, container, undo } = scene;
   refuseExisting(container, netns, call.ifname);
+  // Before an address is taken: of two ADDs of one attachment at once, the kernel stops the second here.
+  const containerEnd = createVeth(scene, { attachment: call.attachment, mtu: config.mtu }, undo);
   const plan = await addresses(scene);
   const masquerade = await startMasquerade(scene, plan);
   // The filter's program runs beside the links, which do not wait; the failure of either is thrown when both are done.
   const [links, rules] = await Promise.allSettled([
-    new Promise<readonly [Link, Link]>((resolve) => resolve(wire(scene, plan))),
+    new Promise<Link>((resolve) => resolve(wire(scene, containerEnd, plan))),
     masquerade.done,
   ]);
   if (rules.status === "rejected") throw rules.reason;
   if (links.status === "rejected") throw links.reason;
-  const [hostEnd, containerEnd] = links.value;
-  const interfaces = [describe(hostEnd), { ...describe(containerEnd), sandbox: call.netns }];
+  const interfaces = [describe(links.value), { ...describe(containerEnd), sandbox: call.netns }];
   return { interfaces, ips: plan.ips, routes: plan.routes, dns: plan.dns };
 }
 
@@ -75,16 +76,14 @@ async function startMasquerade(scene: Scene, plan: Plan): Promise<{ readonly don
   return { done: firewall.attach(call.attachment, { masquerade: { addresses: plan.ips.map((ip) => ip.address) } }) };
 }
 
-/** Both ends with all that is on them, up and passing packets. */
-function wire(scene: Scene, plan: Plan): readonly [Link, Link] {
-  const { call, config, undo, host, container, netns } = scene;
-  const containerEnd = createVeth(scene, { attachment: call.attachment, mtu: config.mtu }, undo);
+/** Both ends with all that is on them, up and passing packets; returns the host's. */
+function wire({ call, host, container, netns }: Scene, containerEnd: Link, plan: Plan): Link {
   const hostEnd = requireLink(host, hostVethName(call.attachment));
   configureHost(host, hostEnd, plan);
   const { ips, containerRoutes: routes } = plan;
   configureContainer(container, netns, { link: containerEnd, ips, routes, noPrefixRoute: true });
   for (const family of new Set(ips.map(({ address }) => address.address.family))) ensureForwarding(family);
-  if (waitUntilUp(host, hostEnd.name) !== undefined) return [hostEnd, containerEnd];
+  if (waitUntilUp(host, hostEnd.name) !== undefined) return hostEnd;
   throw new TsnetError(`${hostEnd.name} does not come up: its peer in the container is down`, {
     code: "io",
     op: "attach",

@@ -27,6 +27,20 @@ it("an ADD that was killed at any message to the kernel is made good by GC alone
 });
 
 describe("ADD", () => {
+  it("at once with others of the same attachment succeeds once, and the address that it has stays reserved", async () => {
+    host = await world();
+    await host.addNetns("c1");
+    for (let round = 0; round < 3; round++) {
+      const calls = [1, 2, 3].map(() => host.cni("ADD", "ptp", ptpConf(), containerOf("c1")));
+      const done = (await Promise.all(calls)).filter(({ exitCode }) => exitCode === 0);
+      expect(done).toHaveLength(1);
+      const { ips } = done[0]?.json as { readonly ips: readonly { readonly address: string }[] };
+      const reserved = (await host.sh("cd /var/lib/cni/networks/net1; grep -l c1 *.* *:*")).trim().split("\n");
+      for (const { address } of ips) expect(reserved).toContain(address.split("/")[0]);
+      await detach(host, ptpConf(), "c1");
+    }
+  });
+
   it("names the host's end, then the container's, and gives the addresses to that", async () => {
     host = await world();
     const { interfaces, ips, routes } = await attach(host, ptpConf({ mtu: 1400 }), "a");
