@@ -18,15 +18,17 @@ export interface VrfConfig {
 const MAX_TABLE = 0xffff_ffff;
 
 /** @throws TsnetError `invalid` naming the key, what it holds and what is allowed; `decoding`. */
-export function parseConfig({ conf: { raw } }: PluginCall): VrfConfig {
-  const vrfName = raw.string("vrfname") ?? "";
+export function parseConfig({ conf: { raw, args } }: PluginCall): VrfConfig {
+  // The reference's documentation names both as args of the runtime, its source reads them from the config.
+  const given = args.object("cni");
+  const vrfName = given?.string("vrfname") || raw.string("vrfname") || "";
   if (vrfName === "") throw invalid("configuration is expected to have a valid vrf name: set vrfname");
   if (!isInterfaceName(vrfName)) {
     throw invalid(
       `vrfname ${JSON.stringify(vrfName)} is no interface name: at most 15 bytes, without "/", ":" and white space`,
     );
   }
-  const table = raw.integer("table") ?? 0;
+  const table = given?.integer("table") || raw.integer("table") || 0;
   if (table < 0 || table > MAX_TABLE)
     throw invalid(`table is ${table}, allowed are 1 to ${MAX_TABLE}, or 0 for a free one`);
   return { vrfName, table: table === 0 ? undefined : table };

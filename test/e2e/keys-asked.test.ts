@@ -117,6 +117,11 @@ describe("vrf asks for", () => {
     expect(await asked("vrf", conf, "eth0")).toMatchObject({ name: "blue", kind: "vrf", data: "0800010000286bee" });
   });
 
+  it("those of args.cni before them", async () => {
+    const conf = { vrfname: "blue", table: 9, args: { cni: { vrfname: "red", table: 7 } }, prevResult };
+    expect(await asked("vrf", conf, "eth0")).toMatchObject({ name: "red", data: "0800010007000000" });
+  });
+
   it("a table that nobody has unless told otherwise", async () => {
     await host.sh("ip -n a rule add from 192.0.2.1 table 1; ip -n a route add 192.0.2.0/24 dev eth0 table 2");
     const conf = { vrfname: "blue", prevResult };
