@@ -25,10 +25,14 @@ export function moveIn({ call, host, container, netns, undo }: Scene, link: Link
   undo.add("its record", () => removeRecord(attachment));
   writeRecord(record);
   undo.add(`the move of ${device}`, () => {
+    const stayed = linkGet(host, device);
+    if (stayed?.index === link.index) {
+      if (up && !stayed.up) linkSet(host, device, { up });
+      return;
+    }
     // Also half-way: in the container, but not renamed.
     const there = [ifname, device].map((name) => linkGet(container, name)).find((one) => one?.mac === mac);
     if (there !== undefined) moveOut(container, host, there, record);
-    else if (up && linkGet(host, device)?.up === false) linkSet(host, device, { up });
   });
   try {
     // The kernel closes it, moves it and then renames it there, so that nobody on the host sees the new name.
@@ -64,11 +68,15 @@ export function moveOut(container: RtSocket, host: RtSocket, link: Link, home: H
 
 /**
  * What name the link had on the host, if it is a device of this plugin's: the record's, or without one the alias that
- * the reference plugin or an older one of us left, if the config does not name another device.
+ * the reference plugin or an older one of us left, if the config does not name another device. The namespace's path
+ * may lead to a stranger's by now, whose interface has the same name: a link without an alias is known by its MAC.
  */
 export function homeOf(link: Link, record: DeviceRecord | undefined, device: string | undefined): Home | undefined {
   const { alias = "" } = link;
-  if (record !== undefined) return alias === "" || alias === record.device ? record : undefined;
+  if (record !== undefined) {
+    const isIt = alias === "" ? link.mac === record.mac : alias === record.device;
+    return isIt ? record : undefined;
+  }
   if (!isInterfaceName(alias) || (device !== undefined && alias !== device)) return undefined;
   return { device: alias, alias: "", up: false };
 }

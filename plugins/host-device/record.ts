@@ -58,10 +58,20 @@ export function sweepRecords(): void {
 
 /** What containers of a network have. */
 export function recordsOf(network: string): readonly DeviceRecord[] {
+  return allRecords().filter(({ attachment }) => attachment.network === network);
+}
+
+/** Whether the container has a device under that name from another network. */
+export function isOfAnotherNetwork({ network, containerId, ifname }: Attachment): boolean {
+  return allRecords().some(
+    ({ attachment: one }) => one.containerId === containerId && one.ifname === ifname && one.network !== network,
+  );
+}
+
+function allRecords(): readonly DeviceRecord[] {
   return namesIn(FOLDER)
     .filter((name) => name.endsWith(".json"))
-    .flatMap((name) => parseRecord(readIfThere(`${FOLDER}/${name}`)) ?? [])
-    .filter(({ attachment }) => attachment.network === network);
+    .flatMap((name) => parseRecord(readIfThere(`${FOLDER}/${name}`)) ?? []);
 }
 
 function removeTemporaries(): void {

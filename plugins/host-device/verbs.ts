@@ -23,7 +23,7 @@ import { Undo } from "../../lib/undo.ts";
 import { type DeviceConfig, parseConfig, parseDevice } from "./config.ts";
 import { findDevice, isInUserspace, placeOf } from "./find.ts";
 import { giveBack, moveIn, nameReturned } from "./move.ts";
-import { readRecord, recordsOf, removeRecord, sweepRecords } from "./record.ts";
+import { isOfAnotherNetwork, readRecord, recordsOf, removeRecord, sweepRecords } from "./record.ts";
 
 export async function add(call: PluginCall): Promise<CniResult> {
   const config = parseConfig(call);
@@ -111,6 +111,8 @@ async function addWithoutLink(call: PluginCall, config: DeviceConfig, pci: strin
 
 function giveBackOf(attachment: Attachment, path: string, named: string | undefined): void {
   const record = readRecord(attachment);
+  // A runtime calls DEL also after an ADD that failed because another network has the interface.
+  if (record === undefined && isOfAnotherNetwork(attachment)) return;
   const device = named === "" ? undefined : named;
   const { ifname } = attachment;
   using host = RtSocket.open();

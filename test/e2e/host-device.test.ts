@@ -169,6 +169,27 @@ it("over an existing interface fails, and the DEL that follows leaves that be", 
   expect(await shown(host, "a", "eth0")).toMatchObject({ ifalias: "tsnet net1 a eth0" });
 });
 
+it("of one network stays where the ADD of another by the same interface failed, whose DEL follows", async () => {
+  host = await lan();
+  await attach(host, "host-device", conf(), { id: "a" });
+  const hwaddr = String((await onHost("up1"))?.address);
+  for (const other of [{ device: "m0" }, { device: "", hwaddr }]) {
+    const second = conf({ name: "net2", ipam: {}, ...other });
+    expect(await fault(host, "ADD", "host-device", second)).not.toBe("");
+    expect(await fault(host, "DEL", "host-device", second)).toBe("");
+    expect(await shown(host, "a", "eth0")).toMatchObject({ ifalias: "m0" });
+  }
+});
+
+it("refuses lo, and leaves the container's own alone", async () => {
+  host = await lan();
+  await host.addNetns("a");
+  expect(await fault(host, "ADD", "host-device", conf({ device: "lo" }))).toMatch(
+    /^7 failed to move lo into \/run\/netns\/a as eth0: [^:]+: The interface netns is immutable \(EINVAL\)$/,
+  );
+  expect(await shown(host, "a", "lo")).toMatchObject({ flags: expect.arrayContaining(["UP"]) });
+});
+
 describe("CHECK", () => {
   it.each([
     ["nothing", "true", ""],
@@ -230,6 +251,20 @@ describe("containers row 8: DEL", () => {
         "find /run/tsnet/host-device /var/lib/cni/networks -type f | grep -v -e lock -e last_ || true",
       ]),
     ).toBe("");
+  });
+
+  it.each([
+    ["DEL without CNI_NETNS", () => fault(host, "DEL", "host-device", conf(), { netns: "" })],
+    ["GC", () => fault(host, "GC", "host-device", conf({ cniVersion: "1.1.0", "cni.dev/valid-attachments": [] }))],
+  ])("%s leaves a stranger's interface alone, whose namespace has the path by now", async (_, collect) => {
+    host = await lan();
+    await attach(host, "host-device", conf(), { id: "a" });
+    await host.sh("ip -n a link set eth0 name m0 netns 1; ip netns del a; ip netns add a");
+    await host.sh("ip link del m0; ip link add eth0 netns a type bridge; ip -n a link set eth0 up");
+    expect(await collect()).toBe("");
+    const stranger = await shown(host, "a", "eth0");
+    expect(stranger.flags).toContain("UP");
+    expect(await onHost("m0")).toBeUndefined();
   });
 
   it("gives a device its name back that the kernel returned under the container's, as it does with hardware", async () => {
