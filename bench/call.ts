@@ -67,13 +67,19 @@ export async function delList(
   return ms;
 }
 
+/** GC of one plugin's network with nobody left: all that it made goes. */
+export async function collectAll(side: Side, conf: PluginConf): Promise<void> {
+  const nobody = { cniVersion: "1.1.0", "cni.dev/valid-attachments": [] };
+  await timed(side, { verb: "GC", conf: { ...conf, ...nobody }, container: { id: "", netns: "" } });
+}
+
 /** What starting and ending a process costs here in itself. */
 export async function timeProgram(argv: readonly string[], env: Readonly<Record<string, string>> = {}) {
   return await spawnToExit(argv, env, "");
 }
 
 interface Call {
-  readonly verb: "ADD" | "DEL";
+  readonly verb: "ADD" | "DEL" | "GC";
   readonly conf: PluginConf;
   readonly container: Container;
   readonly result?: CniJson;
