@@ -10,44 +10,52 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "no
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { execa } from "execa";
-import { DOCUMENTED, type DocumentedKey } from "./keys.ts";
+import { DOCUMENTED } from "./keys.ts";
 import { pageOf } from "./page.ts";
+import { isCalled, missingIn } from "./title.ts";
+import type { Shown } from "./types.ts";
 
 const PAGE = "docs/cni-compatibility.md";
 
+/** What vitest's JSON says of a run. */
 interface Report {
   readonly testResults: readonly {
     readonly name: string;
-    readonly assertionResults: readonly { readonly fullName: string; readonly status: string }[];
+    readonly assertionResults: readonly {
+      readonly ancestorTitles: readonly string[];
+      readonly title: string;
+      readonly status: string;
+    }[];
   }[];
 }
 
-const keys = DOCUMENTED.flatMap(({ plugin, keys }) => keys.map((key) => ({ plugin, ...key })));
-const faults = keys.flatMap((key) => fault(key, `${key.plugin} ${key.key}`));
+const tests = DOCUMENTED.flatMap(({ plugin, keys }) =>
+  Object.entries(keys).flatMap(([key, shown]) => shown.map((test) => ({ ...test, of: `${plugin} ${key}` }))),
+);
+const faults = tests.flatMap(fault);
 if (faults.length > 0) fail(faults);
 const page = pageOf(DOCUMENTED);
 if (process.argv.includes("--check")) {
-  if (!existsSync(PAGE) || readFileSync(PAGE, "utf8") !== page) {
-    fail([`${PAGE} is not that of scripts/compatibility/keys.ts: npm run compatibility writes it from a passing run`]);
-  }
+  if (!existsSync(PAGE) || readFileSync(PAGE, "utf8") !== page)
+    fail([`${PAGE} is not that of scripts/compatibility: npm run compatibility writes it from a passing run`]);
 } else {
   const report = await runTests();
-  const failures = keys.flatMap((key) => failure(report, key, `${key.plugin} ${key.key}`));
+  const failures = tests.flatMap((test) => failure(report, test));
   if (failures.length > 0) fail(failures);
   writeFileSync(PAGE, page);
-  console.log(`${PAGE}: ${keys.length} keys, each with a test that passed`);
+  console.log(`${PAGE}: ${new Set(tests.map(({ of }) => of)).size} keys, each with tests that passed`);
 }
 
-function fault({ file, title }: DocumentedKey, key: string): readonly string[] {
-  if (!existsSync(file)) return [`${key}: no file ${file}`];
-  return readFileSync(file, "utf8").includes(title) ? [] : [`${key}: ${file} has no test "${title}"`];
+function fault(test: Shown & { readonly of: string }): readonly string[] {
+  if (!existsSync(test.file)) return [`${test.of}: no file ${test.file}`];
+  return missingIn(readFileSync(test.file, "utf8"), test).map((text) => `${test.of}: ${test.file} has no "${text}"`);
 }
 
 async function runTests(): Promise<Report> {
   const folder = mkdtempSync(join(tmpdir(), "compatibility-"));
   try {
     const output = join(folder, "report.json");
-    const files = [...new Set(keys.map(({ file }) => file))];
+    const files = [...new Set(tests.map(({ file }) => file))];
     const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${output}`];
     await execa("bun", ["--bun", "vitest", "run", "--pool=threads", ...reporters, ...files], {
       stdio: "inherit",
@@ -60,13 +68,18 @@ async function runTests(): Promise<Report> {
   }
 }
 
-function failure({ testResults }: Report, { file, title }: DocumentedKey, key: string): readonly string[] {
-  const results = testResults.filter(({ name }) => name.endsWith(`/${file}`));
-  const tests = results.flatMap(({ assertionResults }) =>
-    assertionResults.filter((one) => one.fullName.includes(title)),
-  );
-  if (tests.length === 0) return [`${key}: ${file} ran no test "${title}"`];
-  return tests.filter(({ status }) => status !== "passed").map((one) => `${key}: ${one.status}: ${one.fullName}`);
+/** Every case that is called so has to have passed, and there has to be one. */
+function failure({ testResults }: Report, test: Shown & { readonly of: string }): readonly string[] {
+  const { group } = test;
+  const ran = testResults
+    .filter(({ name }) => name.endsWith(`/${test.file}`))
+    .flatMap(({ assertionResults }) => assertionResults)
+    .filter(({ title }) => isCalled(test, title))
+    .filter(
+      ({ ancestorTitles }) => group === undefined || ancestorTitles.some((one) => isCalled({ title: group }, one)),
+    );
+  if (ran.length === 0) return [`${test.of}: ${test.file} ran no test "${test.title}"`];
+  return ran.filter(({ status }) => status !== "passed").map((one) => `${test.of}: ${one.status}: ${one.title}`);
 }
 
 function fail(lines: readonly string[]): never {
