@@ -7,7 +7,7 @@
  * @module
  */
 import { Command, CommanderError } from "commander";
-import { refuseElsewhere } from "./elsewhere.ts";
+import { optionElsewhere, refuseElsewhere } from "./elsewhere.ts";
 import { EXIT, reportError, usageError } from "./output.ts";
 
 interface CommandFile {
@@ -38,8 +38,8 @@ const files: ReadonlyMap<string, () => Promise<CommandFile>> = new Map([
 ]);
 
 const HELP = `
-Called as bridge, host-local, loopback, portmap or overlay it is that CNI plugin, called as kube-proxy it is tsnet
-proxy, called as flanneld tsnet overlay.
+Called by the name of a CNI plugin, such as bridge, it is that plugin (tsnet version lists them), called as kube-proxy
+it is tsnet proxy, called as flanneld tsnet overlay.
 
 Example:
   tsnet up && tsnet ps`;
@@ -93,6 +93,8 @@ function misread(error: CommanderError, program: Command, argv: readonly string[
   const meant = /Did you mean (.+)\?/.exec(guess ?? "")?.[1];
   const command = typed(program, argv);
   const help = `see '${command} --help'`;
+  const way = optionElsewhere(command, /^unknown option '(-[^=']+)/.exec(message)?.[1] ?? "");
+  if (way !== undefined) return reportError(usageError(message, way));
   const [, most = "", given = ""] = /Expected (\d+) arguments? but got (\d+)/.exec(message) ?? [];
   if (most !== "")
     return reportError(

@@ -31,7 +31,12 @@ const COLUMNS: readonly Column<ContainerView>[] = [
     cell: ({ status, startedAt }) => (status === "running" ? `running ${age(startedAt)}` : status),
     style: ({ status }) => (status === "running" || status === "connected" ? "green" : "red"),
   },
-  { title: "NETWORK", cell: ({ network, interfaces }) => interfaces.map((one) => one.network).join(", ") || network },
+  {
+    title: "NETWORK",
+    // One that has ended, or left its last network, is on none.
+    cell: ({ network, interfaces }) =>
+      interfaces.map((one) => one.network).join(", ") || (network === "bridge" ? "-" : network),
+  },
   {
     title: "ADDRESS",
     cell: ({ interfaces }) =>

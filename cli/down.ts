@@ -29,7 +29,7 @@ export function register(program: Command): void {
       else printLine(summaryOf(project, done.containers.length, done.networks.length));
       for (const key of done.stillForwarding) {
         info(
-          `${key} stays on, as others may need it by now; without them this host still forwards for anybody: sysctl -w ${key}=0`,
+          `${key} stays on, as others may need it by now. If nobody does, turn it off, or this host forwards for anybody: sysctl -w ${key}=0`,
         );
       }
     });
@@ -37,7 +37,11 @@ export function register(program: Command): void {
 
 function summaryOf(project: string, containers: number, networks: number): string {
   if (containers + networks === 0) return `nothing of ${project} is up`;
-  return `${project}: removed ${count(containers, "container")} and ${count(networks, "network")}`;
+  const removed = [
+    ...(containers === 0 ? [] : [count(containers, "container")]),
+    ...(networks === 0 ? [] : [count(networks, "network")]),
+  ];
+  return `${project}: removed ${removed.join(" and ")}`;
 }
 
 function count(number: number, what: string): string {

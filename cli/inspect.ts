@@ -65,7 +65,7 @@ export function printFound(format: OutputFormat, found: readonly object[]): void
 
 /** Every leaf on a line of its own: `interfaces[0].mac`. */
 function linesOf(value: unknown, at = ""): readonly Line[] {
-  if (Array.isArray(value) && value.every((one) => typeof one === "string")) return [[at, value.join(" ")]];
+  if (Array.isArray(value) && value.every((one) => typeof one === "string")) return [[at, value.join(" ") || "-"]];
   if (Array.isArray(value)) return value.flatMap((one, index) => linesOf(one, `${at}[${index}]`));
   if (typeof value !== "object" || value === null) return [[at, String(value)]];
   return Object.entries(value).flatMap(([key, one]) => linesOf(one, at === "" ? key : `${at}.${key}`));

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type Command, InvalidArgumentError } from "commander";
+import { type Command, InvalidArgumentError, Option } from "commander";
 import { followLog, LOG_ROOM, readLog } from "../lib/sys/cappedlog.ts";
 import { writeStdout } from "../lib/sys/stdio.ts";
 import { isRunning } from "../standalone/container/stop.ts";
@@ -13,6 +13,8 @@ import { formatOf, printJson, withOutput } from "./output.ts";
 interface LogsOptions {
   readonly follow?: boolean;
   readonly lines?: number;
+  /** Docker's and podman's word for the same. */
+  readonly tail?: number;
   readonly output?: unknown;
 }
 
@@ -22,6 +24,7 @@ export function register(program: Command): void {
     .argument("<name>", "the container")
     .option("-f, --follow", "go on with what comes, until the container ends")
     .option("-n, --lines <number>", "only the last lines", parseLines)
+    .addOption(new Option("--tail <number>").argParser(parseLines).hideHelp())
     .addHelpText(
       "after",
       `\nThe last ${LOG_ROOM / 2_000_000} to ${LOG_ROOM / 1_000_000} MB are kept.\n\nExamples:\n  tsnet logs web\n  tsnet logs -f -n 10 web`,
@@ -30,7 +33,7 @@ export function register(program: Command): void {
       const state = new State();
       const record = state.container(name);
       const log = `${state.folderOf(name)}/log`;
-      const text = lastLines(readLog(log).toString(), options.lines);
+      const text = lastLines(readLog(log).toString(), options.lines ?? options.tail);
       if (formatOf(options) === "json") printJson({ name, lines: text.replace(/\n$/, "").split("\n") });
       else writeStdout(text);
       if (options.follow === true)

@@ -45,7 +45,7 @@ export function registerRemove(network: Command): void {
 
 function ask(names: readonly string[]): void {
   const question = `Remove ${names.join(", ")} for good?`;
-  if (process.stdin.isTTY !== true) throw usageError(question, "say yes by -f");
+  if (process.stdin.isTTY !== true) throw usageError("nothing is removed", `say yes to ${names.join(", ")} by -f`);
   if (!confirm(question)) throw usageError("nothing is removed", "answer y, or say it by -f");
 }
 

@@ -12,6 +12,7 @@ import { environmentOf, execChain } from "./container/chain.ts";
 import { userOf } from "./container/prepare.ts";
 import { findPrograms } from "./container/start.ts";
 import { isRunning } from "./container/stop.ts";
+import { COMMAND_PROJECT } from "./file/project.ts";
 import type { ContainerRecord } from "./state/records.ts";
 
 export interface ExecOptions {
@@ -40,7 +41,8 @@ export async function execIn(record: ContainerRecord, options: ExecOptions): Pro
     });
   }
   if (first === undefined || !isRunning(record)) {
-    throw new TsnetError(`container ${record.name} does not run: tsnet up starts it again`, {
+    const way = record.project === COMMAND_PROJECT ? "tsnet run makes another" : "tsnet up starts it again";
+    throw new TsnetError(`container ${record.name} does not run: ${way}`, {
       code: "conflict",
       op: "exec",
     });

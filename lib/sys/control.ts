@@ -6,7 +6,7 @@
  * @module
  */
 import { chmodSync } from "node:fs";
-import { messageOf, TsnetError } from "../errors.ts";
+import { hasErrno, messageOf, TsnetError } from "../errors.ts";
 import { removeFile } from "./files.ts";
 
 export interface ControlServer {
@@ -104,8 +104,14 @@ export async function askHttp(
   } catch (error) {
     if (error instanceof Error && error.name === "TimeoutError")
       throw fault(path, `no answer within ${timeoutMs} ms`, "timeout", error);
-    throw fault(path, `nobody answers: ${messageOf(error)}`, "not-found", error);
+    throw fault(path, `nobody answers: ${reasonOf(error)}`, "not-found", error);
   }
+}
+
+/** Bun adds to a refused connection that the URL may be mistyped, of which there is none. */
+function reasonOf(error: unknown): string {
+  if (hasErrno(error, "ENOENT")) return "there is no such socket";
+  return hasErrno(error, "ECONNREFUSED") ? "nobody listens there" : messageOf(error);
 }
 
 function fault(path: string, message: string, code: "not-found" | "timeout" | "io", cause?: unknown): TsnetError {

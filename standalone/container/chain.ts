@@ -18,6 +18,7 @@
  *
  * @module
  */
+import { mostOpenFiles } from "../../lib/sys/limits.ts";
 import type { StartRecord } from "../state/records.ts";
 import type { User } from "./user.ts";
 
@@ -79,6 +80,8 @@ export interface StartChain {
 const SET_ASIDE = 'exec 3>&2 2>>"$0"; exec "$@"';
 // Joining a control group takes the kernel milliseconds, in which whoever joins another one to it can do nothing else.
 const JOIN = '{ echo 0 >"$1/cgroup.procs"; } 2>/dev/null; shift; ';
+// The soft limit that a system starts programs with.
+const USUAL_FILES = 1024;
 // A shell adds to the environment, which is to be the file's alone.
 const TAKE_BACK = 'exec 2>&3 3>&-; unset PWD OLDPWD SHLVL _; exec "$@"';
 
@@ -149,7 +152,7 @@ function confined({ start, user, programs, workdir, command }: Omit<ExecChain, "
   return [
     // The runtime that we are raised it to the hard limit, which some programs close one by one.
     programs.prlimit,
-    "--nofile=1024:",
+    `--nofile=${Math.min(USUAL_FILES, mostOpenFiles())}:`,
     programs.setpriv,
     ...(start.privileged ? [] : limits),
     "--regid",

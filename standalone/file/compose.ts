@@ -17,6 +17,9 @@ const NO_SUPERVISOR = "tsnet is no process supervisor: run it in a systemd unit 
 const NO_LIMITS = "tsnet sets no limits: its control group is below /sys/fs/cgroup/tsnet";
 const CAPABILITIES = "a container has Docker's default capabilities: privileged: true gives all";
 
+const NO_TERMINAL = "leave it out: tsnet exec and tsnet run have a terminal and standard input, where you have them";
+const NO_SECRETS = "mount the file: mounts, with HOST-PATH:PATH:ro";
+
 const KEYS: Readonly<Record<string, Elsewhere>> = {
   version: { say: "leave it out" },
   services: { key: "containers", say: "write containers" },
@@ -40,6 +43,18 @@ const KEYS: Readonly<Record<string, Elsewhere>> = {
   mem_limit: { say: NO_LIMITS },
   cpus: { say: NO_LIMITS },
   deploy: { say: NO_LIMITS },
+  tty: { say: NO_TERMINAL },
+  stdin_open: { say: NO_TERMINAL },
+  secrets: { say: NO_SECRETS },
+  configs: { say: NO_SECRETS },
+  logging: { say: "leave it out: tsnet logs has what it wrote" },
+  init: { say: "leave it out, or have the command begin with an init of yours, such as tini" },
+  devices: { say: "leave it out: on the host's root it sees the host's /dev" },
+  sysctls: { say: "set them from the host while it runs: ip netns exec PROJECT.NAME sysctl -w KEY=VALUE" },
+  stop_grace_period: { say: "say it when you stop it: tsnet stop -t SECONDS, or tsnet down -t SECONDS" },
+  scale: { say: "write each container under a name of its own, with an alias that they share" },
+  driver_opts: { say: "write mtu, bridge and masquerade themselves, or options" },
+  attachable: { say: "leave it out: every container may be on it" },
   ipv4_address: { key: "address", say: "write address" },
   ipv6_address: { key: "address", say: "write address, with a list of both where there are two" },
   mac_address: { key: "mac", say: "write mac" },

@@ -22,7 +22,9 @@ export interface Words {
 export function readWords({ name, keys, folder, optionOf }: Words): ContainerSpec {
   // What is JSON is YAML, too.
   const source = new Source(JSON.stringify({ [name]: keys }), "", (what, text) => {
-    const key = what === name ? "name" : what.slice(name.length + 1).replace(/[.[].*$/, "");
+    const path = what.slice(name.length + 1);
+    const ofJoin = /^networks\..*\.(address|mac|aliases)\b/.exec(path)?.[1];
+    const key = what === name ? "name" : (ofJoin ?? path.replace(/[.[].*$/, ""));
     return `${optionOf(key)}: ${text}`;
   });
   const [spec] = source.root.entries("a container").map((entry) => readContainer(entry, folder));

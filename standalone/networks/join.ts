@@ -8,16 +8,15 @@
  */
 
 import { TsnetError } from "../../lib/errors.ts";
-import { formatAddress, parseAddress, sameAddress } from "../../lib/net/address.ts";
-import { parseCidr } from "../../lib/net/cidr.ts";
+import { formatAddress } from "../../lib/net/address.ts";
 import { linkList, linkSet } from "../../lib/netlink/link.ts";
 import { routeList } from "../../lib/netlink/route.ts";
 import { RtSocket } from "../../lib/netlink/socket.ts";
 import type { Runtime } from "../../lib/runtime/runtime.ts";
 import { openNetns } from "../../lib/sys/netns.ts";
 import { attach, detach } from "../attach.ts";
-import { isUsable } from "../file/network.ts";
 import type { Join } from "../file/project.ts";
+import { checkAddressesOf } from "../plan/addresses.ts";
 import { portMappings } from "../plan/container.ts";
 import { listText } from "../plan/list.ts";
 import type { AttachmentRecord, ContainerRecord, NetworkRecord } from "../state/records.ts";
@@ -50,7 +49,7 @@ export async function joinNetwork(
       op: "connect",
     });
   }
-  checkAddresses(network, wish);
+  checkAddressesOf(network, wish.addresses);
   const planned = planAttachment(record, network, wish);
   if (record.network === "foreign") openLoopback(record);
   // Noted first: what a kill leaves of it is found again.
@@ -205,20 +204,6 @@ const RTN_UNICAST = 1;
 
 function freeName(taken: ReadonlySet<string>): string {
   for (let at = 0; ; at++) if (!taken.has(`eth${at}`)) return `eth${at}`;
-}
-
-function checkAddresses(network: NetworkRecord, { addresses }: JoinWish): void {
-  const { subnets, gateways } = network;
-  for (const address of addresses) {
-    const text = formatAddress(address);
-    const good = subnets.map(parseCidr).some((subnet) => isUsable(subnet, address));
-    const why = good ? "is its gateway" : `is not one that it has (${subnets.join(", ")})`;
-    if (good && !gateways.some((gateway) => sameAddress(parseAddress(gateway), address))) continue;
-    throw new TsnetError(`address ${text} ${why}: choose another of network ${shortName(network)}`, {
-      code: "invalid",
-      op: "connect",
-    });
-  }
 }
 
 function listed({ attachments }: ContainerRecord): string {

@@ -78,7 +78,8 @@ function checkRemovable(network: NetworkRecord, containers: readonly ContainerRe
       code: "conflict",
       op: "remove network",
     });
-  if (network.stays !== true)
+  // The one that commands use by default does not stay, and is no file's either.
+  if (network.stays !== true && network.project !== COMMAND_PROJECT)
     throw refuse(`it is of project ${network.project}: tsnet down --project ${network.project}`);
   const user = userOf(network, containers);
   if (user !== undefined) throw refuse(user);

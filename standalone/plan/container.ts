@@ -7,6 +7,7 @@ import { TsnetError } from "../../lib/errors.ts";
 import { formatAddress } from "../../lib/net/address.ts";
 import type { ContainerSpec, Join, Project, PublishedPort } from "../file/project.ts";
 import type { AttachmentRecord, ContainerRecord, NetworkRecord, PortRecord, StartRecord } from "../state/records.ts";
+import { checkAddressesOf } from "./addresses.ts";
 import { fingerprintOf } from "./fingerprint.ts";
 import { listText } from "./list.ts";
 import { idOf, netnsPath } from "./names.ts";
@@ -77,6 +78,7 @@ function planAttachment(
     ports,
   }: { readonly network: NetworkRecord; readonly isMain: boolean; readonly ports: readonly PortRecord[] },
 ): AttachmentRecord {
+  checkAddressesOf(network, join.addresses);
   return {
     network: network.id,
     ifname: `eth${at}`,

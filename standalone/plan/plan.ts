@@ -5,7 +5,7 @@
  * @module
  */
 import { TsnetError } from "../../lib/errors.ts";
-import type { ContainerSpec, Project } from "../file/project.ts";
+import { COMMAND_PROJECT, type ContainerSpec, type Project } from "../file/project.ts";
 import type { ContainerRecord, NetworkRecord } from "../state/records.ts";
 import { type Change, planChange, whyNot } from "./change.ts";
 import { choosePorts } from "./choose.ts";
@@ -135,9 +135,12 @@ function checkNames(project: Project, now: Situation): void {
   for (const name of project.containers.keys()) {
     const other = now.containers.find(({ record }) => record.name === name && record.project !== project.name);
     if (other === undefined) continue;
+    const { project: owner } = other.record;
     throw conflict(
-      `container ${name} is there already, of project ${other.record.project}: names are unique on a host; ` +
-        `choose another, or take that project down (tsnet down --project ${other.record.project})`,
+      owner === COMMAND_PROJECT
+        ? `container ${name} is there already, made by command: names are unique on a host; choose another, or take it away (tsnet rm -f ${name})`
+        : `container ${name} is there already, of project ${owner}: names are unique on a host; ` +
+            `choose another, or take that project down (tsnet down --project ${owner})`,
     );
   }
 }

@@ -83,10 +83,13 @@ function inNetnsOf(name: string, planned: ContainerRecord, { containers }: Situa
   const owner = containers.find(({ record }) => record.name === name);
   if (owner?.alive !== true) {
     const what = owner === undefined ? "is not there" : "does not run";
-    throw new TsnetError(`--network container:${name}: container ${name} ${what}: tsnet ps -a shows which do`, {
-      code: "not-found",
-      op: "plan",
-    });
+    throw new TsnetError(
+      `--network container:${name}: container ${name} ${what}: tsnet ps -a shows those that there are`,
+      {
+        code: "not-found",
+        op: "plan",
+      },
+    );
   }
   const { network, netns } = owner.record;
   if (network === "host" || network === "container")

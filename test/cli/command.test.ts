@@ -31,6 +31,13 @@ test.each([
   [["overlay", "-ip-masq", "true"], "unknown command 'true': write --flag=true, with no space"],
   [["overlay", "--healthz-port=x"], "--healthz-port=x: wanted is a whole number"],
   [["overlay", "status", "--timeout", "x"], "--timeout x is no duration: write one such as 1s or 500ms"],
+  [["system", "prune"], /^tsnet: unknown command 'system': tsnet network prune removes networks that nobody is on/],
+  [["run", "--label=a=b", "true"], /^tsnet: unknown option '--label=a=b': containers have no labels/],
+  [["rm", "-fv", "web"], "unknown option '-v': leave it out: there are no volumes"],
+  [
+    ["network", "create", "--attachable", "x"],
+    "unknown option '--attachable': leave it out: every container may be on it",
+  ],
   [["constructor"], "unknown command 'constructor': see 'tsnet --help'"],
 ])("%j is bad usage: exit 2, nothing on standard output, and the way out", async (argv, message) => {
   const { exitCode, stdout, stderr } = await tsnet(argv);

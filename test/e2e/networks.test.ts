@@ -142,7 +142,7 @@ containers:
     await project.raise();
     expect(await tryNetwork(host, "prune")).toMatchObject({
       exitCode: 2,
-      stderr: "tsnet: Remove one, two for good?: say yes by -f\n",
+      stderr: "tsnet: nothing is removed: say yes to one, two by -f\n",
     });
     expect(await network(host, "prune", "-f", "--filter", "label=n=two")).toBe("two\n");
     expect(await network(host, "prune", "--force")).toBe("one\n");

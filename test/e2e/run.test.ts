@@ -203,6 +203,28 @@ describe("run in the background", () => {
     await project.down();
   });
 
+  test("what a command made is told apart from what a file made", async () => {
+    const project = await Project.create(host, "clash", "containers:\n  web: { command: [sleep, infinity] }\n");
+    expect((await project.up()).stderr).toContain(
+      "container web is there already, made by command: names are unique on a host; choose another, or take it away (tsnet rm -f web)",
+    );
+    expect((await host.run([TSNET, "network", "rm", "default"])).stderr).toBe(
+      "tsnet: network default cannot be removed: container web is on it: tsnet network disconnect default web\n",
+    );
+    await host.ok([TSNET, "run", "-d", "--name", "brief", "sh", "-c", "echo one; echo two"]);
+    await eventually(async () => !(await host.ok([TSNET, "ps"])).includes("brief  running"), "it has ended");
+    expect((await host.run([TSNET, "exec", "brief", "true"])).stderr).toBe(
+      "tsnet: container brief does not run: tsnet run makes another\n",
+    );
+    expect(await host.ok([TSNET, "logs", "--tail", "1", "brief"])).toBe("two\n");
+    await host.ok([TSNET, "rm", "brief"]);
+  });
+
+  test("the limit of open files is the usual one, or less where whoever calls has less", async () => {
+    expect(await host.ok([TSNET, "run", "--rm", "sh", "-c", "ulimit -n"])).toBe("1024\n");
+    expect(await host.sh(`ulimit -n 500; ${TSNET} run --rm sh -c 'ulimit -n'`)).toBe("500\n");
+  });
+
   test("leaves nothing when the last one goes", async () => {
     await host.ok([TSNET, "rm", "-f", "web"]);
     expect(await host.snapshot()).toBe(before);
@@ -232,13 +254,18 @@ describe("run says before anything is changed", () => {
       "container true cannot have host port 8080/tcp: container there of project local has it; choose another",
     ],
     [["--network", "nosuch", "true"], "no network nosuch: there are default"],
+    [["--ip", "abc", "true"], '--ip: found "abc", allowed is an address, or a list of one IPv4 and one IPv6 address'],
+    [
+      ["--ip", "10.99.0.9", "true"],
+      "address 10.99.0.9 is not one that it has (172.17.0.0/16): choose another of network default",
+    ],
     [
       ["--network", "host", "-p", "80:80", "true"],
       "--publish: ports go with network: bridge alone, and this container has network: host",
     ],
     [
       ["--network", "container:nobody", "true"],
-      "--network container:nobody: container nobody is not there: tsnet ps -a shows which do",
+      "--network container:nobody: container nobody is not there: tsnet ps -a shows those that there are",
     ],
     [["-e", "=x", "true"], '--env: found "=x", allowed is NAME=VALUE'],
     [
