@@ -20,6 +20,7 @@ import {
   RTA_DST,
   RTA_GATEWAY,
   RTA_METRICS,
+  RTA_MULTIPATH,
   RTA_OIF,
   RTA_PREFSRC,
   RTA_PRIORITY,
@@ -94,7 +95,16 @@ export function routeAdd(socket: RtSocket, route: RouteSpec): boolean {
   return socket.change({ type: RTM_NEWROUTE, flags: NLM_F_CREATE | NLM_F_EXCL, body: bodyOf(route), what }, "EEXIST");
 }
 
-/** `ip route replace`. */
+/**
+ * `ip route prepend`: before others to the same destination; false if there is the very same. In IPv6 those by gateways
+ * become one route with several.
+ */
+export function routePrepend(socket: RtSocket, route: RouteSpec): boolean {
+  const what = `add route ${describeRoute(route)}`;
+  return socket.change({ type: RTM_NEWROUTE, flags: NLM_F_CREATE, body: bodyOf(route), what }, "EEXIST");
+}
+
+/** `ip route replace`: the first to the same destination with the same metric, by whatever link it leads. */
 export function routeReplace(socket: RtSocket, route: RouteSpec): void {
   const what = `replace route ${describeRoute(route)}`;
   socket.change({ type: RTM_NEWROUTE, flags: NLM_F_CREATE | NLM_F_REPLACE, body: bodyOf(route), what });
@@ -110,7 +120,7 @@ export function routeDel(socket: RtSocket, route: RouteSpec): boolean {
 export function routeList(socket: RtSocket, filter: { readonly family?: Family } = {}): readonly Route[] {
   const family = familyNumber(filter.family);
   const answers = socket.dump({ type: RTM_GETROUTE, body: formatRoute({ family }), what: "list routes" });
-  return answers.filter(isAboutIp).map(parseRoute);
+  return answers.filter(isAboutIp).flatMap(parseRoutes);
 }
 
 /** `ip route get DST`; undefined if nothing leads there, or a route that says so: unreachable, prohibit, blackhole. */
@@ -200,6 +210,26 @@ export function parseRoute(payload: Buffer): Route {
     advmss: number(metrics.get(RTAX_ADVMSS)),
     onlink: (payload.readUInt32LE(8) & RTNH_F_ONLINK) !== 0 ? true : undefined,
   });
+}
+
+/** One route for each way: IPv6 shows those to one destination with one metric, by several gateways, as one. */
+function parseRoutes(payload: Buffer): readonly Route[] {
+  const route = parseRoute(payload);
+  const hops = attributeMap(payload.subarray(12)).get(RTA_MULTIPATH);
+  return hops === undefined ? [route] : nextHopsOf(hops).map((hop) => ({ ...route, ...hop }));
+}
+
+/** struct rtnexthop: u16 length, u8 flags, hops; s32 link; then attributes. */
+function nextHopsOf(hops: Buffer): readonly Pick<Route, "dev" | "gateway">[] {
+  const found: Pick<Route, "dev" | "gateway">[] = [];
+  for (let at = 0; at + 8 <= hops.length; ) {
+    const length = Math.max(8, hops.readUInt16LE(at));
+    const gateway = attributeMap(hops.subarray(at + 8, at + length)).get(RTA_GATEWAY);
+    const dev = hops.readInt32LE(at + 4);
+    found.push({ dev, ...(gateway === undefined ? {} : { gateway: addressFromBytes(gateway) }) });
+    at += (length + 3) & ~3;
+  }
+  return found;
 }
 
 /** Leaves out what is undefined, so that a {@link Route} can be handed back as a {@link RouteSpec}. */

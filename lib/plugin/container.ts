@@ -7,9 +7,11 @@ import type { CniIp, CniRoute } from "../cni/types.ts";
 import { hasErrno } from "../errors.ts";
 import { warn } from "../log.ts";
 import type { Address } from "../net/address.ts";
+import { networkOf, sameCidr } from "../net/cidr.ts";
 import { addrReplace } from "../netlink/addr.ts";
+import { RT_TABLE_MAIN, RTPROT_KERNEL } from "../netlink/constants.ts";
 import { type Link, linkSet } from "../netlink/link.ts";
-import { routeAdd, routeReplace } from "../netlink/route.ts";
+import { type Route, type RouteSpec, routeAdd, routeList, routePrepend, routeReplace } from "../netlink/route.ts";
 import type { RtSocket } from "../netlink/socket.ts";
 import { writeSysctls } from "../sys/files.ts";
 import type { Netns } from "../sys/netns.ts";
@@ -41,11 +43,29 @@ export function configureContainer(container: RtSocket, netns: Netns, settings: 
   for (const route of routes) setRoute(container, link, route);
 }
 
-/** Sets a route over the link. One that is there is replaced: an address brings its connected route along. */
+/**
+ * Sets a route over the link. What the kernel set there for an address is replaced; the route of another link to the
+ * same destination, such as another network's default route, comes after ours, and counts again when ours goes.
+ */
 export function setRoute(container: RtSocket, link: Pick<Link, "index">, route: ContainerRoute): void {
   const { dst, gw, ...rest } = route;
   const spec = { dst, dev: link.index, ...rest, ...(gw === undefined ? {} : { gateway: gw }) };
-  if (!routeAdd(container, spec)) routeReplace(container, spec);
+  if (routeAdd(container, spec)) return;
+  const there = routesInPlace(container, spec);
+  if (there.every(({ protocol, dev }) => protocol === RTPROT_KERNEL && dev === link.index))
+    routeReplace(container, spec);
+  else if (dst.address.family === 6 && route.priority === undefined)
+    // IPv6 would use both by turns.
+    routeAdd(container, { ...spec, priority: Math.min(...there.map(({ priority = 0 }) => priority)) - 1 });
+  else routePrepend(container, spec);
+}
+
+/** Those to the same destination in the same table: of IPv4 with the same metric, of IPv6 without the kernel's own. */
+function routesInPlace(container: RtSocket, { dst, table = RT_TABLE_MAIN, priority = 0 }: RouteSpec): readonly Route[] {
+  const { family } = dst.address;
+  return routeList(container, { family })
+    .filter((there) => there.table === table && sameCidr(there.dst, networkOf(dst)))
+    .filter((there) => (family === 6 ? there.protocol !== RTPROT_KERNEL : (there.priority ?? 0) === priority));
 }
 
 /**

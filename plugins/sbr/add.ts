@@ -6,7 +6,7 @@
 import type { CniIp, CniResult, PluginCall } from "../../lib/cni/types.ts";
 import { TsnetError } from "../../lib/errors.ts";
 import { RTPROT_TSNET } from "../../lib/netlink/constants.ts";
-import { type Route, routeAdd, routeDel, routeList, routeReplace } from "../../lib/netlink/route.ts";
+import { type Route, routeAdd, routeDel, routeList, routePrepend } from "../../lib/netlink/route.ts";
 import { ruleAdd, ruleDel, ruleList } from "../../lib/netlink/rule.ts";
 import { RtSocket } from "../../lib/netlink/socket.ts";
 import { addressesOf } from "../../lib/plugin/check.ts";
@@ -58,7 +58,7 @@ async function apply(container: RtSocket, plan: Plan): Promise<void> {
       if (ruleAdd(container, rule)) undo.add("a rule", () => void ruleDel(container, rule));
     }
     for (const route of plan.remove) {
-      if (routeDel(container, route)) undo.add("a route", () => routeReplace(container, route));
+      if (routeDel(container, route)) undo.add("a route", () => void routePrepend(container, route));
     }
   } catch (error) {
     throw await undo.unwind(error);

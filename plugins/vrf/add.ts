@@ -10,7 +10,7 @@ import { addrAdd, addrList } from "../../lib/netlink/addr.ts";
 import { RT_TABLE_MAIN } from "../../lib/netlink/constants.ts";
 import { vrf as vrfKind, vrfTableOf } from "../../lib/netlink/kinds.ts";
 import { type Link, linkAdd, linkDel, linkGet, linkList, linkSet } from "../../lib/netlink/link.ts";
-import { routeList, routeReplace } from "../../lib/netlink/route.ts";
+import { routeList, routePrepend } from "../../lib/netlink/route.ts";
 import { ruleList } from "../../lib/netlink/rule.ts";
 import { RtSocket } from "../../lib/netlink/socket.ts";
 import { kernelLacks } from "../../lib/plugin/lacks.ts";
@@ -112,5 +112,5 @@ function restore(container: RtSocket, { index }: Link, before: Belongings, table
   const after = addrList(container, { index });
   // They were nobody else's before.
   for (const { cidr } of missingAddresses(before.addresses, after)) addrAdd(container, { index, cidr, noDad: true });
-  for (const route of routesTo(table, before.routes, { index })) routeReplace(container, route);
+  for (const route of routesTo(table, before.routes, { index })) routePrepend(container, route);
 }
