@@ -8,8 +8,8 @@
 import { parseCniArgs } from "../../lib/cni/args.ts";
 import type { ConfigObject, NetConf, PluginCall } from "../../lib/cni/types.ts";
 import { TsnetError } from "../../lib/errors.ts";
-import { formatMac, parseMac } from "../../lib/net/mac.ts";
 import { parseMasqBackend, parseMtu } from "../../lib/plugin/keys.ts";
+import { interfaceMac } from "../../lib/plugin/mac.ts";
 
 /** VLAN ids `first` to `last`, 1 to 4094. */
 export interface VlanIds {
@@ -137,7 +137,7 @@ function trunkId(entry: ConfigObject, key: string, id: number): number {
 function parseMacOf(call: PluginCall): string | undefined {
   const fromArgs = call.args === "" ? undefined : parseCniArgs(call.args, ["MAC"]).get("MAC");
   const text = call.conf.runtimeConfig.string("mac") ?? argsCni(call.conf)?.string("mac") ?? fromArgs;
-  return text === undefined || text === "" ? undefined : formatMac(parseMac(text));
+  return text === undefined || text === "" ? undefined : interfaceMac(text);
 }
 
 function argsCni(conf: NetConf): ConfigObject | undefined {

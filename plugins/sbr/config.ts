@@ -31,12 +31,20 @@ export function parseConfig(call: PluginCall): SbrConfig {
   };
 }
 
-/** All that DEL needs. @throws TsnetError as {@link parseConfig} does. */
-export function parseTable({ conf: { raw } }: PluginCall): number | undefined {
+function parseTable({ conf: { raw } }: PluginCall): number | undefined {
   const table = raw.integer("table");
-  if (table === undefined) return undefined;
-  if (table < 1 || table > MAX_TABLE) throw invalid(`table is ${table}, allowed are 1 to ${MAX_TABLE}`);
-  return table;
+  if (table === undefined || isTable(table)) return table;
+  throw invalid(`table is ${table}, allowed are 1 to ${MAX_TABLE}`);
+}
+
+/** All that DEL needs: one that ADD refused is as good as none, since a failing DEL keeps the whole list from its own. */
+export function tableOf({ conf: { raw } }: PluginCall): number | undefined {
+  const table = raw.value("table");
+  return typeof table === "number" && isTable(table) ? table : undefined;
+}
+
+function isTable(table: number): boolean {
+  return table >= 1 && table <= MAX_TABLE;
 }
 
 function parseGateways(texts: readonly string[]): readonly Address[] {

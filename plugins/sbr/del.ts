@@ -13,10 +13,10 @@ import { type Rule, ruleDel, ruleList } from "../../lib/netlink/rule.ts";
 import type { RtSocket } from "../../lib/netlink/socket.ts";
 import { addressesOf } from "../../lib/plugin/check.ts";
 import { insideIfThere } from "../../lib/plugin/netns.ts";
-import { parseTable } from "./config.ts";
+import { tableOf } from "./config.ts";
 
 export function del(call: PluginCall): void {
-  const table = parseTable(call);
+  const table = tableOf(call);
   const given = call.conf.prevResult === undefined ? [] : addressesOf(call, call.conf.prevResult);
   insideIfThere(call.netns, (container) => {
     const addresses = addrList(container);

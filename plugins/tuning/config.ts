@@ -9,7 +9,7 @@
 import { parseCniArgs } from "../../lib/cni/args.ts";
 import type { ConfigObject, PluginCall } from "../../lib/cni/types.ts";
 import { messageOf, TsnetError } from "../../lib/errors.ts";
-import { formatMac, parseMac } from "../../lib/net/mac.ts";
+import { interfaceMac } from "../../lib/plugin/mac.ts";
 import { refuseRepeated } from "./repeated.ts";
 import { type Sysctl, sysctlFile } from "./sysctl.ts";
 
@@ -97,7 +97,7 @@ function parseMacOf({ args, conf }: PluginCall, above: ConfigObject | undefined)
         ].find(([, given]) => given !== undefined && given !== "") ?? ["mac", undefined]);
   if (text === undefined || text === "") return undefined;
   try {
-    return formatMac(parseMac(text));
+    return interfaceMac(text);
   } catch (error) {
     throw invalid(`invalid args ${text} for MAC addr (${where}): ${messageOf(error)}`);
   }

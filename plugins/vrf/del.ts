@@ -9,10 +9,10 @@ import { insideIfThere } from "../../lib/plugin/netns.ts";
 
 export function del(call: PluginCall): void {
   // A config that ADD would refuse is no reason to leave anything: then it is the VRF that the interface is in.
-  const vrfName = call.conf.raw.string("vrfname") ?? "";
+  const vrfName = call.conf.raw.value("vrfname");
   insideIfThere(call.netns, (container) => {
     const link = linkGet(container, call.ifname);
-    const which = vrfName === "" ? link?.master : vrfName;
+    const which = typeof vrfName === "string" && vrfName !== "" ? vrfName : link?.master;
     const vrf = which === undefined ? undefined : linkGet(container, which);
     if (vrf?.kind !== "vrf") return;
     if (link?.master === vrf.index) linkSet(container, link.index, { master: 0 });

@@ -163,7 +163,7 @@ describe("vrf", () => {
     await detach(host, vrfConf(result), "a", { ifname: "net9" });
     await detach(host, vrfConf(result), "a", { netns: "" });
     await detach(host, vrfConf(result), "none");
-    await detach(host, vrfConf(result, { vrfname: "eth0" }), "a");
+    for (const vrfname of ["eth0", 5]) await detach(host, vrfConf(result, { vrfname }), "a");
     await well(host.cni("GC", "vrf", vrfConf(undefined, { "cni.dev/valid-attachments": [] })));
     expect(await host.snapshot()).toBe(before);
     expect(await check(host, vrfConf(undefined), result, "a")).toBe("VRF blue is gone");

@@ -181,6 +181,8 @@ describe("the keys", () => {
       "/run/netns/none",
     );
     expect([await rules(), await table("all")]).toEqual(before);
+    // A DEL that failed would keep the other plugins of the list from theirs.
+    for (const wrong of [{ table: 0 }, { table: "x" }]) await detach(host, sbrConf(result, wrong), "a", NET1);
   });
 });
 
