@@ -64,11 +64,14 @@ export function callOf(netns: string | undefined, options: CniOptions, env: Env)
   };
 }
 
-/** A path as it is, made absolute; a bare name is one of `ip netns`, if there is one. */
+/**
+ * A path as it is, made absolute; a bare name is one of `ip netns`, also where that is gone: DEL finds by it what ADD
+ * made. Only where there is none, and a file of that name is here, it is the file's.
+ */
 export function netnsPath(netns: string): string {
   if (netns === "") return "";
   const named = `${NETNS_DIR}/${netns}`;
-  return !netns.includes("/") && exists(named) ? named : resolve(netns);
+  return netns.includes("/") || (!exists(named) && exists(netns)) ? resolve(netns) : named;
 }
 
 /** The container id that cnitool makes of a namespace's path. */

@@ -26,9 +26,9 @@ function isPluginCall(): boolean {
 async function main(): Promise<void> {
   // argv[0] is always "bun"; argv0 is what the caller wrote, also through hard and symbolic links.
   const name = process.argv0.slice(process.argv0.lastIndexOf("/") + 1);
-  // The one plugin with a process that stays.
-  if (name === "dhcp" && process.argv[2] === "daemon" && process.env.CNI_COMMAND === undefined) {
-    process.exit(await (await import("../plugins/dhcp/daemon/main.ts")).main(process.argv.slice(3)));
+  // The one plugin with a process that stays. Runtimes give plugins no arguments.
+  if (name === "dhcp" && process.argv.length > 2 && process.env.CNI_COMMAND === undefined) {
+    process.exit(await (await import("../plugins/dhcp/daemon/main.ts")).main(process.argv.slice(2)));
   }
   if (isPluginName(name) && (name !== "tsnet" || isPluginCall())) {
     process.exit(

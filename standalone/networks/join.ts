@@ -78,7 +78,8 @@ async function withoutHalfMade(
 }
 
 /**
- * Takes a container off a network; the record comes back, and is in the state, without it.
+ * Takes a container off a network; the record comes back, and is in the state, without it, unless it is of something
+ * foreign that is on no other: that is for the caller to forget.
  *
  * @throws TsnetError `not-found` if it is not on the network; `plugin`.
  */
@@ -98,6 +99,8 @@ export async function leaveNetwork(
   // Of no fingerprint: an `up` sees that it is not as its file says.
   const attachments = record.attachments.filter((one) => one !== leaving);
   const left: ContainerRecord = { ...record, attachments, fingerprint: "" };
+  // What is foreign is forgotten by the caller: killed before that, it is on the network still, and is let go again.
+  if (left.network === "foreign" && attachments.length === 0) return left;
   state.putContainer(left);
   const heir = heirOf(leaving, left, state);
   if (heir === undefined) return left;

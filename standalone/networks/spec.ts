@@ -129,7 +129,8 @@ function parsed<T>(flag: string, text: string, parse: (text: string) => T): T {
   try {
     return parse(text);
   } catch (error) {
-    throw usage(`${flag} ${text}: ${messageOf(error)}`);
+    const way = /^[\da-f.:]+$/i.test(text) && flag !== "--gateway" ? "; write its length, too, such as /24" : "";
+    throw usage(`${flag} ${text}: ${messageOf(error)}${way}`);
   }
 }
 

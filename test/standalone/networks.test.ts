@@ -103,7 +103,11 @@ containers: { c: { networks: [front], command: [x] } }
     ],
     ["x", { driver: "null" }, '--driver: found "null", which needs no network: give the container network: none'],
     ["x", { subnet: ["10.1.0.5/24"] }, "--subnet: found 10.1.0.5/24, which has host bits set: write 10.1.0.0/24"],
-    ["x", { subnet: ["10.1.0.0"] }, '--subnet 10.1.0.0: invalid CIDR address: "10.1.0.0"'],
+    [
+      "x",
+      { subnet: ["10.1.0.0"] },
+      '--subnet 10.1.0.0: invalid CIDR address: "10.1.0.0"; write its length, too, such as /24',
+    ],
     ["x", { subnet: ["10.1.0.0/31"] }, "--subnet: found 10.1.0.0/31, which has no room for a container: at most /30"],
     [
       "x",

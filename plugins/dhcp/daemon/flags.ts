@@ -57,6 +57,14 @@ export function parseFlags(argv: readonly string[]): DaemonSettings | undefined 
   return { pidFile, hostPrefix, socket, times, broadcast: isOn(given, "broadcast") };
 }
 
+/** The flags behind the word `daemon`, which only who asks for help may leave out. @throws TsnetError `usage`. */
+export function afterWord(argv: readonly string[]): readonly string[] {
+  const [word = ""] = argv;
+  if (word === "daemon") return argv.slice(1);
+  if (/^-{1,2}h(elp)?$/.test(word)) return ["-h"];
+  throw usage(`found ${JSON.stringify(word)}: write dhcp daemon, and its flags behind that`);
+}
+
 /** What `dhcp daemon -h` prints. */
 export function helpText(): string {
   const lines = Object.entries(FLAGS).map(([name, { kind, help }]) => {

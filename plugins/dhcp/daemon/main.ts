@@ -16,13 +16,13 @@ import { whoListens } from "../client.ts";
 import { stateFolder } from "../place.ts";
 import { bootClock } from "./clock.ts";
 import { Daemon } from "./daemon.ts";
-import { type DaemonSettings, helpText, parseFlags } from "./flags.ts";
+import { afterWord, type DaemonSettings, helpText, parseFlags } from "./flags.ts";
 import { Records } from "./records.ts";
 
 /** Runs until it is told to end, and returns the exit code: 0, 1, or 2 for a command line that cannot be meant. */
 export async function main(argv: readonly string[]): Promise<number> {
   try {
-    const settings = parseFlags(argv);
+    const settings = parseFlags(afterWord(argv));
     if (settings === undefined) {
       writeStdout(helpText());
       return 0;

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { helpText, parseFlags } from "../../../plugins/dhcp/daemon/flags.ts";
+import { afterWord, helpText, parseFlags } from "../../../plugins/dhcp/daemon/flags.ts";
 
 const DEFAULTS = {
   pidFile: undefined,
@@ -8,6 +8,12 @@ const DEFAULTS = {
   times: { timeout: 10_000, resendMax: 62_000, resendTimeout: 208_000 },
   broadcast: false,
 };
+
+it("the word before the flags is daemon, or a cry for help", () => {
+  expect(afterWord(["daemon", "-broadcast"])).toEqual(["-broadcast"]);
+  expect(parseFlags(afterWord(["--help"]))).toBeUndefined();
+  expect(() => afterWord(["deamon"])).toThrow('found "deamon": write dhcp daemon, and its flags behind that');
+});
 
 it("the defaults are the reference's, but for the socket", () => {
   expect(parseFlags([])).toEqual(DEFAULTS);
