@@ -211,12 +211,22 @@ export function parseRoute(route: ConfigObject): CniRoute {
   return {
     dst: requiredCidr(route, "dst"),
     ...given("gw", addressIn(route, "gw")),
-    ...given("mtu", route.integer("mtu") || undefined),
-    ...given("advmss", route.integer("advmss") || undefined),
-    ...given("priority", route.integer("priority") || undefined),
-    ...given("table", route.integer("table")),
-    ...given("scope", route.integer("scope")),
+    ...given("mtu", numberIn(route, "mtu", U32_MAX) || undefined),
+    ...given("advmss", numberIn(route, "advmss", U32_MAX) || undefined),
+    ...given("priority", numberIn(route, "priority", U32_MAX) || undefined),
+    ...given("table", numberIn(route, "table", U32_MAX)),
+    ...given("scope", numberIn(route, "scope", U8_MAX)),
   };
+}
+
+// As wide as the kernel has them: rtm_scope of linux/rtnetlink.h is a byte.
+const U8_MAX = 0xff;
+const U32_MAX = 0xffff_ffff;
+
+function numberIn(object: ConfigObject, key: string, most: number): number | undefined {
+  const value = object.integer(key);
+  if (value === undefined || (value >= 0 && value <= most)) return value;
+  throw new TsnetError(`${object.at}.${key} is ${value}, allowed are 0 to ${most}`, { code: "invalid" });
 }
 
 function requiredCidr(object: ConfigObject, key: string): Cidr {

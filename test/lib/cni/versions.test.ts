@@ -228,6 +228,17 @@ describe("a result converted to another version and back", () => {
     );
   });
 
+  it.each([
+    ["table", -1, 4294967295],
+    ["table", 2 ** 32, 4294967295],
+    ["scope", 256, 255],
+    ["mtu", -5, 4294967295],
+    ["priority", 2 ** 40, 4294967295],
+  ])("with a route whose %s is %d is refused before a message is made of it", (key, value, most) => {
+    const result = { cniVersion: "1.1.0", routes: [{ dst: "10.9.0.0/16", [key]: value }] };
+    expect(() => parseResult(result, "1.1.0")).toThrow(`routes[0].${key} is ${value}, allowed are 0 to ${most}`);
+  });
+
   it("of any JSON is parsed or refused with a code", () => {
     const json = fc.oneof(
       fc.jsonValue(),
