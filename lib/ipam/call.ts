@@ -6,6 +6,7 @@
 import { delegate, findPlugin, isThisExecutable } from "../cni/delegate.ts";
 import type { CniCommand, CniResult, PluginCall } from "../cni/types.ts";
 import { parseResultText } from "../cni/versions.ts";
+import type { Undo } from "../undo.ts";
 
 /** The verbs of an IPAM plugin of ours, each done when it returns. */
 interface Ipam {
@@ -40,6 +41,18 @@ export async function callIpam(
   if (ours !== undefined && isThisExecutable(findPlugin(type, call.path))) return callOurs(await ours(), call, verb);
   const stdout = await delegate(verb, type, call);
   return verb === "ADD" ? parseResultText(stdout, call.conf.cniVersion) : undefined;
+}
+
+/**
+ * ADD, taken back by DEL. What the plugin gave; nothing at all if it answered with nothing.
+ *
+ * @throws TsnetError `not-found`, `invalid` before `undo` is told, if there is no such plugin.
+ */
+export async function takeAddresses(type: string, call: PluginCall, undo: Undo): Promise<CniResult> {
+  findPlugin(type, call.path);
+  // Registered first: a plugin that failed may have reserved something, and its DEL is repeatable.
+  undo.add("the address", async () => void (await callIpam(type, call, "DEL")));
+  return (await callIpam(type, call, "ADD")) ?? { interfaces: [], ips: [], routes: [], dns: {} };
 }
 
 /** Reads the config of an IPAM plugin of ours, as ADD does, and touches nothing. @throws TsnetError as ADD does. */

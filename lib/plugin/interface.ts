@@ -6,7 +6,7 @@
  */
 import type { CniDns, CniIp, CniResult, PluginCall } from "../cni/types.ts";
 import { TsnetError } from "../errors.ts";
-import { callIpam, givesBackByLink } from "../ipam/call.ts";
+import { callIpam, givesBackByLink, takeAddresses } from "../ipam/call.ts";
 import { type Link, linkDel, linkGet } from "../netlink/link.ts";
 import { writeSysctls } from "../sys/files.ts";
 import { Undo } from "../undo.ts";
@@ -81,10 +81,8 @@ export async function addressing(
   const { dns = {} } = call.conf;
   if (given !== undefined) return { ips: ownIps(given), routes: given.routes, dns };
   if (ipamType === undefined) return { ips: [], routes: [], dns };
-  // Registered first: a plugin that failed may have reserved something, and its DEL is repeatable.
-  undo.add("the address", async () => void (await callIpam(ipamType, call, "DEL")));
-  const result = await callIpam(ipamType, call, "ADD");
-  if (result === undefined || result.ips.length === 0) {
+  const result = await takeAddresses(ipamType, call, undo);
+  if (result.ips.length === 0) {
     throw new TsnetError(`IPAM plugin ${ipamType} returned missing IP config: it gave no address`, {
       code: "plugin",
       op: "IPAM ADD",

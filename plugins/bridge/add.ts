@@ -4,7 +4,7 @@
  * @module
  */
 import type { CniInterface, CniResult, PluginCall } from "../../lib/cni/types.ts";
-import { callIpam } from "../../lib/ipam/call.ts";
+import { takeAddresses } from "../../lib/ipam/call.ts";
 import type { Link } from "../../lib/netlink/link.ts";
 import { configureContainer } from "../../lib/plugin/container.ts";
 import { ensureForwarding } from "../../lib/plugin/forwarding.ts";
@@ -72,12 +72,8 @@ async function beside<T>(other: { readonly done: Promise<void> }, work: () => T)
   return result.value;
 }
 
-async function addresses(scene: Scene, ipamType: string): Promise<Plan> {
-  const { call, config, undo } = scene;
-  // Registered first: a plugin that failed may have reserved something, and its DEL is repeatable.
-  undo.add("the address", async () => void (await callIpam(ipamType, call, "DEL")));
-  const result = await callIpam(ipamType, call, "ADD");
-  return planAddresses(config, result ?? { interfaces: [], ips: [], routes: [], dns: {} }, call.conf.dns);
+async function addresses({ call, config, undo }: Scene, ipamType: string): Promise<Plan> {
+  return planAddresses(config, await takeAddresses(ipamType, call, undo), call.conf.dns);
 }
 
 function gateways(scene: Scene, link: Link, plan: Plan): void {

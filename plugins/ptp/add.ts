@@ -5,7 +5,7 @@
  */
 import type { CniInterface, CniResult, PluginCall } from "../../lib/cni/types.ts";
 import { TsnetError } from "../../lib/errors.ts";
-import { callIpam } from "../../lib/ipam/call.ts";
+import { takeAddresses } from "../../lib/ipam/call.ts";
 import { addrAdd } from "../../lib/netlink/addr.ts";
 import type { Link } from "../../lib/netlink/link.ts";
 import { routeReplace } from "../../lib/netlink/route.ts";
@@ -59,12 +59,8 @@ async function attach(scene: Scene): Promise<CniResult> {
   return { interfaces, ips: plan.ips, routes: plan.routes, dns: plan.dns };
 }
 
-async function addresses(scene: Scene): Promise<Plan> {
-  const { call, config, undo } = scene;
-  // Registered first: a plugin that failed may have reserved something, and its DEL is repeatable.
-  undo.add("the address", async () => void (await callIpam(config.ipamType, call, "DEL")));
-  const result = await callIpam(config.ipamType, call, "ADD");
-  return planAddresses(config.ipamType, result ?? { interfaces: [], ips: [], routes: [], dns: {} }, call.conf.dns);
+async function addresses({ call, config, undo }: Scene): Promise<Plan> {
+  return planAddresses(config.ipamType, await takeAddresses(config.ipamType, call, undo), call.conf.dns);
 }
 
 /** `done` tells when it is in place. */

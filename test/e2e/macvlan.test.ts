@@ -58,6 +58,7 @@ it("an IPv6 address that somebody on the network has is refused, and a MAC that 
   const before = await host.snapshot();
   const refused = (more: object) => fault(host, "ADD", "macvlan", conf(more));
   expect(await refused({ ipam: hostLocal(true) })).toContain("101 link eth0 has address fd40::1/64 in DADFAILED state");
+  expect(await refused({ ipam: { type: "../host-local" } })).toBe('7 invalid plugin name: "../host-local"');
   expect(await refused({ mac: "01:00:5e:00:00:01" })).toBe(
     "7 MAC address 01:00:5e:00:00:01 is a group's (its first byte is odd), which no interface can have",
   );
