@@ -7,7 +7,7 @@
 import type { CniIp, CniResult, CniRoute, PluginCall } from "../cni/types.ts";
 import { TsnetError } from "../errors.ts";
 import { sameAddress } from "../net/address.ts";
-import { formatCidr, sameCidr } from "../net/cidr.ts";
+import { formatCidr, networkOf, sameCidr } from "../net/cidr.ts";
 import { addrList } from "../netlink/addr.ts";
 import { type Link, linkGet } from "../netlink/link.ts";
 import { describeRoute, type Route, routeList } from "../netlink/route.ts";
@@ -67,7 +67,7 @@ export function checkRoutes(container: RtSocket, netns: string, wanted: readonly
 
 function isRoute(there: Route, wanted: CniRoute): boolean {
   return (
-    sameCidr(there.dst, wanted.dst) &&
+    sameCidr(there.dst, networkOf(wanted.dst)) &&
     (wanted.gw === undefined || (there.gateway !== undefined && sameAddress(there.gateway, wanted.gw))) &&
     (wanted.table === undefined || there.table === wanted.table)
   );

@@ -71,7 +71,7 @@ function containerRoutesOf(ips: readonly PtpIp[], routes: CniResult["routes"]): 
 function gatewayOf({ address, gateway }: CniIp, ipamType: string): Address {
   const first = firstOf(address);
   const chosen = gateway ?? { family: first.family, value: first.value + 1n };
-  const wrong = gateway === undefined && !contains(address, chosen);
+  const wrong = chosen.family !== first.family || (gateway === undefined && !contains(address, chosen));
   if (wrong || sameAddress(chosen, address.address)) {
     const what = gateway === undefined ? "no gateway" : `the gateway ${formatAddress(gateway)}`;
     throw refused(

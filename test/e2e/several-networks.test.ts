@@ -7,7 +7,7 @@ import { Host } from "./host.ts";
 let host: Host;
 afterEach(() => host.destroy());
 
-const ROUTES = [{ dst: "0.0.0.0/0" }, { dst: "::/0" }, { dst: "192.168.0.0/16" }];
+const ROUTES = [{ dst: "0.0.0.0/0" }, { dst: "::/0" }, { dst: "192.168.7.7/16" }];
 
 function conf(type: string, n: number): Record<string, unknown> {
   const ranges = [[{ subnet: `10.2${n}.0.0/24` }], [{ subnet: `fd2${n}::/64` }]];

@@ -67,6 +67,7 @@ describe("refused is", () => {
   test.each([
     ["no address", [], "returned missing IP config"],
     ["the gateway's own address", [ip("10.1.0.1/24")], "gave 10.1.0.1/24 no gateway"],
+    ["a gateway of the other family", [ip("10.1.0.5/24", "fd00::1")], "gave 10.1.0.5/24 the gateway fd00::1"],
     ["an address alone without a gateway", [ip("10.1.0.5/32")], "gave 10.1.0.5/32 no gateway"],
     ["an address that is its gateway", [ip("10.1.0.5/24", "10.1.0.5")], "gave 10.1.0.5/24 the gateway 10.1.0.5"],
   ])("%s", (_, ips, message) => {
