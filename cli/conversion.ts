@@ -35,14 +35,21 @@ interface Group {
  */
 export async function convertList(text: string, path: string): Promise<Conversion> {
   const list = parseNetworkList(text, path);
-  if (list.plugins.length === 0) throw refusal(`${path}: no "plugins": those in files of a folder cannot be parts`);
+  const { raw } = objectOf(JSON.parse(text), path);
+  if (list.plugins.length === 0) {
+    const isOne = typeof raw.type === "string";
+    throw refusal(
+      isOne
+        ? `${path} is the config of one plugin, ${raw.type}: a list of plugins is converted, a .conflist`
+        : `${path}: no "plugins": those in files of a folder cannot be parts`,
+    );
+  }
   const groups = groupsOf(list.plugins);
   for (const group of groups) if (isJoined(group)) await refuseWrong(list, group, path);
-  const raw: unknown = JSON.parse(text);
   const plugins = groups.map((group) => (isJoined(group) ? joined(group) : group.plugins[0]?.raw));
   return {
     before: written(raw),
-    after: written({ ...objectOf(raw, path).raw, plugins }),
+    after: written({ ...raw, plugins }),
     plugins: groups.map((group, at) => `plugins[${at}]: ${describe(group)}`),
   };
 }

@@ -70,6 +70,13 @@ test.each([
   await refused(list).toThrow(message);
 });
 
+test("the config of a single plugin is told from a list", async () => {
+  const conf = JSON.stringify({ cniVersion: "1.0.0", name: "front", type: "bridge" });
+  await expect(convertList(conf, "10-front.conf")).rejects.toThrow(
+    "10-front.conf is the config of one plugin, bridge: a list of plugins is converted, a .conflist",
+  );
+});
+
 test("the difference tells what went and what came", () => {
   expect(differenceOf("a\nb\nc\n", "a\nx\nc\nd\n")).toBe("  a\n- b\n+ x\n  c\n+ d\n");
   expect(differenceOf("a\n", "a\n")).toBe("  a\n");
