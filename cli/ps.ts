@@ -4,6 +4,7 @@
  * @module
  */
 import type { Command } from "commander";
+import { info } from "../lib/log.ts";
 import { State } from "../standalone/state/state.ts";
 import { printContainers } from "./containers.ts";
 import { formatOf, withOutput } from "./output.ts";
@@ -31,5 +32,8 @@ export function register(program: Command): void {
           options,
         );
       else printContainers(formatOf(options), shown, project === undefined);
+      const others = containers.length - shown.length;
+      if (shown.length === 0 && others > 0 && options.quiet !== true && formatOf(options) === "table")
+        info(`nothing of ${project} is up, and ${others} of other projects: tsnet ps -a shows all`);
     });
 }

@@ -10,6 +10,7 @@ import { childrenOf, identify, sendSignal } from "../lib/sys/process.ts";
 import { runAttached, useUsualUmask } from "../lib/sys/spawn.ts";
 import { environmentOf, execChain } from "./container/chain.ts";
 import { userOf } from "./container/prepare.ts";
+import { checkWorkdir } from "./container/program.ts";
 import { findPrograms } from "./container/start.ts";
 import { isRunning } from "./container/stop.ts";
 import { COMMAND_PROJECT } from "./file/project.ts";
@@ -49,6 +50,7 @@ export async function execIn(record: ContainerRecord, options: ExecOptions): Pro
   }
   const start = { ...record.start, environment: { ...record.start.environment, ...options.environment } };
   const user = userOf({ rootfs: start.rootfs, user: options.user ?? start.user });
+  if (options.workdir !== undefined) checkWorkdir(record.name, options.workdir, `/proc/${first.pid}/root`);
   const argv = execChain({
     start,
     user,

@@ -218,6 +218,10 @@ describe("run in the background", () => {
     );
     expect(await host.ok([TSNET, "logs", "--tail", "1", "brief"])).toBe("two\n");
     await host.ok([TSNET, "rm", "brief"]);
+    expect(await host.run([TSNET, "exec", "-w", "/no/such", "web", "true"])).toMatchObject({
+      exitCode: 125,
+      stderr: "tsnet: container web: there is no folder /no/such in it to start in: choose another --workdir\n",
+    });
   });
 
   test("the limit of open files is the usual one, or less where whoever calls has less", async () => {
@@ -273,6 +277,10 @@ describe("run says before anything is changed", () => {
       "--volume data:/data: there are no volumes: write ./data for a folder here, or a whole path",
     ],
     [["-v", "/no/such:/data", "true"], "container true: there is no /no/such to mount"],
+    [
+      ["-w", "/no/such", "true"],
+      "container true: there is no folder /no/such in it to start in: choose another --workdir",
+    ],
     [["-u", "nosuch", "true"], "no user nosuch in the container's /etc/passwd"],
     [
       ["--restart", "always", "true"],
