@@ -6,6 +6,7 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { followLog, LOG_ROOM, readLog } from "../lib/sys/cappedlog.ts";
 import { writeStdout } from "../lib/sys/stdio.ts";
+import { isLogged, logOf } from "../standalone/container/output.ts";
 import { isRunning } from "../standalone/container/stop.ts";
 import { State } from "../standalone/state/state.ts";
 import { formatOf, printJson, withOutput } from "./output.ts";
@@ -32,7 +33,8 @@ export function register(program: Command): void {
     .action(async (name: string, options: LogsOptions) => {
       const state = new State();
       const record = state.container(name);
-      const log = `${state.folderOf(name)}/log`;
+      const folder = state.folderOf(name);
+      const log = logOf(folder);
       const text = lastLines(readLog(log).toString(), options.lines ?? options.tail);
       if (formatOf(options) === "json") printJson({ name, lines: text.replace(/\n$/, "").split("\n") });
       else writeStdout(text);
@@ -40,7 +42,7 @@ export function register(program: Command): void {
         await followLog(
           log,
           (data) => writeStdout(data.toString()),
-          () => isRunning(record),
+          () => isRunning(record) || !isLogged(folder),
         );
     });
 }

@@ -37,12 +37,6 @@ async function main(): Promise<void> {
       ),
     );
   }
-  // Started by `tsnet up` for each container, never by hand.
-  if (name === "tsnet-log") {
-    const { pumpLog } = await import("../lib/sys/cappedlog.ts");
-    pumpLog(process.argv[2] ?? "", process.argv[3]);
-    process.exit(0);
-  }
   // Started by whoever makes the first network or container, and kept alive by systemd or a watcher.
   if (name === "tsnet-helper") process.exit(await (await import("./helper.ts")).main());
   const { runCommand } = await import("./command.ts");

@@ -42,7 +42,6 @@ const SYMBOLS = {
     returns: FFIType.i64,
   },
   setns: { args: [FFIType.i32, FFIType.i32], returns: FFIType.i32 },
-  pipe2: { args: [FFIType.ptr, FFIType.i32], returns: FFIType.i32 },
   flock: { args: [FFIType.i32, FFIType.i32], returns: FFIType.i32 },
   __errno_location: { args: [], returns: FFIType.ptr },
 } as const;

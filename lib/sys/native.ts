@@ -1,5 +1,5 @@
 /**
- * The calls that no runtime has, by FFI: sockets of netlink, namespaces, locks, pipes.
+ * The calls that no runtime has, by FFI: sockets of netlink, namespaces, locks.
  *
  * Everything here is synchronous and takes or returns plain file descriptors. A failing call throws a
  * {@link TsnetError} that carries the errno name.
@@ -37,7 +37,6 @@ const BPF_JEQ = 0x15;
 const BPF_RET = 0x06;
 const SOCK_RAW = 3;
 const MSG_DONTWAIT = 0x40;
-const O_CLOEXEC = 0o2000000;
 const SOCK_CLOEXEC = 0o2000000;
 
 /** Opens a netlink socket in the namespace that the thread is in. `protocol` is `NETLINK_ROUTE` and the like. */
@@ -115,13 +114,6 @@ export function tryReceive(fd: number, buffer: Uint8Array): number | undefined {
 /** Closes a descriptor opened here. A second close is an error, as it may hit somebody else's descriptor. */
 export function closeFd(fd: number): void {
   check("close", libc().close(fd));
-}
-
-/** Makes a pipe. Both ends are closed on exec; a program is given one as one of its standard streams. */
-export function openPipe(): { readonly read: number; readonly write: number } {
-  const ends = new Int32Array(2);
-  check("pipe", libc().pipe2(ends, O_CLOEXEC));
-  return { read: ends[0] ?? -1, write: ends[1] ?? -1 };
 }
 
 /** Moves the calling thread into the namespace behind `fd`. See netns.ts for who may call this. */

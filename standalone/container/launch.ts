@@ -1,14 +1,14 @@
 /**
- * A chain of programs on its way to a container's command: started with its log, waiting at its gate, let through.
+ * A chain of programs on its way to a container's command: started with its output, waiting at its gate, let through.
  *
  * @module
  */
 import { TsnetError } from "../../lib/errors.ts";
 import { readLog } from "../../lib/sys/cappedlog.ts";
-import { ownExecutable } from "../../lib/sys/executable.ts";
+import { openForWriters } from "../../lib/sys/fifo.ts";
 import { readIfThere, removeFile } from "../../lib/sys/files.ts";
 import { makeFifo } from "../../lib/sys/namespaces.ts";
-import { closeFd, openPipe } from "../../lib/sys/native.ts";
+import { closeFile } from "../../lib/sys/posix.ts";
 import { childrenOf, commandLineOf, identify, type ProcessIdentity } from "../../lib/sys/process.ts";
 import {
   type Attached,
@@ -20,10 +20,8 @@ import {
 } from "../../lib/sys/spawn.ts";
 import type { ContainerRecord, StartRecord } from "../state/records.ts";
 import { environmentOf, type Programs, startChain } from "./chain.ts";
+import { logOf, outputOf, untilLogged } from "./output.ts";
 import { userOf } from "./prepare.ts";
-
-/** The name by which the executable is the log's pump. */
-const LOG_PUMP = "tsnet-log";
 
 /** Milliseconds that the programs of the chain may take all together. */
 const START_TIMEOUT = 10_000;
@@ -37,8 +35,8 @@ export interface Launched {
   readonly folder: string;
   readonly programs: Programs;
   readonly chain: Attached | Detached;
-  /** undefined where the command has our streams, which nobody copies. */
-  readonly pump: Detached | undefined;
+  /** Whether what it writes is kept: not where the command has our streams. */
+  readonly isLogged: boolean;
 }
 
 /** Our own standard streams for the command, in place of a log. */
@@ -60,7 +58,7 @@ export interface Launching {
   readonly streams?: Streams | undefined;
 }
 
-/** Starts the log's pump and the chain that writes to it; with `streams` the chain alone. */
+/** Starts the chain, which writes to the pipe that the log comes from, or to `streams`. */
 export async function launch({ record, folder, programs, streams }: Launching): Promise<Launched> {
   const { netns, start } = record;
   const user = userOf(start);
@@ -71,11 +69,12 @@ export async function launch({ record, folder, programs, streams }: Launching): 
   const cgroup = record.cgroup === undefined ? undefined : `${record.cgroup}/run`;
   const chain = { start, netns, gate: gateOf(folder), complaints, user, programs, self: process.pid, cgroup };
   const env = environmentOf(start, user);
-  if (streams === undefined) return launchLogged({ record, folder, programs }, startChain(chain), env);
+  const launched = { record, folder, programs, isLogged: streams === undefined };
+  if (streams === undefined) return { ...launched, chain: startLogged(startChain(chain), { folder, env }) };
   // In the root folder, which the change of root takes along.
   const options = { ...streams, cwd: "/", env: streams.terminal ? { ...env, ...terminalOf(start) } : env };
   const argv = startChain({ ...chain, terminal: streams.terminal });
-  return { record, folder, programs, chain: startAttached(argv, options), pump: undefined };
+  return { ...launched, chain: startAttached(argv, options) };
 }
 
 /** What kind of terminal it is, which is ours. */
@@ -84,31 +83,19 @@ function terminalOf({ environment }: StartRecord): Readonly<Record<string, strin
   return TERM === undefined || environment.TERM !== undefined ? {} : { TERM };
 }
 
-function launchLogged(
-  { record, folder, programs }: Launching,
+function startLogged(
   argv: readonly string[],
-  env: Readonly<Record<string, string>>,
-): Launched {
-  const { cgroup } = record;
-  const pipe = openPipe();
+  { folder, env }: { readonly folder: string; readonly env: Readonly<Record<string, string>> },
+): Detached {
+  const path = outputOf(folder);
+  removeFile(path);
+  makeFifo(path);
+  const output = openForWriters(path);
   try {
-    const group = cgroup === undefined ? [] : [`${cgroup}/log`];
-    const pump = startDetached(pumpCommand(`${folder}/log`, ...group), { env: {}, stdin: pipe.read, argv0: LOG_PUMP });
-    const chain = startDetached(argv, { env, output: pipe.write });
-    return { record, folder, programs, chain, pump };
+    return startDetached(argv, { env, output });
   } finally {
-    closeFd(pipe.read);
-    closeFd(pipe.write);
+    closeFile(output);
   }
-}
-
-function pumpCommand(...log: readonly string[]): readonly string[] {
-  const executable = ownExecutable();
-  if (executable !== undefined) return [executable, ...log];
-  throw new TsnetError("tsnet up needs the compiled executable: npm run build, then dist/tsnet", {
-    code: "unsupported",
-    op: "start log",
-  });
 }
 
 /** The container's first process: the chain itself, or its child where it has forked into a pid namespace. */
@@ -132,7 +119,7 @@ export async function passGate(launched: Launched, first: ProcessIdentity): Prom
     links.has(argv[0] ?? "") && argv.join("\0") !== record.start.command.join("\0");
   await until(launched, (ended) => {
     // With our streams the chain has complained to the user, and its exit code tells.
-    if (ended !== undefined) return launched.pump !== undefined && saidByChain(logOf(launched)) ? undefined : true;
+    if (ended !== undefined) return launched.isLogged && saidByChain(saidBy(launched)) ? undefined : true;
     const argv = commandLineOf(first.pid);
     return argv.length > 0 && !isChain(argv) ? true : undefined;
   });
@@ -140,9 +127,10 @@ export async function passGate(launched: Launched, first: ProcessIdentity): Prom
 
 /** Looks until `look` finds something; it is told the chain's exit code once that has ended, and asked once more. */
 async function until<T>(launched: Launched, look: (ended?: number) => T | undefined): Promise<T> {
-  const { chain, pump } = launched;
+  const { chain, folder, isLogged } = launched;
   let ended: number | undefined;
-  void Promise.all([chain.exited, Promise.race([pump?.exited, Bun.sleep(1000)])]).then(([code]) => {
+  void chain.exited.then(async (code) => {
+    if (isLogged) await untilLogged(folder);
     ended = code;
   });
   const deadline = performance.now() + START_TIMEOUT;
@@ -170,13 +158,13 @@ export class StartError extends TsnetError {
 
 function complaint(launched: Launched, how: string): string {
   const { name, start } = launched.record;
-  const said = logOf(launched).trim().split("\n").slice(-3).join("; ");
+  const said = saidBy(launched).trim().split("\n").slice(-3).join("; ");
   return `container ${name}: cannot start ${start.command[0]}: ${said === "" ? how : said}`;
 }
 
 /** What the chain said, and what the command wrote. */
-function logOf({ folder }: Launched): string {
-  return (readIfThere(complaintsOf(folder)) ?? "") + readLog(`${folder}/log`).toString();
+function saidBy({ folder }: Launched): string {
+  return (readIfThere(complaintsOf(folder)) ?? "") + readLog(logOf(folder)).toString();
 }
 
 /** Whether the command was killed, where the kernel does not tell: the program that waits for it complains then. */

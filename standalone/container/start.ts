@@ -89,9 +89,9 @@ function ensureMembers(group: string, pids: readonly number[]): void {
   for (const pid of new Set(pids)) if (!there.has(pid)) joinCgroup(group, pid);
 }
 
-/** Makes the group, a part for the command and one for its log; undefined where we may not. */
+/** Makes the group, with a part for the command; undefined where we may not. */
 function makeGroup(path: string | undefined): string | undefined {
-  return path !== undefined && makeCgroup(`${path}/run`) && makeCgroup(`${path}/log`) ? path : undefined;
+  return path !== undefined && makeCgroup(`${path}/run`) ? path : undefined;
 }
 
 /** Mounts all and changes the root, by one entry into the namespaces. */

@@ -21,13 +21,14 @@ import {
 } from "../../lib/sys/process.ts";
 import type { ContainerRecord } from "../state/records.ts";
 import { gateOf } from "./launch.ts";
+import { untilLogged } from "./output.ts";
 
 /** Seconds between TERM and KILL unless somebody says otherwise. */
 export const GRACE_SECONDS = 10;
 
 // What a killed process needs to be gone: the kernel has the last word.
 const KILL_TIMEOUT = 10_000;
-// What the log's pump may still have to write.
+// What a log's pump may still have to write: containers of earlier builds have one of their own.
 const PUMP_TIMEOUT = 1000;
 
 /** Whether the container's first process runs. */
@@ -54,6 +55,7 @@ export async function stopContainer(record: ContainerRecord, folder: string, gra
   } finally {
     mounts?.release();
   }
+  await untilLogged(folder);
   if (cgroup === undefined) return;
   await until(() => pidsOf(cgroup, "log").length === 0, PUMP_TIMEOUT);
   killCgroup(cgroup);

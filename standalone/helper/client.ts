@@ -10,9 +10,9 @@ import { warn } from "../../lib/log.ts";
 import { removeCgroup } from "../../lib/sys/cgroup.ts";
 import { askControl } from "../../lib/sys/control.ts";
 import { exists, removeFile } from "../../lib/sys/files.ts";
-import { list, object, text } from "../state/shape.ts";
+import { flag, list, number, object, text } from "../state/shape.ts";
 import type { State } from "../state/state.ts";
-import { cgroupOfHelper, startHelper } from "./keeper.ts";
+import { cgroupOfHelper, replaceHelper, startHelper } from "./keeper.ts";
 import { clearPlace, HELPER, lockHelper, placeOf } from "./place.ts";
 
 /** Milliseconds to wait for an answer, the helper's start included. */
@@ -20,7 +20,9 @@ const PATIENCE = 3000;
 /** Milliseconds to wait for its end. */
 const END_PATIENCE = 2000;
 
-const parseReport = object({ errors: list(text) });
+// A helper of an earlier build does not say that it reads logs, and does not.
+const parseReport = object({ errors: list(text) }, { logs: flag });
+const parseStatus = object({ pid: number }, { logs: flag });
 
 /**
  * Starts the helper unless it runs; does not wait for it. It ends where the state tells of nothing and nobody holds the
@@ -50,8 +52,12 @@ export async function syncHelper(state: State): Promise<void> {
         await askControl(socket, { method: "POST", path: "/sync" }, left()),
         "the helper's answer",
       );
-      for (const error of report.errors) warn(error);
-      return;
+      if (report.logs === true || started) {
+        for (const error of report.errors) warn(error);
+        return;
+      }
+      await replaceOlder(state, left());
+      started = true;
     } catch (error) {
       const away = isTsnetError(error, "not-found");
       if (!away || performance.now() > deadline) {
@@ -64,6 +70,14 @@ export async function syncHelper(state: State): Promise<void> {
       await Bun.sleep(5);
     }
   }
+}
+
+/** Has a helper of ours in place of one of an earlier build. */
+async function replaceOlder(state: State, ms: number): Promise<void> {
+  const answer = await askControl(placeOf(state).socket, { method: "GET", path: "/status" }, ms);
+  const { pid, logs } = parseStatus(answer, "the helper's status");
+  // Another command may have been quicker.
+  if (logs !== true) replaceHelper(state, pid);
 }
 
 /**

@@ -69,6 +69,7 @@ export class Exits {
   }
 }
 
-function keyOf({ name, process }: Pick<ContainerRecord, "name" | "process">): string {
+/** A container whose command was started anew is another one. */
+export function keyOf({ name, process }: Pick<ContainerRecord, "name" | "process">): string {
   return `${name} ${process?.pid} ${process?.startTime}`;
 }

@@ -8,7 +8,7 @@ import { warn } from "../../lib/log.ts";
 import { cgroupPath, joinCgroup, makeCgroup } from "../../lib/sys/cgroup.ts";
 import { ownExecutable } from "../../lib/sys/executable.ts";
 import { exists } from "../../lib/sys/files.ts";
-import { namespaceOf } from "../../lib/sys/process.ts";
+import { identify, namespaceOf, sendSignal } from "../../lib/sys/process.ts";
 import { run } from "../../lib/sys/run.ts";
 import { findProgram, startDetached } from "../../lib/sys/spawn.ts";
 import { ensureSymlink } from "../../lib/sys/trees.ts";
@@ -32,6 +32,15 @@ export async function startHelper(state: State): Promise<void> {
   ensureSymlink(executable, program);
   if (exists(SYSTEMD) && (await startByManager(program))) return;
   startWatcher(state);
+}
+
+/** Ends the helper of an earlier build: whoever keeps it starts ours in its place. */
+export function replaceHelper(state: State, pid: number): void {
+  const executable = ownExecutable();
+  const helper = identify(pid);
+  if (executable === undefined || helper === undefined) return;
+  ensureSymlink(executable, placeOf(state).program);
+  sendSignal(helper, "SIGKILL");
 }
 
 /** Starts a watcher, which first waits for the end of a helper that runs; returns its pid. */

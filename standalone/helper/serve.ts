@@ -6,11 +6,12 @@
  */
 import { messageOf } from "../../lib/errors.ts";
 import { type ControlRequest, serveControl } from "../../lib/sys/control.ts";
-import { collectGarbage, residentBytes } from "../../lib/sys/memory.ts";
+import { collectGarbage, releaseCode, residentBytes } from "../../lib/sys/memory.ts";
 import type { ContainerRecord } from "../state/records.ts";
 import type { State } from "../state/state.ts";
 import { Exits } from "./exits.ts";
 import { StateFollower } from "./follower.ts";
+import { Logs } from "./logs.ts";
 import { Lookout } from "./lookout.ts";
 import { Mender } from "./mender.ts";
 import { Owners } from "./owners.ts";
@@ -25,6 +26,9 @@ const TICK = 100;
 const CALM = 10_000;
 /** Milliseconds after a sync from which on there is time to tidy up. */
 const REST = 1000;
+
+// What helpers of earlier builds do not do, and so do not say.
+const ABLE = { logs: true };
 
 export interface Serving {
   readonly state: State;
@@ -42,8 +46,9 @@ export async function serve({ state, parts, say, tick }: Serving): Promise<void>
   const service = new Service({ state, parts: new Map([...followers(watches), ...parts]), living, say });
   let ended = false;
   const control = serveControl(placeOf(state).socket, async ({ method, path }: ControlRequest): Promise<unknown> => {
-    if (method === "GET" && path === "/status") return { ...statusOf(service), repairs: watches.mender.repairs };
-    if (method === "POST" && path === "/sync") return syncFollowing({ service, watches });
+    if (method === "GET" && path === "/status")
+      return { ...statusOf(service), ...ABLE, repairs: watches.mender.repairs };
+    if (method === "POST" && path === "/sync") return { ...(await syncFollowing({ service, watches })), ...ABLE };
     if (method !== "POST" || path !== "/end") return undefined;
     // Who asks has the state locked, so that it stays so.
     ended ||= state.isEmpty();
@@ -72,6 +77,7 @@ export async function serve({ state, parts, say, tick }: Serving): Promise<void>
 
 interface Watches {
   readonly exits: Exits;
+  readonly logs: Logs;
   readonly owners: Owners;
   readonly lookout: Lookout;
   readonly mender: Mender;
@@ -87,6 +93,7 @@ interface Watches {
 function openWatches(state: State, say: (message: string) => void): Watches {
   return {
     exits: new Exits(),
+    logs: new Logs(state),
     owners: new Owners(),
     lookout: new Lookout(),
     mender: new Mender({ state, say }),
@@ -103,11 +110,14 @@ function livingOf(records: readonly ContainerRecord[], { exits, owners }: Watche
 }
 
 /** Those that follow what is served, as the parts do. */
-function followers({ exits, lookout }: Watches): readonly (readonly [string, HelperPart])[] {
-  return Object.entries({ exits, lookout }).map(([name, watch]) => [
+function followers({ exits, logs, lookout }: Watches): readonly (readonly [string, HelperPart])[] {
+  const living = Object.entries({ exits, lookout }).map(([name, watch]): readonly [string, HelperPart] => [
     name,
     { sync: async ({ containers }) => watch.follow(containers), close: () => watch.close() },
   ]);
+  // What a command left running in the host's pid namespace may go on writing.
+  const sync: HelperPart["sync"] = async ({ containers, ended }) => logs.follow([...containers, ...ended]);
+  return [["logs", { sync, close: () => logs.close() }], ...living];
 }
 
 interface Round {
@@ -119,9 +129,10 @@ interface Round {
 /** What has happened since the last one is acted on. */
 async function round(given: Round): Promise<void> {
   const { state, service, watches } = given;
-  const { exits, lookout, mender, follower } = watches;
+  const { exits, logs, lookout, mender, follower } = watches;
   const ended = exits.poll();
   for (const { name, process, code } of ended) {
+    logs.complete({ name, process });
     if (code !== undefined) state.putExit(name, { ...process, code, at: Date.now() });
   }
   if (follower.changed() || ended.length > 0 || performance.now() - watches.synced > CALM) {
@@ -135,6 +146,7 @@ async function round(given: Round): Promise<void> {
   if (service.work !== watches.collected && performance.now() - watches.synced > REST) {
     watches.collected = service.work;
     collectGarbage();
+    releaseCode();
   }
 }
 
