@@ -61,7 +61,8 @@ describe.concurrent("a lease", () => {
       await daemon.saying(/server 10\.50\.0\.1 offers 10\.50\.0\.1\d\d instead of/);
       expect(await world.host.ok(["ip", "-n", "c1", "link", "show", "eth0"])).toContain(",UP");
       await daemon.saying("lost: the interface is taken down");
-      expect(await world.host.ok(["ip", "-n", "c1", "link", "show", "eth0"])).not.toContain("UP");
+      const shown = () => world.host.ok(["ip", "-n", "c1", "link", "show", "eth0"]);
+      await eventually(async () => !(await shown()).includes("UP"), "the interface is down");
       const why = `the lease of ${address} ended, and no server gave it again`;
       const checked = await world.call("CHECK", "c1", lanConf({}, { prevResult: result }));
       expect(checked.json).toMatchObject({ code: 103, msg: why });
