@@ -10,6 +10,8 @@ interface Elsewhere {
   /** Our key of the same meaning. */
   readonly key?: string;
   readonly say: string;
+  /** What is said where that key of ours cannot stand. */
+  readonly otherwise?: string;
 }
 
 const NO_IMAGES = "there are no images: name a command, and with rootfs the folder that is its root";
@@ -27,7 +29,12 @@ const KEYS: Readonly<Record<string, Elsewhere>> = {
   build: { say: NO_IMAGES },
   entrypoint: { say: NO_IMAGES },
   pull_policy: { say: NO_IMAGES },
-  volumes: { key: "mounts", say: "write mounts, with HOST-PATH:PATH[:ro] each" },
+  volumes: {
+    key: "mounts",
+    say: "write mounts, with HOST-PATH:PATH[:ro] each",
+    otherwise: "leave it out: there are no volumes, and mounts name the host's paths",
+  },
+  name: { say: "it is called as its key is" },
   network_mode: { key: "network", say: "write network" },
   working_dir: { key: "workdir", say: "write workdir" },
   env_file: { say: "write the variables under environment" },
@@ -65,5 +72,6 @@ const KEYS: Readonly<Record<string, Elsewhere>> = {
 /** What is said of a key that a compose file has, and which of ours (of `known`) it stands for. */
 export function composeKey(name: string, known: readonly string[]): Elsewhere | undefined {
   const found = Object.hasOwn(KEYS, name) ? KEYS[name] : undefined;
-  return found?.key === undefined || known.includes(found.key) ? found : undefined;
+  if (found?.key === undefined || known.includes(found.key)) return found;
+  return found.otherwise === undefined ? undefined : { say: found.otherwise };
 }

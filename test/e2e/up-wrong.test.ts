@@ -84,6 +84,14 @@ describe("a wrong file", () => {
         "  tsnet.yaml:7:5: services.web.volumes: no key of tsnet's: write mounts, with HOST-PATH:PATH[:ro] each\n",
     ],
     [
+      "with what else a compose file has",
+      "volumes: { data: }\nnetworks: { front: { name: shop, attachable: true } }\ncontainers:\n  web: { networks: [front], tty: true, command: [x] }\n",
+      "tsnet.yaml:1:1: volumes: no key of tsnet's: leave it out: there are no volumes, and mounts name the host's paths\n" +
+        "  tsnet.yaml:2:22: networks.front.name: no key of tsnet's: it is called as its key is\n" +
+        "  tsnet.yaml:2:34: networks.front.attachable: no key of tsnet's: leave it out: every container may be on it\n" +
+        "  tsnet.yaml:4:29: containers.web.tty: no key of tsnet's: leave it out: tsnet exec and tsnet run have a terminal and standard input, where you have them\n",
+    ],
+    [
       "with a network where its kind belongs",
       "networks: { front: }\ncontainers:\n  web: { network: front, command: [x] }\n",
       'tsnet.yaml:3:19: containers.web.network: found "front", allowed is bridge, host, none or container:NAME; a network goes under networks: [NAME]\n',
