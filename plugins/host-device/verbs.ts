@@ -18,6 +18,8 @@ import {
   ipamTypeOf,
   statusOfAddresses,
 } from "../../lib/plugin/interface.ts";
+import { refuseExisting } from "../../lib/plugin/link.ts";
+import { lockNamespace } from "../../lib/plugin/lock.ts";
 import { openNamespaces } from "../../lib/plugin/netns.ts";
 import { Undo } from "../../lib/undo.ts";
 import { type DeviceConfig, parseConfig, parseDevice } from "./config.ts";
@@ -34,7 +36,12 @@ export async function add(call: PluginCall): Promise<CniResult> {
     ...(place.pci === undefined ? {} : { pciID: place.pci }),
     // Others beside us give addresses on the device's network: duplicates are looked for.
     enableDad: true,
-    put: (scene) => moveIn(scene, findDevice(scene.host, config, place)),
+    async put(scene) {
+      // Of two ADDs of one attachment at once the second must not take back what the first moved.
+      await lockNamespace(scene.netns);
+      refuseExisting(scene.container, scene.netns, call.ifname, "interface");
+      return moveIn(scene, findDevice(scene.host, config, place));
+    },
   });
 }
 

@@ -181,6 +181,18 @@ it("of one network stays where the ADD of another by the same interface failed, 
   }
 });
 
+it("asked for ten times at once is moved once, and comes back as it was", async () => {
+  host = await lan();
+  await host.addNetns("a");
+  const before = await host.snapshot();
+  const said = await Promise.all(Array.from({ length: 10 }, () => fault(host, "ADD", "host-device", conf())));
+  const exists = expect.stringContaining("100 container interface name (eth0) already exists");
+  expect(said.toSorted()).toEqual(["", ...Array.from({ length: 9 }, () => exists)]);
+  expect(await host.ok(["ls", "/var/lib/cni/networks/net1"])).toContain("10.40.0.10");
+  expect(await fault(host, "DEL", "host-device", conf())).toBe("");
+  expect(await host.snapshot()).toBe(before);
+});
+
 it("refuses lo, and leaves the container's own alone", async () => {
   host = await lan();
   await host.addNetns("a");
