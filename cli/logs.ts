@@ -4,7 +4,7 @@
  * @module
  */
 import { type Command, InvalidArgumentError, Option } from "commander";
-import { followLog, LOG_ROOM, readLog } from "../lib/sys/cappedlog.ts";
+import { followLog, LOG_ROOM, readLogSoFar } from "../lib/sys/cappedlog.ts";
 import { writeStdout } from "../lib/sys/stdio.ts";
 import { isLogged, logOf } from "../standalone/container/output.ts";
 import { isRunning } from "../standalone/container/stop.ts";
@@ -35,15 +35,16 @@ export function register(program: Command): void {
       const record = state.container(name);
       const folder = state.folderOf(name);
       const log = logOf(folder);
-      const text = lastLines(readLog(log).toString(), options.lines ?? options.tail);
+      const { data, end } = readLogSoFar(log);
+      const text = lastLines(data.toString(), options.lines ?? options.tail);
       if (formatOf(options) === "json") printJson({ name, lines: text.replace(/\n$/, "").split("\n") });
       else writeStdout(text);
       if (options.follow === true)
-        await followLog(
-          log,
-          (data) => writeStdout(data.toString()),
-          () => isRunning(record) || !isLogged(folder),
-        );
+        await followLog(log, {
+          from: end,
+          write: (more) => writeStdout(more.toString()),
+          goOn: () => isRunning(record) || !isLogged(folder),
+        });
     });
 }
 

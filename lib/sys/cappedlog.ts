@@ -119,18 +119,42 @@ export class LogWriter {
 
 /** All that the log holds. */
 export function readLog(path: string): Buffer {
-  // Newer first: should it be renamed in between, its end is seen twice rather than never.
-  const newer = read(path);
-  return Buffer.concat([read(`${path}.1`), newer]);
+  return readLogSoFar(path).data;
 }
 
-/** Calls `write` with what comes to the log from now on, until `goOn` says no and all has been read. */
-export async function followLog(path: string, write: (data: Buffer) => void, goOn: () => boolean): Promise<void> {
-  let [inode, offset] = [inodeOf(path), sizeOf(path)];
+/** Where somebody who reads a log has got to. */
+export interface LogPlace {
+  readonly inode: number | undefined;
+  /** Bytes. */
+  readonly offset: number;
+}
+
+/** All that the log holds, and the place right after it. */
+export function readLogSoFar(path: string): { readonly data: Buffer; readonly end: LogPlace } {
+  for (;;) {
+    const inode = inodeOf(path);
+    const newer = read(path);
+    const data = Buffer.concat([read(`${path}.1`), newer]);
+    // Else it has been renamed in between.
+    if (inodeOf(path) === inode) return { data, end: { inode, offset: newer.length } };
+  }
+}
+
+export interface Following {
+  readonly from: LogPlace;
+  readonly write: (data: Buffer) => void;
+  /** Asked before each look; the one after a no is the last. */
+  readonly goOn: () => boolean;
+}
+
+/** Calls `write` with what comes to the log after a place, until `goOn` says no and all has been read. */
+export async function followLog(path: string, { from, write, goOn }: Following): Promise<void> {
+  let { inode, offset } = from;
   for (;;) {
     const last = !goOn();
     if (inodeOf(path) !== inode) {
-      write(read(`${path}.1`, offset));
+      // The first that there was had no other before it.
+      if (inode !== undefined) write(read(`${path}.1`, offset));
       [inode, offset] = [inodeOf(path), 0];
     }
     const more = read(path, offset);
@@ -172,8 +196,4 @@ function read(path: string, offset = 0): Buffer {
 
 function inodeOf(path: string): number | undefined {
   return statSync(path, { throwIfNoEntry: false })?.ino;
-}
-
-function sizeOf(path: string): number {
-  return statSync(path, { throwIfNoEntry: false })?.size ?? 0;
 }

@@ -148,6 +148,13 @@ describe("once it is over", () => {
     await remove("followed");
   });
 
+  test("logs -f, begun while it writes, shows each line once", async () => {
+    await run("counts", "i=0; while [ $i -lt 30000 ]; do i=$((i+1)); echo $i; done");
+    const lines = Array.from({ length: 30_000 }, (_, at) => `${at + 1}\n`).join("");
+    expect((await logs("counts", "-f")) === lines).toBe(true);
+    await remove("counts");
+  });
+
   test("what it left running in the host's pid namespace is still heard", async () => {
     const line = "setsid sh -c 'sleep 1; echo late' & echo early";
     const project = await Project.create(host, "left", `containers:\n  leaver: { pid: host, ${script(line)} }\n`);
