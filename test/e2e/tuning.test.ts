@@ -124,6 +124,7 @@ describe("ADD", () => {
     ],
     ["for a sysctl outside of net", { sysctl: { "kernel.panic": "1" } }, "invalid net sysctl key"],
     ["for a MAC that is none", { mac: "1:2" }, "for MAC addr"],
+    ["for a MAC of a group", { mac: "01:00:5e:00:00:01", sysctl: { "net.core.somaxconn": "500" } }, "is a group's"],
   ])("%s is refused before anything is touched", async (_, conf, msg) => {
     const before = await inside();
     expect(await call("ADD", conf)).toMatchObject({ exitCode: 1, json: { msg: expect.stringContaining(msg) } });
@@ -150,7 +151,6 @@ describe("ADD", () => {
       { mac: MAC, promisc: true, mtu: 70_000, sysctl: { "net.core.somaxconn": "500" } },
       "set link eth0: mtu greater than device maximum",
     ],
-    ["the MAC", { mac: "01:00:5e:00:00:01", sysctl: { "net.core.somaxconn": "500" } }, "set link eth0: "],
   ])("that fails at %s takes everything back", async (_, conf, msg) => {
     const before = await inside();
     const out = await call("ADD", conf);
