@@ -60,7 +60,7 @@ export const BRIDGE: DocumentedPlugin = {
     "The host's end of the veth has a name that follows from the attachment, in place of a random one.",
     "A container's address is announced, neighbours forget who had it before, and the host's strict reverse path filter is made loose on the bridge.",
     "A full bridge is code 11 before an address is taken.",
-    "VLAN 1 goes from a port that has another one of its own; a native VLAN that is also in the trunk stays native.",
+    "A native VLAN that is in the trunk as well stays native.",
     "`mtu` is 68 to 65535, or 0 for the kernel's.",
     "The bridge's own addresses go through duplicate address detection with `enabledad` alone.",
   ],

@@ -34,7 +34,7 @@ export const SHARED: DocumentedPlugin = {
     "keys in any case of letters": [config("has keys of any case, the last one counting")],
   },
   differences: [
-    "GC removes what is ours and not in the list, and STATUS says what an ADD would fail for: the reference plugins have neither.",
+    "GC removes what is ours and not in the list, which the reference plugins leave; STATUS says what an ADD would fail for, such as a pool that is used up.",
     "DEL removes all that ADD made without the namespace, prevResult or a config that ADD would still take, so that nothing is left of a container that ended on its own.",
     "Every value is looked at before anything is touched, and the error names the key. A namespace that is the plugin's own is refused before ADD, not after it.",
     "An ADD that fails takes back what it did.",
