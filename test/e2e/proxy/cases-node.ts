@@ -145,7 +145,9 @@ function balancers(stage: () => Stage): void {
     const address = addressOf(web, "loadBalancer", family);
     const prefix = family === 4 ? 32 : 128;
     const lo = `${address}/${prefix} dev lo`;
-    await using _ = await world.meanwhile("node", `ip addr add ${lo}`, `ip addr del ${lo}`);
+    // Searched for duplicates, it cannot be used for a moment.
+    const at = family === 4 ? lo : `${lo} nodad`;
+    await using _ = await world.meanwhile("node", `ip addr add ${at}`, `ip addr del ${lo}`);
     const own = { ...tcp(address, 80), sourceAddress: address };
     await proxy.bring([{ ...web, sourceRanges: ["192.168.50.0/24", "fd50::/64"] }]);
     expect(await reach(world, "node", own, "local1 as node")).toBe("local1 as node");
