@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { keptAttachments } from "../../lib/cni/attachments.ts";
 import type { PluginCall } from "../../lib/cni/types.ts";
 import { type Link, linkDel, linkList } from "../../lib/netlink/link.ts";
 import { RtSocket } from "../../lib/netlink/socket.ts";
@@ -17,9 +18,9 @@ import { unredirect, unshape } from "./unshape.ts";
  * those outlive them.
  */
 export async function gc(call: PluginCall): Promise<void> {
-  const { name: network, validAttachments } = call.conf;
-  if (validAttachments === undefined) return;
-  const valid = validAttachments.map(({ containerID, ifname }) => ({ network, containerId: containerID, ifname }));
+  const { name: network } = call.conf;
+  const valid = keptAttachments(call.conf);
+  if (valid === undefined) return;
   const attempts = new Attempts("GC bandwidth");
   using host = RtSocket.open();
   const links = linkList(host);

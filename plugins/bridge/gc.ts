@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { keptAttachments } from "../../lib/cni/attachments.ts";
 import type { Attachment, PluginCall } from "../../lib/cni/types.ts";
 import { callIpam, givesBackByLink } from "../../lib/ipam/call.ts";
 import { linkGet } from "../../lib/netlink/link.ts";
@@ -15,10 +16,9 @@ import { parseConfig, parseRemovalConfig } from "./config.ts";
 /** Removes what is ours, of this network, and of no attachment in the list: veths, rules, addresses. */
 export async function gc(call: PluginCall, kit: Kit): Promise<void> {
   const config = parseRemovalConfig(call);
-  const valid = call.conf.validAttachments;
-  if (valid === undefined) return;
+  const keep = keptAttachments(call.conf);
+  if (keep === undefined) return;
   const network = call.conf.name;
-  const keep: Attachment[] = valid.map(({ containerID, ifname }) => ({ network, containerId: containerID, ifname }));
   const attempts = new Attempts("GC bridge");
   const { ipamType } = config;
   const freeAddresses = () => (ipamType === undefined ? undefined : callIpam(ipamType, call, "GC"));

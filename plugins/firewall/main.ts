@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { keptAttachments } from "../../lib/cni/attachments.ts";
 import { versionsFrom } from "../../lib/cni/supported.ts";
 import type { CniResult, PluginCall } from "../../lib/cni/types.ts";
 import { TsnetError } from "../../lib/errors.ts";
@@ -57,10 +58,9 @@ export const plugin: ChainPlugin = {
   },
 
   async gc(call, kit = ownKit) {
-    const { name: network, validAttachments } = call.conf;
-    if (validAttachments === undefined) return;
-    const keep = validAttachments.map(({ containerID, ifname }) => ({ network, containerId: containerID, ifname }));
-    await (await openFirewall(call, kit)).collect(network, keep, ["forward"]);
+    const keep = keptAttachments(call.conf);
+    if (keep === undefined) return;
+    await (await openFirewall(call, kit)).collect(call.conf.name, keep, ["forward"]);
   },
 
   async status(call, kit = ownKit) {

@@ -3,8 +3,9 @@
  *
  * @module
  */
+import { keptAttachments } from "../../lib/cni/attachments.ts";
 import { delegate } from "../../lib/cni/delegate.ts";
-import type { Attachment, PluginCall } from "../../lib/cni/types.ts";
+import type { PluginCall } from "../../lib/cni/types.ts";
 import { Attempts } from "../../lib/plugin/attempts.ts";
 import { typeOf, withConf } from "./attach.ts";
 import { parseConfig } from "./config.ts";
@@ -30,9 +31,9 @@ export async function del(call: PluginCall): Promise<void> {
 /** Takes away what is of this network and of no attachment in the list. */
 export async function gc(call: PluginCall): Promise<void> {
   const config = parseConfig(call);
-  const { name: network, validAttachments: valid } = call.conf;
-  if (valid === undefined) return;
-  const keep: Attachment[] = valid.map(({ containerID, ifname }) => ({ network, containerId: containerID, ifname }));
+  const { name: network } = call.conf;
+  const keep = keptAttachments(call.conf);
+  if (keep === undefined) return;
   const conf = delegateConf(call, config, { env: envIfThere(config), taken: [] });
   const attempts = new Attempts("GC overlay");
   // First: what a killed ADD's orphan is still making would be missed.

@@ -6,6 +6,7 @@
  *
  * @module
  */
+import { keptAttachments } from "../../lib/cni/attachments.ts";
 import type { CniResult, PluginCall } from "../../lib/cni/types.ts";
 import { TsnetError } from "../../lib/errors.ts";
 import { type ChainPlugin, type FilterWishes, type Kit, ownKit } from "../../lib/plugin/kit.ts";
@@ -47,10 +48,9 @@ export const plugin: ChainPlugin = {
   },
 
   async gc(call, kit = ownKit) {
-    const { name: network, validAttachments } = call.conf;
-    if (validAttachments === undefined) return;
-    const keep = validAttachments.map(({ containerID, ifname }) => ({ network, containerId: containerID, ifname }));
-    await (await kit.firewall(backendOf(call))).collect(network, keep, ["publish"]);
+    const keep = keptAttachments(call.conf);
+    if (keep === undefined) return;
+    await (await kit.firewall(backendOf(call))).collect(call.conf.name, keep, ["publish"]);
   },
 
   async status(call, kit = ownKit) {

@@ -3,7 +3,8 @@
  *
  * @module
  */
-import type { Attachment, PluginCall } from "../../lib/cni/types.ts";
+import { keptAttachments } from "../../lib/cni/attachments.ts";
+import type { PluginCall } from "../../lib/cni/types.ts";
 import { callIpam } from "../../lib/ipam/call.ts";
 import { RtSocket } from "../../lib/netlink/socket.ts";
 import { Attempts } from "../../lib/plugin/attempts.ts";
@@ -14,10 +15,9 @@ import { parseConfig, parseRemovalConfig } from "./config.ts";
 /** Removes what is ours, of this network, and of no attachment in the list: veths, rules, addresses. */
 export async function gc(call: PluginCall, kit: Kit): Promise<void> {
   const { ipamType, ipMasqBackend } = parseRemovalConfig(call);
-  const valid = call.conf.validAttachments;
-  if (valid === undefined) return;
+  const keep = keptAttachments(call.conf);
+  if (keep === undefined) return;
   const network = call.conf.name;
-  const keep: Attachment[] = valid.map(({ containerID, ifname }) => ({ network, containerId: containerID, ifname }));
   const attempts = new Attempts("GC ptp");
   await attempts.try(() => {
     using host = RtSocket.open();

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { keptAttachments } from "../../lib/cni/attachments.ts";
 import type { PluginCall } from "../../lib/cni/types.ts";
 import { isTsnetError } from "../../lib/errors.ts";
 import { Attempts } from "../../lib/plugin/attempts.ts";
@@ -15,14 +16,11 @@ import { parseConfig, parseDataDir } from "./config.ts";
  * say of which network it is, and stays.
  */
 export async function gc(call: PluginCall): Promise<void> {
-  const { name: network, validAttachments, raw } = call.conf;
-  if (validAttachments === undefined) return;
+  const { name: network, raw } = call.conf;
+  const kept = keptAttachments(call.conf);
+  if (kept === undefined) return;
   const dataDir = parseDataDir(raw);
-  const keep = new Set(
-    validAttachments.map(({ containerID, ifname }) =>
-      backupPath(dataDir, { network, containerId: containerID, ifname }),
-    ),
-  );
+  const keep = new Set(kept.map((attachment) => backupPath(dataDir, attachment)));
   const attempts = new Attempts("GC tuning");
   for (const path of backupsIn(dataDir)) {
     if (keep.has(path)) continue;
