@@ -8,6 +8,7 @@
  */
 import { FFIType } from "bun:ffi";
 import { hasErrno } from "../errors.ts";
+import { elsewhere } from "./elsewhere.ts";
 import { check, openLibc } from "./libc.ts";
 import { CLONE_NEWNET, setns } from "./native.ts";
 import {
@@ -55,7 +56,10 @@ export function bindNewNetns(folder: string, name: string): void {
   const path = `${folder}/${name}`;
   closeFile(openFile(path, O_RDONLY | O_CREAT | O_EXCL, 0));
   try {
-    elsewhere("net", CLONE_NEWNET, {
+    elsewhere({
+      kind: "net",
+      type: CLONE_NEWNET,
+      from: path,
       go: () => check("unshare", calls().unshare(CLONE_NEWNET)),
       work: () => mount("/proc/thread-self/ns/net", path, MS_BIND),
     });
@@ -79,7 +83,10 @@ export function unbindNetns(path: string): void {
 export function nameHostOf(pid: number, name: string): void {
   const target = openFile(`/proc/${pid}/ns/uts`, O_RDONLY);
   try {
-    elsewhere("uts", CLONE_NEWUTS, {
+    elsewhere({
+      kind: "uts",
+      type: CLONE_NEWUTS,
+      from: `the host name of process ${pid}`,
       go: () => setns(target, CLONE_NEWUTS),
       work: () => writeFile("/proc/sys/kernel/hostname", name, O_WRONLY),
     });
@@ -112,26 +119,6 @@ function shareMounts(folder: string): void {
 
 function mount(source: string, target: string, flags: bigint): void {
   check(`mount ${target}`, calls().mount(cString(source), cString(target), cString("none"), flags, null));
-}
-
-/** Does `work` after the thread has gone to another namespace of one kind, and comes back. */
-function elsewhere(kind: "net" | "uts", type: number, { go, work }: { go: () => unknown; work: () => void }): void {
-  const home = openFile(`/proc/thread-self/ns/${kind}`, O_RDONLY);
-  try {
-    go();
-    try {
-      work();
-    } finally {
-      try {
-        setns(home, type);
-      } catch (error) {
-        console.error(`tsnet: cannot return to the host's ${kind} namespace: ${String(error)}`);
-        process.abort();
-      }
-    }
-  } finally {
-    closeFile(home);
-  }
 }
 
 function cString(text: string): Buffer {

@@ -8,6 +8,7 @@
  * @module
  */
 import { hasErrno, isTsnetError, messageOf, TsnetError } from "../errors.ts";
+import { elsewhere } from "./elsewhere.ts";
 import { CLONE_NEWNET, setns } from "./native.ts";
 import { closeFile, listDirectory, O_RDONLY, openFile, statusOf } from "./posix.ts";
 
@@ -87,23 +88,8 @@ export function isOwnNetns(path: string): boolean {
  * Aborts the process if the way back fails: anything else would go on in the wrong namespace.
  */
 export function inside<T>(target: Netns, work: () => T extends Promise<unknown> ? never : T): T {
-  // The thread's own link: in a worker, /proc/self is the main thread's.
-  const home = openFile("/proc/thread-self/ns/net", O_RDONLY);
-  try {
-    setns(target.fd, CLONE_NEWNET);
-    try {
-      return work();
-    } finally {
-      try {
-        setns(home, CLONE_NEWNET);
-      } catch (error) {
-        console.error(`tsnet: cannot return from ${target.path}: ${String(error)}`);
-        process.abort();
-      }
-    }
-  } finally {
-    closeFile(home);
-  }
+  const { path: from, fd } = target;
+  return elsewhere({ kind: "net", type: CLONE_NEWNET, from, go: () => setns(fd, CLONE_NEWNET), work });
 }
 
 /** Makes a named namespace as `ip netns add NAME` does and returns its path. @throws TsnetError `exists`. */
