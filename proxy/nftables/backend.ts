@@ -74,14 +74,15 @@ class NftablesBackend implements Backend {
     if (committed === undefined) throw nothingCommitted();
     this.#forget();
     const batch = new NftBatch();
-    const { changed, chainsChanged, purge, commit } = writeChange(batch, committed, table, changes);
-    const { elements } = batch;
+    const { changed, chainsChanged, purge, departures, commit } = writeChange(batch, committed, table, changes);
+    const written = batch.elements + (departures?.elements ?? 0);
+    if (departures !== undefined) this.#send(departures, committed);
+    purgeAffinity(this.#door, purge);
     if (changed) this.#send(batch, committed);
     commit();
-    purgeAffinity(this.#door, purge);
     const swept = removeStale(this.#door, committed);
     this.#remember(committed, chainsChanged || swept);
-    return { written: elements, changed };
+    return { written, changed };
   }
 
   async sweep(): Promise<void> {

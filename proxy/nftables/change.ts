@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { NftBatch } from "../../lib/nft/nftbatch.ts";
+import { NftBatch } from "../../lib/nft/nftbatch.ts";
 import type { ServiceChange, Table } from "../table/types.ts";
 import { sharedRules } from "./chains.ts";
 import { type Committed, countedKey, setCounted } from "./committed.ts";
@@ -21,6 +21,11 @@ export interface Written {
   readonly chainsChanged: boolean;
   /** Maps of clients with endpoints that have gone. */
   readonly purge: readonly AffinityMap[];
+  /**
+   * What goes ahead of the rest if there is anything to purge: the members that have gone are not learned any more, and
+   * whoever is purged then stays so. Else a client that came between the change and the purge would still be led to one.
+   */
+  readonly departures: NftBatch | undefined;
   /** To be called once it was sent. */
   readonly commit: () => void;
 }
@@ -35,11 +40,13 @@ export function writeChange(
   const difference = new Difference(committed, table, changes);
   difference.visit();
   const { newChains, purge } = difference.writeObjects(batch);
+  const departures = purge.length > 0 ? difference.takeDepartures() : undefined;
   difference.writeElements(batch);
   return {
     changed: batch.messages > 0,
     chainsChanged: newChains,
     purge,
+    departures,
     commit: () => difference.commit(),
   };
 }
@@ -97,6 +104,20 @@ class Difference {
     const chains = [...fresh.map(([chain]) => ({ chain, rules: sharedRules(chain, context) })), ...written];
     writeChains(batch, context, chains);
     return { newChains: chains.length > 0, purge: this.#purge() };
+  }
+
+  /** The members that have gone, which nobody else writes then. */
+  takeDepartures(): NftBatch {
+    const members = new Set(this.#before.flatMap((sticky) => sticky.members.map(({ name }) => name)));
+    const batch = new NftBatch();
+    const writer = new ElementWriter(batch, "delete");
+    for (const [key, element] of this.#gone) {
+      if (!members.has(element.set.name)) continue;
+      writer.write(element);
+      this.#gone.delete(key);
+    }
+    writer.flush();
+    return batch;
   }
 
   /** What goes first: an address may pass from one service to another. */

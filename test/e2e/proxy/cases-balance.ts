@@ -165,11 +165,13 @@ function affinity(stage: () => Stage): void {
       // Its SYN is sent again after one second, and after three.
       const connecting = world.prober.ask("external", { ...question, timeoutMs: 3500 });
       await proxy.change({ ...sticky, endpoints: ["local1", "remote1"] });
-      const early = await world.prober.askOften("external", question, 10);
+      // The first alone: two that come at once on two processors may both find nothing learned.
+      const first = await world.prober.ask("external", question);
+      const early = [first, ...(await world.prober.askOften("external", question, 10))];
       expect((await connecting).outcome).toBe("dropped");
       const late = await world.prober.askOften("external", question, 10);
       expect(new Set([...early, ...late].map(serverOf)).size).toBe(1);
-      expect(["local1", "remote1"]).toContain(serverOf(early[0] ?? { outcome: "" }));
+      expect(["local1", "remote1"]).toContain(serverOf(first));
     },
   );
 }

@@ -48,8 +48,10 @@ export function floods(stage: () => Stage): void {
     await proxy.bring([hot]);
     const ip = family === 4 ? "ip" : "ip6";
     await using _ = await world.meanwhile("node", FORGET, REMEMBER);
-    await using external = await counting(world, "external", family, `iifname eth0 ${ip} daddr { ${addresses} }`);
-    await using peer = await counting(world, "peer", family, `iifname up0 ${ip} daddr { ${addresses} }`);
+    // Not what a client says by ICMP of an answer that came too late for it: that is of a flow, which may have ended.
+    const theirs = `meta l4proto { tcp, udp } ${ip} daddr { ${addresses} }`;
+    await using external = await counting(world, "external", family, `iifname eth0 ${theirs}`);
+    await using peer = await counting(world, "peer", family, `iifname up0 ${theirs}`);
     // The node itself asks the cluster IP alone: cases-matrix.ts has the reason.
     const stops = await Promise.all([
       world.prober.flood("local2", questions),
@@ -61,6 +63,7 @@ export function floods(stage: () => Stage): void {
     }
     const sent = await Promise.all(stops.map((stop) => stop()));
     for (const count of sent) expect(count).toBeGreaterThan(1000);
-    expect([await external.packets(), await peer.packets()]).toEqual([0, 0]);
+    const slipped = (await external.packets()) + (await peer.packets());
+    expect(slipped, `${await external.seen()}${await peer.seen()}`).toBe(0);
   });
 }

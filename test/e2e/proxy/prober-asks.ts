@@ -50,7 +50,7 @@ const UNTIL_PAUSE_MS = 5;
 export function ask(loop: Loop, question: Ask, done: Done, keep = false): void {
   const raw = question.protocol === "sctp";
   const port = raw ? (question.sourcePort ?? loop.nextPort()) : 0;
-  const opened = connectTo(question);
+  const opened = question.protocol === "udp" ? connectAnew(loop, question) : connectTo(question);
   if (opened.failed !== undefined) {
     closeSocket(opened.fd);
     done(OUTCOMES.get(opened.failed) ?? opened.failed);
@@ -73,6 +73,21 @@ function sourcePortOf(packet: Uint8Array): number {
 
 const QUESTION = new TextEncoder().encode("?");
 
+/**
+ * From a port that nobody has asked from yet: the kernel's choice is random, and what hits upon the flow of an earlier
+ * question goes where that one went.
+ */
+function connectAnew(loop: Loop, question: Ask): ReturnType<typeof connectTo> {
+  if (question.sourcePort !== undefined) return connectTo(question);
+  for (;;) {
+    try {
+      return connectTo({ ...question, sourcePort: loop.nextPort() });
+    } catch (error) {
+      if (!String(error).includes("EADDRINUSE")) throw error;
+    }
+  }
+}
+
 function connectTo(question: Ask): { readonly fd: number; readonly failed: string | undefined } {
   enter(question.netns);
   const raw = question.protocol === "sctp";
@@ -82,7 +97,12 @@ function connectTo(question: Ask): { readonly fd: number; readonly failed: strin
   const { sourceAddress, sourcePort = 0 } = raw ? { ...question, sourcePort: 0 } : question;
   if (sourceAddress !== undefined || sourcePort !== 0) {
     const wildcard = question.address.includes(":") ? "::" : "0.0.0.0";
-    bindTo(fd, { address: sourceAddress ?? wildcard, port: sourcePort });
+    try {
+      bindTo(fd, { address: sourceAddress ?? wildcard, port: sourcePort });
+    } catch (error) {
+      closeSocket(fd);
+      throw error;
+    }
   }
   if (raw) keepRefused(fd, question.address);
   const failed = startConnect(fd, { address: question.address, port: raw ? 0 : question.port });

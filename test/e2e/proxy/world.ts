@@ -85,16 +85,21 @@ export async function counting(
   place: Place,
   family: Family,
   match: string,
-): Promise<AsyncDisposable & { packets(): Promise<number> }> {
+): Promise<AsyncDisposable & { packets(): Promise<number>; seen(): Promise<string> }> {
   const table = `${family === 4 ? "ip" : "ip6"} counting`;
-  const rule = `type filter hook prerouting priority -450; ${match} counter;`;
+  const address = family === 4 ? "ip saddr" : "ip6 saddr";
+  const key = `${address} . meta l4proto . th sport . th dport . @th,104,8`;
+  const rule = `type filter hook prerouting priority -450; ${match} counter update @seen { ${key} counter };`;
+  const set = `set seen { typeof ${key}; flags dynamic; size 1000; }`;
   const counter = await world.meanwhile(
     place,
-    `nft 'table ${table} { chain c { ${rule} }; }'`,
+    `nft 'table ${table} { ${set}; chain c { ${rule} }; }'`,
     `nft delete table ${table}`,
   );
-  const packets = async () => Number(/packets (\d+)/.exec(await world.sh(place, `nft list table ${table}`))?.[1]);
-  return { packets, [Symbol.asyncDispose]: () => Promise.resolve(counter[Symbol.asyncDispose]()) };
+  const packets = async () =>
+    Number(/counter packets (\d+) bytes \d+ update/.exec(await world.sh(place, `nft list table ${table}`))?.[1]);
+  const seen = () => world.sh(place, `nft list set ${table} seen`);
+  return { packets, seen, [Symbol.asyncDispose]: () => Promise.resolve(counter[Symbol.asyncDispose]()) };
 }
 
 /** A host with one such world on it: its own namespace is the node. */
