@@ -1,6 +1,6 @@
 /**
- * Whether an administrator has written into a chain, asked of the kernel itself: the last container's DEL waits for
- * the answer, and programs that list take longer than the change.
+ * What has become of a chain that administrators write into, asked of the kernel itself: programs that list take
+ * longer than the change that waits for the answer.
  *
  * @module
  */
@@ -9,25 +9,31 @@ import type { Family } from "../net/address.ts";
 import { FAMILY, TABLE } from "./nftables-layout.ts";
 import type { EngineName } from "./record.ts";
 
-/** False also where it cannot be told: then the rules are read. */
-export async function isEmptyChain(engine: EngineName, family: Family, chain: string): Promise<boolean> {
+/** `free`: nobody has written into it, and none but us leads to it. `unknown`: the rules have to be read. */
+export type AdminChain = "absent" | "free" | "used" | "unknown";
+
+/** How an administrator's chain stands. */
+export async function adminChain(engine: EngineName, family: Family, chain: string): Promise<AdminChain> {
   try {
-    if (engine === "nftables") return await isEmptyInOurTable(chain);
-    if (engine === "iptables-legacy") return false;
-    const { nftRules } = await import("../iptables/nftables.ts");
-    return nftRules(family, "filter", chain).count === 0;
+    if (engine === "nftables") return await inOurTable(chain);
+    if (engine === "iptables-legacy") return "unknown";
+    const { nftChainUses } = await import("../iptables/nftables.ts");
+    const uses = nftChainUses(family, "filter", chain);
+    if (uses === undefined) return "absent";
+    // One of them is our own way to it.
+    return uses > 1 ? "used" : "free";
   } catch (error) {
-    if (isTsnetError(error)) return false;
+    if (isTsnetError(error)) return "unknown";
     throw error;
   }
 }
 
-async function isEmptyInOurTable(chain: string): Promise<boolean> {
+async function inOurTable(chain: string): Promise<AdminChain> {
   const [{ NfSocket }, { readRules }] = await Promise.all([import("../sys/nfsocket.ts"), import("../nft/reading.ts")]);
   const socket = new NfSocket();
   try {
-    for (const rule of readRules(socket, { family: FAMILY, table: TABLE })) if (rule.chain === chain) return false;
-    return !socket.interrupted;
+    for (const rule of readRules(socket, { family: FAMILY, table: TABLE })) if (rule.chain === chain) return "used";
+    return socket.interrupted ? "unknown" : "free";
   } finally {
     socket.close();
   }

@@ -124,12 +124,13 @@ type Look = () => Promise<boolean>;
 
 /** What looks at each administrator's chain whose place goes with the entries; true of one that is empty. */
 function endingOf(host: FirewallHost, name: KeeperName, entries: readonly Entry[], others: Others): readonly Look[] {
-  if (name === "firewalld") return [];
+  // iptables-nft looks where it takes away.
+  if (name === "firewalld" || name === "iptables-nft") return [];
   return ([4, 6] as const).flatMap((family) =>
     sharedOf(entries, family).flatMap((shared): Look[] => {
       const { adminChain } = shared;
       if (adminChain === undefined || others.shares(sharedKey(shared), family)) return [];
-      return [() => host.tools.isEmptyChain(name, family, adminChain)];
+      return [async () => (await host.tools.adminChain(name, family, adminChain)) === "free"];
     }),
   );
 }

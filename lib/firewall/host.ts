@@ -102,5 +102,5 @@ async function openEngine(name: EngineName, tools: Tools): Promise<Engine> {
   }
   const variant = name === "iptables-nft" ? "nft" : "legacy";
   const [{ iptablesEngine }, iptables] = await Promise.all([import("./iptables.ts"), tools.iptables(variant)]);
-  return iptablesEngine(iptables);
+  return iptablesEngine(iptables, (family, chain) => tools.adminChain(name, family, chain));
 }

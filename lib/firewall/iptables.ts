@@ -11,19 +11,25 @@ import { isTsnetError, joinErrors } from "../errors.ts";
 import type { Iptables, SavedTable } from "../iptables/iptables.ts";
 import { IptablesTransaction } from "../iptables/transaction.ts";
 import type { Family } from "../net/address.ts";
+import type { AdminChain } from "./admin-chain.ts";
 import type { Engine, Others } from "./engine.ts";
 import { jumpRule, layoutOf, partOfChain } from "./iptables-layout.ts";
 import { planIptForward, planIptMasquerade, planIptPublish } from "./iptables-plan.ts";
 import { writeShared } from "./iptables-shared.ts";
 import { commentOf, type Entry, sharedComment, sharedKey, sharedOf } from "./record.ts";
 
-type Change = (family: Family) => IptablesTransaction;
+type Change = (family: Family) => IptablesTransaction | Promise<IptablesTransaction>;
+type LookAt = (family: Family, chain: string) => Promise<AdminChain>;
 
-/** The engine on `iptables-restore` and `ip6tables-restore`. */
-export function iptablesEngine(iptables: Iptables): Engine {
+/** The engine on `iptables-restore` and `ip6tables-restore`. `lookAt` tells how administrators' chains stand. */
+export function iptablesEngine(iptables: Iptables, lookAt: LookAt): Engine {
   /** Changes the families at the same time, and waits for both whatever fails. */
   const change = async (families: readonly Family[], lockFd: number, make: Change) => {
-    const runs = families.map((family) => iptables.run(family, make(family), { inheritFd: lockFd }));
+    // Begun before we return where nothing has to be looked at, so that our caller's work goes on beside it.
+    const runs = families.map(async (family) => {
+      const made = make(family);
+      return iptables.run(family, made instanceof IptablesTransaction ? made : await made, { inheritFd: lockFd });
+    });
     const failures = (await Promise.allSettled(runs)).flatMap((run) => (run.status === "rejected" ? [run.reason] : []));
     if (failures.length > 0) throw joinErrors("iptables", failures);
   };
@@ -33,9 +39,19 @@ export function iptablesEngine(iptables: Iptables): Engine {
     planPublish: planIptPublish,
     planForward: planIptForward,
     add: (entries, others, lockFd) =>
-      change(familiesOf(entries), lockFd, (family) => addition(family, entries, others)),
+      change(familiesOf(entries), lockFd, (family) => {
+        const changing = { family, entries, others };
+        const chains = adminChains(changing);
+        if (chains.length === 0) return addition(changing, NONE);
+        return those(family, chains, lookAt, ["absent", "unknown"]).then((absent) => addition(changing, absent));
+      }),
     remove: (entries, others, lockFd) =>
-      change(familiesOf(entries), lockFd, (family) => removal(family, entries, others)),
+      change(familiesOf(entries), lockFd, (family) => {
+        const changing = { family, entries, others };
+        const chains = adminChains(changing);
+        if (chains.length === 0) return removal(changing, NONE);
+        return those(family, chains, lookAt, ["free", "unknown"]).then((ending) => removal(changing, ending));
+      }),
     async repair(wanted, drop, lockFd, gone) {
       const { reparation } = await import("./iptables-repair.ts");
       const saves = new Map(await saveBoth(iptables, wanted));
@@ -59,14 +75,36 @@ export function iptablesEngine(iptables: Iptables): Engine {
   };
 }
 
-function addition(family: Family, entries: readonly Entry[], others: Others): IptablesTransaction {
+interface Changing {
+  readonly family: Family;
+  readonly entries: readonly Entry[];
+  readonly others: Others;
+}
+
+const NONE: ReadonlySet<string> = new Set();
+
+/** The administrators' chains that come or go with the entries. */
+function adminChains({ family, entries, others }: Changing): readonly string[] {
+  return sharedOf(entries, family)
+    .filter((shared) => !others.shares(sharedKey(shared), family))
+    .flatMap(({ adminChain }) => adminChain ?? []);
+}
+
+/** Those that stand as is asked. */
+async function those(family: Family, chains: readonly string[], lookAt: LookAt, states: readonly AdminChain[]) {
+  const looks = await Promise.all(chains.map((chain) => lookAt(family, chain)));
+  return new Set(chains.filter((_, at) => states.includes(looks[at] ?? "unknown")));
+}
+
+function addition({ family, entries, others }: Changing, absent: ReadonlySet<string>): IptablesTransaction {
   const tx = new IptablesTransaction();
   for (const { part, families } of entries) {
     if (families.includes(family) && !others.has(part, family)) begin(tx, family, part);
   }
   for (const shared of sharedOf(entries, family)) {
     if (others.shares(sharedKey(shared), family)) continue;
-    if (shared.adminChain !== undefined) tx.newChain("filter", shared.adminChain);
+    const { adminChain } = shared;
+    if (adminChain !== undefined && absent.has(adminChain)) tx.newChain("filter", adminChain);
     for (const rule of shared.rules) if (rule.family === family) writeShared(tx, shared, rule);
   }
   for (const { attachment, content } of entries) {
@@ -93,7 +131,7 @@ function begin(tx: IptablesTransaction, family: Family, part: Entry["part"]): vo
   }
 }
 
-function removal(family: Family, entries: readonly Entry[], others: Others): IptablesTransaction {
+function removal({ family, entries, others }: Changing, ending: ReadonlySet<string>): IptablesTransaction {
   const tx = new IptablesTransaction();
   const mine = entries.filter((entry) => entry.families.includes(family));
   const last = new Set(mine.map((entry) => entry.part).filter((part) => !others.has(part, family)));
@@ -108,7 +146,8 @@ function removal(family: Family, entries: readonly Entry[], others: Others): Ipt
       (rule) => rule.family === family && !last.has(partOfChain(rule.chain) ?? "accept"),
     );
     for (const { table, chain, rule } of rules) tx.delete(table, chain, rule, sharedComment(shared));
-    if (shared.adminChain !== undefined) tx.deleteChain("filter", shared.adminChain);
+    const { adminChain } = shared;
+    if (adminChain !== undefined && ending.has(adminChain)) tx.deleteChain("filter", adminChain);
   }
   for (const { attachment, part, content } of mine) {
     if (!last.has(part)) {

@@ -11,6 +11,7 @@ import type { VariantReport } from "../iptables/variant.ts";
 import type { Family } from "../net/address.ts";
 import type { Nft } from "../nft/nft.ts";
 import { readIfThere } from "../sys/files.ts";
+import type { AdminChain } from "./admin-chain.ts";
 import type { EngineName } from "./record.ts";
 import { STATE_ROOT } from "./state.ts";
 
@@ -29,8 +30,8 @@ export interface Tools {
   /** The iptables to use; undefined if none is installed. */
   detectVariant(): Promise<IptablesVariant | undefined>;
   surveyVariants(): Promise<VariantReport>;
-  /** Whether an administrator's chain holds no rule, as far as that can be told at once. */
-  isEmptyChain(engine: EngineName, family: Family, chain: string): Promise<boolean>;
+  /** How an administrator's chain stands, as far as that can be told at once. */
+  adminChain(engine: EngineName, family: Family, chain: string): Promise<AdminChain>;
   /** The variants whose FORWARD has something to say in these families. */
   forwardRules(families: readonly Family[]): Promise<readonly ForwardRules[]>;
 }
@@ -48,8 +49,7 @@ export function realTools(): Tools {
       ["ip_tables_names", "ip6_tables_names"].some((name) => (readIfThere(`/proc/net/${name}`) ?? "") !== ""),
     detectVariant: async () => (await import("../iptables/variant.ts")).detectVariant(),
     surveyVariants: async () => (await import("../iptables/variant.ts")).surveyVariants(),
-    isEmptyChain: async (engine, family, chain) =>
-      (await import("./admin-chain.ts")).isEmptyChain(engine, family, chain),
+    adminChain: async (engine, family, chain) => (await import("./admin-chain.ts")).adminChain(engine, family, chain),
     forwardRules: async (families) => (await import("../iptables/forward.ts")).forwardRules(families),
   };
 }

@@ -75,6 +75,26 @@ export function nftHasChain(family: 4 | 6, table: IptablesTable, chain: string):
   throw refused(answer.errno);
 }
 
+/**
+ * How many rules a chain has and how many lead to it, taken together; undefined if there is no such chain. One look
+ * at one chain, however many there are.
+ *
+ * @throws TsnetError of the kernel's.
+ */
+export function nftChainUses(family: 4 | 6, table: IptablesTable, chain: string): number | undefined {
+  const wanted = [
+    attribute(NFTA_CHAIN_TABLE, zeroTerminated(table)),
+    attribute(NFTA_CHAIN_NAME, zeroTerminated(chain)),
+  ];
+  let uses: number | undefined;
+  const visit = (attributes: Buffer) => {
+    const found = find(attributes, NFTA_CHAIN_USE);
+    uses = found === undefined ? 0 : attributes.readUInt32BE(found.at);
+  };
+  read(request(NFT_MSG_GETCHAIN, family, wanted, NLM_F_REQUEST | NLM_F_ACK), visit);
+  return uses;
+}
+
 /** The rules of one chain; none if there is no such chain. @throws TsnetError of the kernel's. */
 export function nftRules(family: 4 | 6, table: IptablesTable, chain: string): ChainRules {
   return completely(() => {
@@ -146,10 +166,15 @@ function completely<T>(read: () => T | undefined): T {
 
 /** False if a change made it inconsistent. */
 function dump(message: number, family: 4 | 6, wanted: readonly Buffer[], visit: (attributes: Buffer) => void): boolean {
+  return read(request(message, family, wanted, NLM_F_REQUEST | NLM_F_DUMP), visit);
+}
+
+/** Sends a request and visits what answers it. False if a change made that inconsistent. */
+function read(question: Buffer, visit: (attributes: Buffer) => void): boolean {
   const fd = openNetlink(NETLINK_NETFILTER);
   try {
     bindNetlink(fd, 0);
-    send(fd, request(message, family, wanted));
+    send(fd, question);
     const buffer = Buffer.allocUnsafe(RECEIVE_BYTES);
     for (let whole = true; ; ) {
       const datagram = buffer.subarray(0, receive(fd, buffer, MSG_DONTWAIT));
@@ -158,7 +183,10 @@ function dump(message: number, family: 4 | 6, wanted: readonly Buffer[], visit: 
         if ((datagram.readUInt16LE(at + 6) & NLM_F_DUMP_INTR) !== 0) whole = false;
         if (type === NLMSG_DONE) return whole;
         if (type === NLMSG_ERROR) {
-          const errno = errnoName(-datagram.readInt32LE(at + 16));
+          const number = -datagram.readInt32LE(at + 16);
+          // All is said.
+          if (number === 0) return whole;
+          const errno = errnoName(number);
           // Of a table or chain that is not there.
           if (errno === "ENOENT") return whole;
           throw refused(errno);
@@ -171,11 +199,11 @@ function dump(message: number, family: 4 | 6, wanted: readonly Buffer[], visit: 
   }
 }
 
-function request(message: number, family: 4 | 6, attributes: readonly Buffer[]): Buffer {
+function request(message: number, family: 4 | 6, attributes: readonly Buffer[], flags: number): Buffer {
   const bytes = Buffer.concat([Buffer.alloc(NF_HEADER_BYTES), ...attributes]);
   bytes.writeUInt32LE(bytes.length, 0);
   bytes.writeUInt16LE((NFNL_SUBSYS_NFTABLES << 8) | message, 4);
-  bytes.writeUInt16LE(NLM_F_REQUEST | NLM_F_DUMP, 6);
+  bytes.writeUInt16LE(flags, 6);
   bytes.writeUInt32LE(1, 8);
   bytes.writeUInt8(NFPROTO[family], 16);
   return bytes;

@@ -36,7 +36,7 @@ function fakes() {
     iptables: async () => iptables,
     conntrack: () => Promise.reject(new Error("nobody asks for flows")),
     firewalld: () => Promise.reject(new Error("nobody asks for firewalld")),
-    isEmptyChain: () => Promise.reject(new Error("nobody asks for an administrator's chain")),
+    adminChain: () => Promise.reject(new Error("nobody asks for an administrator's chain")),
     forwardRules: () => Promise.reject(new Error("nobody asks for FORWARD")),
     hasNft: () => true,
     legacyIsLoaded: () => false,

@@ -4,6 +4,7 @@
  * @module
  */
 import { fakeConntrack } from "../../../lib/conntrack/conntrack.fake.ts";
+import type { AdminChain } from "../../../lib/firewall/admin-chain.ts";
 import { chooseFirewall } from "../../../lib/firewall/firewall.ts";
 import type { EngineName } from "../../../lib/firewall/record.ts";
 import type { Tools } from "../../../lib/firewall/tools.ts";
@@ -39,7 +40,7 @@ export class FakeHost {
       hasNft: () => true,
       legacyIsLoaded: () => false,
       detectVariant: async () => "nft",
-      isEmptyChain: (engine, family, chain) => this.#isEmptyChain(engine, family, chain),
+      adminChain: (engine, family, chain) => this.#adminChain(engine, family, chain),
       forwardRules: (families) => this.#forwardRules(families),
       surveyVariants: async () => ({ variant: "nft", holdRules: ["nft"] }),
       ...changes,
@@ -66,11 +67,15 @@ export class FakeHost {
     return [...(await this.nft.tables()), ...tables];
   }
 
-  async #isEmptyChain(engine: EngineName, family: Family, chain: string): Promise<boolean> {
-    if (engine === "nftables") return (await this.nft.list("inet", "tsnet"))?.chains.get(chain)?.rules.length === 0;
-    const { nft, legacy } = this.iptables;
-    const saved = await (engine === "iptables-nft" ? nft : legacy).save(family, ["filter"]);
-    return saved.get("filter")?.chains.get(chain)?.rules.length === 0;
+  async #adminChain(engine: EngineName, family: Family, name: string): Promise<AdminChain> {
+    if (engine === "iptables-legacy") return "unknown";
+    const table =
+      engine === "nftables"
+        ? await this.nft.list("inet", "tsnet")
+        : (await this.iptables.nft.save(family, ["filter"])).get("filter");
+    const chain = table?.chains.get(name);
+    if (chain === undefined) return "absent";
+    return chain.rules.length === 0 ? "free" : "used";
   }
 
   async #forwardRules(families: readonly Family[]): Promise<readonly ForwardRules[]> {
