@@ -8,11 +8,12 @@
  */
 
 import { linkSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
-import { build, type Plugin } from "esbuild";
+import { type BuildOptions, build, type Plugin } from "esbuild";
 import { execa } from "execa";
 import { isPluginName, pluginNames } from "../plugins/names.ts";
 import { etcdProtocol } from "./etcd-proto.ts";
 import { netlinkAsModules } from "./netlink-esm.ts";
+import { importAtOnce, pluginEntries, pluginModules } from "./plugin-bundles.ts";
 
 const TARGETS = ["bun-linux-x64", "bun-linux-arm64", "bun-linux-x64-musl", "bun-linux-arm64-musl"];
 const BUNDLES = "dist/.bundle";
@@ -20,7 +21,6 @@ const BUNDLES = "dist/.bundle";
 // itself, so at most one of those with our code is loaded by a process, but for the daemons': the command hands them
 // plain data, and an error class of one is none of the other's.
 const APART: Readonly<Record<string, { readonly name: string; readonly file: string }>> = {
-  "./plugins.ts": { name: "plugins", file: "cli/plugins.ts" },
   "./command.ts": { name: "command", file: "cli/command.ts" },
   "../proxy/main.ts": { name: "proxy", file: "proxy/main.ts" },
   "./helper.ts": { name: "helper", file: "cli/helper.ts" },
@@ -29,6 +29,20 @@ const APART: Readonly<Record<string, { readonly name: string; readonly file: str
   execa: { name: "execa", file: "execa" },
   "@homebridge/dbus-native": { name: "dbus", file: "@homebridge/dbus-native" },
 };
+
+const COMMON = {
+  outdir: BUNDLES,
+  outExtension: { ".js": ".cjs" },
+  bundle: true,
+  format: "cjs",
+  platform: "node",
+  target: "esnext",
+  supported: { "dynamic-import": false },
+  minify: true,
+  external: ["bun", "bun:*"],
+  legalComments: "none",
+  logLevel: "warning",
+} as const satisfies BuildOptions;
 
 const apart: Plugin = {
   name: "apart",
@@ -50,21 +64,10 @@ if (process.argv.includes("--all")) {
 async function bundle(): Promise<void> {
   const parts = Object.values(APART).map(({ name, file }) => [name, file]);
   rmSync(BUNDLES, { recursive: true, force: true });
-  await build({
-    entryPoints: { main: "cli/main.ts", ...Object.fromEntries(parts) },
-    outdir: BUNDLES,
-    outExtension: { ".js": ".cjs" },
-    bundle: true,
-    format: "cjs",
-    platform: "node",
-    target: "esnext",
-    supported: { "dynamic-import": false },
-    minify: true,
-    external: ["bun", "bun:*"],
-    legalComments: "none",
-    logLevel: "warning",
-    plugins: [apart, netlinkAsModules, etcdProtocol],
-  });
+  const plugins = [pluginModules, apart, netlinkAsModules, etcdProtocol];
+  await build({ ...COMMON, entryPoints: { main: "cli/main.ts", ...Object.fromEntries(parts) }, plugins });
+  const flat = [importAtOnce(Object.keys(APART)), ...plugins];
+  await build({ ...COMMON, entryPoints: pluginEntries, plugins: flat });
 }
 
 /**

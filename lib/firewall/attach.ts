@@ -6,14 +6,14 @@
  *
  * @module
  */
-import { isTsnetError, TsnetError } from "../errors.ts";
+import { isTsnetError, joinErrors, TsnetError } from "../errors.ts";
 import type { FileLock } from "../sys/files.ts";
 import type { Drop } from "./engine.ts";
 import { forgetPorts, forgetUnpublished } from "./flows.ts";
 import { type FirewallHost, isSurprise } from "./host.ts";
 import { planEntries, withElsewhere } from "./plan.ts";
 import { refuseHeld, refuseListeners } from "./ports.ts";
-import { type Entry, type EntryName, entryFile, type HeldPort, tagOf } from "./record.ts";
+import { type Entry, type EntryName, entryFile, type HeldPort, type KeeperName, tagOf } from "./record.ts";
 import { preparePaths } from "./sysctls.ts";
 import type { Attachment, Part, PublishWish, Wishes } from "./types.ts";
 
@@ -97,29 +97,37 @@ interface Present {
   readonly drop: Drop;
 }
 
+/** The engines work beside each other; what fails is told when all are done. */
 async function write(host: FirewallHost, entries: readonly Entry[], present: Present, lock: FileLock): Promise<void> {
   const engines = new Set([...entries, ...present.stale].map((one) => one.engine));
-  for (const name of engines) {
-    const engine = host.opened(name) ?? (await host.keeper(name));
-    const mine = entries.filter((entry) => entry.engine === name);
-    const others = host.others(name, present.names, []);
-    if (name === "firewalld") {
-      if (present.own.length > 0) await host.repair(engine, present.stale, present.drop, lock, present.previous);
-      // A repair passes over a firewalld that does not run.
-      await engine.add(mine, others, lock.fd);
-      continue;
-    }
-    if (present.own.length === 0) {
-      try {
-        await engine.add(mine, others, lock.fd);
-        continue;
-      } catch (error) {
-        if (!isSurprise(error)) throw error;
-      }
-    }
-    takeOver(host, mine);
-    await host.repair(engine, present.stale, present.drop, lock, present.previous);
+  const works = [...engines].map((name) => writeTo(host, name, { entries, present }, lock));
+  const failures = (await Promise.allSettled(works)).flatMap((one) => (one.status === "rejected" ? [one.reason] : []));
+  if (failures.length > 0) throw joinErrors("write rules", failures);
+}
+
+async function writeTo(
+  host: FirewallHost,
+  name: KeeperName,
+  { entries, present }: { readonly entries: readonly Entry[]; readonly present: Present },
+  lock: FileLock,
+): Promise<void> {
+  const engine = host.opened(name) ?? (await host.keeper(name));
+  const mine = entries.filter((entry) => entry.engine === name);
+  const others = host.others(name, present.names, []);
+  if (name === "firewalld") {
+    if (present.own.length > 0) await host.repair(engine, present.stale, present.drop, lock, present.previous);
+    // A repair passes over a firewalld that does not run.
+    return await engine.add(mine, others, lock.fd);
   }
+  if (present.own.length === 0) {
+    try {
+      return await engine.add(mine, others, lock.fd);
+    } catch (error) {
+      if (!isSurprise(error)) throw error;
+    }
+  }
+  takeOver(host, mine);
+  await host.repair(engine, present.stale, present.drop, lock, present.previous);
 }
 
 /**
