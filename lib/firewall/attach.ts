@@ -64,8 +64,7 @@ async function change(
   const names = state.names();
   const own = names.filter((name) => name.tag === tag && wishes[name.part] !== undefined);
   const ports = entries.flatMap((entry) => entry.ports);
-  if (ports.length > 0)
-    refuseHeld(ports, state.read(names.filter((name) => name.part === "publish" && name.tag !== tag)));
+  if (ports.length > 0) refuseHeld(ports, state.read(names.filter((name) => name.tag !== tag && mayHold(name, ports))));
   const previous = state.read(own);
   // Whatever the kernel has of this attachment beside its entries is of an earlier one.
   const drop: Drop = (other, part) => other === tag && wishes[part] !== undefined;
@@ -85,6 +84,11 @@ async function change(
   }
   for (const name of stale) state.remove(name);
   return previous;
+}
+
+/** Whether an entry may have one of these ports, by its name. */
+function mayHold({ part, holds }: EntryName, ports: readonly HeldPort[]): boolean {
+  return part === "publish" && (holds === undefined || ports.some(({ port }) => holds.ports.includes(port)));
 }
 
 interface Present {

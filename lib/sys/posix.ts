@@ -51,19 +51,32 @@ export function closeFile(fd: number): void {
   check("close", libc().close(fd));
 }
 
+let scratch: Buffer | undefined;
+
 /** Everything from `fd` to its end, as text in UTF-8. */
 export function readAll(fd: number): string {
+  // A container's ADD reads a file of each other container: what fits is read where the last one was.
+  scratch ??= Buffer.allocUnsafeSlow(CHUNK_BYTES);
   const chunks: Buffer[] = [];
-  for (;;) {
-    const chunk = Buffer.allocUnsafe(CHUNK_BYTES);
-    const length = Number(libc().read(fd, chunk, CHUNK_BYTES));
-    if (length < 0 && errno() === EINTR) continue;
-    check("read", length);
-    if (length === 0) break;
-    chunks.push(chunk.subarray(0, length));
+  for (let filled = 0; ; ) {
+    const length = readInto(fd, scratch.subarray(filled));
+    if (length === 0) {
+      const last = scratch.subarray(0, filled);
+      return (chunks.length === 0 ? last : Buffer.concat([...chunks, last])).toString("utf8");
+    }
+    filled += length;
+    if (filled < CHUNK_BYTES) continue;
+    chunks.push(Buffer.from(scratch));
+    filled = 0;
   }
-  const [only] = chunks;
-  return (chunks.length === 1 && only !== undefined ? only : Buffer.concat(chunks)).toString("utf8");
+}
+
+function readInto(fd: number, room: Buffer): number {
+  for (;;) {
+    const length = Number(libc().read(fd, room, room.byteLength));
+    if (length < 0 && errno() === EINTR) continue;
+    return check("read", length);
+  }
 }
 
 /** Writes all of `bytes`. */
