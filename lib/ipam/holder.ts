@@ -23,9 +23,11 @@ export type Holder =
 /** Reads a file's text. */
 export function parseHolder(text: string): Holder {
   // Some file systems fill with zeros what was not written in time before a power loss.
-  if (/^\0*$/.test(text)) return { kind: "nobody" };
+  if (text === "" || (text.startsWith("\0") && /^\0*$/.test(text))) return { kind: "nobody" };
   const trimmed = text.trim();
-  const [containerId = "", ifname] = trimmed.split("\r\n", 2);
+  const end = trimmed.indexOf("\r\n");
+  const containerId = end < 0 ? trimmed : trimmed.slice(0, end);
+  const ifname = end < 0 ? undefined : trimmed.slice(end + 2).split("\r\n", 1)[0];
   if (!CONTAINER_ID.test(containerId)) return { kind: "hand", text: trimmed };
   return ifname === undefined ? { kind: "container", containerId } : { kind: "attachment", containerId, ifname };
 }
