@@ -5,6 +5,7 @@
  * @module
  */
 import { isTsnetError } from "../errors.ts";
+import type { Family } from "../net/address.ts";
 import type { FileLock } from "../sys/files.ts";
 import type { Drop, Engine, Keeper, Others, RepairResult } from "./engine.ts";
 import type { EngineName, Entry, EntryName, KeeperName } from "./record.ts";
@@ -102,5 +103,6 @@ async function openEngine(name: EngineName, tools: Tools): Promise<Engine> {
   }
   const variant = name === "iptables-nft" ? "nft" : "legacy";
   const [{ iptablesEngine }, iptables] = await Promise.all([import("./iptables.ts"), tools.iptables(variant)]);
-  return iptablesEngine(iptables, (family, chain) => tools.adminChain(name, family, chain));
+  const lookAt = (family: Family, chain: string) => tools.adminChain(name, family, chain);
+  return iptablesEngine(iptables, { lookAt, remove: variant === "nft" ? await tools.iptablesRemoval?.() : undefined });
 }

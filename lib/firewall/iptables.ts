@@ -15,14 +15,24 @@ import type { AdminChain } from "./admin-chain.ts";
 import type { Engine, Others } from "./engine.ts";
 import { jumpRule, layoutOf, partOfChain } from "./iptables-layout.ts";
 import { planIptForward, planIptMasquerade, planIptPublish } from "./iptables-plan.ts";
+import type { Leaving } from "./iptables-removal.ts";
 import { writeShared } from "./iptables-shared.ts";
 import { commentOf, type Entry, sharedComment, sharedKey, sharedOf } from "./record.ts";
 
 type Change = (family: Family) => IptablesTransaction | Promise<IptablesTransaction>;
 type LookAt = (family: Family, chain: string) => Promise<AdminChain>;
 
-/** The engine on `iptables-restore` and `ip6tables-restore`. `lookAt` tells how administrators' chains stand. */
-export function iptablesEngine(iptables: Iptables, lookAt: LookAt): Engine {
+/** What is asked of the kernel itself. */
+export interface IptablesKernel {
+  /** Tells how an administrator's chain stands. */
+  readonly lookAt: LookAt;
+  /** Takes rules away, as `removeFromKernel` does; absent where iptables alone can. */
+  readonly remove?: ((leaving: readonly Leaving[]) => void) | undefined;
+}
+
+/** The engine on `iptables-restore` and `ip6tables-restore`. */
+export function iptablesEngine(iptables: Iptables, kernel: IptablesKernel): Engine {
+  const { lookAt } = kernel;
   /** Changes the families at the same time, and waits for both whatever fails. */
   const change = async (families: readonly Family[], lockFd: number, make: Change) => {
     // Begun before we return where nothing has to be looked at, so that our caller's work goes on beside it.
@@ -45,13 +55,15 @@ export function iptablesEngine(iptables: Iptables, lookAt: LookAt): Engine {
         if (chains.length === 0) return addition(changing, NONE);
         return those(family, chains, lookAt, ["absent", "unknown"]).then((absent) => addition(changing, absent));
       }),
-    remove: (entries, others, lockFd) =>
-      change(familiesOf(entries), lockFd, (family) => {
-        const changing = { family, entries, others };
-        const chains = adminChains(changing);
-        if (chains.length === 0) return removal(changing, NONE);
-        return those(family, chains, lookAt, ["free", "unknown"]).then((ending) => removal(changing, ending));
-      }),
+    remove: async (entries, others, lockFd) => {
+      const families = familiesOf(entries);
+      const leaving = families.map((family) => ({ family, entries, others, ending: NONE }));
+      const removing = leaving.some((one) => adminChains(one).length > 0)
+        ? await Promise.all(leaving.map((one) => withEnding(one, lookAt)))
+        : leaving;
+      if (kernel.remove !== undefined) return kernel.remove(removing);
+      await change(families, lockFd, (family) => removal(removing.find((one) => one.family === family)));
+    },
     async repair(wanted, drop, lockFd, gone) {
       const { reparation } = await import("./iptables-repair.ts");
       const saves = new Map(await saveBoth(iptables, wanted));
@@ -131,8 +143,14 @@ function begin(tx: IptablesTransaction, family: Family, part: Entry["part"]): vo
   }
 }
 
-function removal({ family, entries, others }: Changing, ending: ReadonlySet<string>): IptablesTransaction {
+async function withEnding(leaving: Leaving, lookAt: LookAt): Promise<Leaving> {
+  return { ...leaving, ending: await those(leaving.family, adminChains(leaving), lookAt, ["free", "unknown"]) };
+}
+
+function removal(leaving: Leaving | undefined): IptablesTransaction {
   const tx = new IptablesTransaction();
+  if (leaving === undefined) return tx;
+  const { family, entries, others, ending } = leaving;
   const mine = entries.filter((entry) => entry.families.includes(family));
   const last = new Set(mine.map((entry) => entry.part).filter((part) => !others.has(part, family)));
   for (const part of last) {

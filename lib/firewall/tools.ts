@@ -12,6 +12,7 @@ import type { Family } from "../net/address.ts";
 import type { Nft } from "../nft/nft.ts";
 import { readIfThere } from "../sys/files.ts";
 import type { AdminChain } from "./admin-chain.ts";
+import type { Leaving } from "./iptables-removal.ts";
 import type { EngineName } from "./record.ts";
 import { STATE_ROOT } from "./state.ts";
 
@@ -32,6 +33,8 @@ export interface Tools {
   surveyVariants(): Promise<VariantReport>;
   /** How an administrator's chain stands, as far as that can be told at once. */
   adminChain(engine: EngineName, family: Family, chain: string): Promise<AdminChain>;
+  /** What takes rules out of iptables-nft without it; absent where it has to be asked itself. */
+  iptablesRemoval?(): Promise<(leaving: readonly Leaving[]) => void>;
   /** The variants whose FORWARD has something to say in these families. */
   forwardRules(families: readonly Family[]): Promise<readonly ForwardRules[]>;
 }
@@ -50,6 +53,7 @@ export function realTools(): Tools {
     detectVariant: async () => (await import("../iptables/variant.ts")).detectVariant(),
     surveyVariants: async () => (await import("../iptables/variant.ts")).surveyVariants(),
     adminChain: async (engine, family, chain) => (await import("./admin-chain.ts")).adminChain(engine, family, chain),
+    iptablesRemoval: async () => (await import("./iptables-removal.ts")).removeFromKernel,
     forwardRules: async (families) => (await import("../iptables/forward.ts")).forwardRules(families),
   };
 }

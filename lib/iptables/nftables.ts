@@ -116,6 +116,26 @@ export function nftRules(family: 4 | 6, table: IptablesTable, chain: string): Ch
   });
 }
 
+/**
+ * The kernel's numbers of those rules of a chain whose bytes hold `text`: a comment, or, with its closing zero, the
+ * name of a chain that the rule leads to. None if there is no such chain.
+ *
+ * @throws TsnetError of the kernel's; `busy` if others change rules all the time.
+ */
+export function nftRulesWith(family: 4 | 6, table: IptablesTable, chain: string, text: string): readonly number[] {
+  const wanted = [attribute(NFTA_RULE_TABLE, zeroTerminated(table)), attribute(NFTA_RULE_CHAIN, zeroTerminated(chain))];
+  const bytes = Buffer.from(text);
+  return completely(() => {
+    const handles: number[] = [];
+    const whole = dump(NFT_MSG_GETRULE, family, wanted, (attributes) => {
+      if (!attributes.includes(bytes)) return;
+      if (textOf(attributes, NFTA_RULE_TABLE) !== table || textOf(attributes, NFTA_RULE_CHAIN) !== chain) return;
+      handles.push(Number(handleOf(attributes)));
+    });
+    return whole ? handles : undefined;
+  });
+}
+
 /** What becomes of packets that pass a built-in chain's rules; undefined if there is no such chain. @throws TsnetError of the kernel's. */
 export function nftPolicy(family: 4 | 6, table: IptablesTable, chain: string): "ACCEPT" | "DROP" | undefined {
   return completely(() => {
