@@ -60,8 +60,7 @@ async function change(
 ): Promise<readonly Entry[]> {
   const { state } = host;
   const tag = tagOf(attachment);
-  state.removeTemporaries();
-  const names = state.names();
+  const names = state.namesAlone();
   const own = names.filter((name) => name.tag === tag && wishes[name.part] !== undefined);
   const ports = entries.flatMap((entry) => entry.ports);
   if (ports.length > 0) refuseHeld(ports, state.read(names.filter((name) => name.tag !== tag && mayHold(name, ports))));
@@ -87,8 +86,8 @@ async function change(
 }
 
 /** Whether an entry may have one of these ports, by its name. */
-function mayHold({ part, holds }: EntryName, ports: readonly HeldPort[]): boolean {
-  return part === "publish" && (holds === undefined || ports.some(({ port }) => holds.ports.includes(port)));
+function mayHold({ part, ports: held }: EntryName, ports: readonly HeldPort[]): boolean {
+  return part === "publish" && (held === undefined || ports.some(({ port }) => held.includes(port)));
 }
 
 interface Present {

@@ -24,8 +24,7 @@ export async function detach(
   try {
     const { state } = host;
     const tag = tagOf(attachment);
-    state.removeTemporaries();
-    const names = state.names();
+    const names = state.namesAlone();
     const own = names.filter((name) => name.tag === tag && parts.includes(name.part));
     const drop: Drop = (other, part) => other === tag && parts.includes(part);
     if (own.length === 0) {
@@ -52,8 +51,7 @@ export async function collect(
     const kept = new Set(keep.map(tagOf));
     const drop: Drop = (tag, part) =>
       tag.startsWith(`${networkTag(network)}.`) && !kept.has(tag) && parts.includes(part);
-    state.removeTemporaries();
-    const names = state.names();
+    const names = state.namesAlone();
     const own = names.filter((name) => drop(name.tag, name.part));
     if (own.length > 0) await removeAll(host, { names, own, drop }, lock);
     const { sweep } = await import("./sweep.ts");

@@ -8,7 +8,7 @@ import type { Cidr } from "../net/cidr.ts";
 import type { Engine } from "./engine.ts";
 import type { FirewallHost } from "./host.ts";
 import { refuseAmbiguous } from "./ports.ts";
-import { type Content, containerKey, type Entry, type KeeperName, tagOf } from "./record.ts";
+import { type Content, type Entry, holderOf, isPublished, type KeeperName, tagOf } from "./record.ts";
 import { heldPorts, redirectsOf } from "./redirect.ts";
 import { forwards } from "./sysctls.ts";
 import type { Attachment, Part, Wishes } from "./types.ts";
@@ -36,13 +36,11 @@ export function planEntries(engine: Engine, attachment: Attachment, wishes: Wish
 /** The wishes less what the same container publishes by another of its interfaces. */
 export function withElsewhere({ state }: FirewallHost, attachment: Attachment, wishes: Wishes): Wishes {
   if (wishes.publish === undefined) return wishes;
-  const [tag, container] = [tagOf(attachment), containerKey(attachment.containerId)];
-  const names = state
-    .names()
-    .filter(
-      ({ part, tag: other, holds }) =>
-        part === "publish" && other !== tag && (holds?.container ?? container) === container,
-    );
+  const tag = tagOf(attachment);
+  const holder = holderOf(attachment.containerId);
+  const names = state.names(
+    (file) => isPublished(file) && !file.startsWith(tag) && (file.includes(holder) || !file.includes("@")),
+  );
   const same = state.read(names).filter((entry) => entry.attachment.containerId === attachment.containerId);
   return { ...wishes, publish: { ...wishes.publish, elsewhere: same.flatMap((entry) => entry.ports) } };
 }

@@ -96,8 +96,8 @@ export interface EntryName {
   readonly tag: string;
   /** The keys of what it shares with others. */
   readonly shared: readonly string[];
-  /** Of an entry with host ports whose it is and which it has; undefined: the file has to be read for it. */
-  readonly holds?: { readonly container: string; readonly ports: readonly number[] };
+  /** The host ports that it has, if it has any; undefined: the file has to be read for that. */
+  readonly ports?: readonly number[];
 }
 
 /** The tag of a network: the first part of the tags of all its attachments. */
@@ -148,9 +148,14 @@ export function parseSharedComment(comment: string | undefined): string | undefi
   return /^shared\.([0-9a-f]{8}) /.exec(comment ?? "")?.[1];
 }
 
-/** What stands for a container in names of files. */
-export function containerKey(containerId: string): string {
-  return hash(containerId).slice(0, 8);
+/** What stands for a container in the names of its files, unless it has more host ports than a name can hold. */
+export function holderOf(containerId: string): string {
+  return `@${hash(containerId).slice(0, 8)}@`;
+}
+
+/** Whether the entry of that name is one of host ports. */
+export function isPublished(file: string): boolean {
+  return file.includes("-publish-");
 }
 
 /** The file name of an entry. It tells what a decision needs that must not cost reading all files. */
@@ -163,14 +168,14 @@ export function entryFile(entry: Pick<Entry, "attachment" | "part" | "families" 
 function holding({ attachment, ports }: Pick<Entry, "attachment" | "ports">): string {
   const numbers = [...new Set(ports.map(({ port }) => port))].join(".");
   if (numbers === "" || numbers.length > PORTS_LENGTH) return "";
-  return `@${containerKey(attachment.containerId)}@${numbers}`;
+  return `${holderOf(attachment.containerId)}${numbers}`;
 }
 
 /** Reads a file name; undefined for other files. */
 export function parseEntryFile(engine: KeeperName, file: string): EntryName | undefined {
   const match = ENTRY_FILE.exec(file);
   if (match === null) return undefined;
-  const [, tag = "", part = "", families = "", keys = "", container, ports = ""] = match;
+  const [, tag = "", part = "", families = "", keys = "", ports] = match;
   return {
     file,
     engine,
@@ -178,7 +183,7 @@ export function parseEntryFile(engine: KeeperName, file: string): EntryName | un
     tag,
     families: families === "46" ? [4, 6] : [families === "4" ? 4 : 6],
     shared: keys === "" ? NONE : keys.slice(1).split("-"),
-    ...(container === undefined ? {} : { holds: { container, ports: ports.split(".").map(Number) } }),
+    ...(ports === undefined ? {} : { ports: ports.split(".").map(Number) }),
   };
 }
 
@@ -208,7 +213,7 @@ const VERSION = 1;
 const COMMENT_LENGTH = 120;
 const COMMENT = /^([0-9a-f]{8}\.[0-9a-f]{16}) (.*)$/;
 const ENTRY_FILE =
-  /^([0-9a-f]{8}\.[0-9a-f]{16})-(masquerade|publish|accept|forward)-(4|6|46)((?:-[0-9a-f]{8})*)(?:@([0-9a-f]{8})@([0-9.]+))?\.json$/;
+  /^([0-9a-f]{8}\.[0-9a-f]{16})-(masquerade|publish|accept|forward)-(4|6|46)((?:-[0-9a-f]{8})*)(?:@[0-9a-f]{8}@([0-9.]+))?\.json$/;
 const NONE: readonly string[] = [];
 // Of a name's 255 bytes. Nobody publishes more but by a range.
 const PORTS_LENGTH = 120;

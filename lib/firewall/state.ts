@@ -90,18 +90,33 @@ export class State {
     }
   }
 
-  /** The names of all entries of all engines. Needs no lock to be asked, only to be relied on. */
-  names(): readonly EntryName[] {
-    return KEEPERS.flatMap((engine) =>
-      namesIn(this.#directory(engine)).flatMap((file) => parseEntryFile(engine, file) ?? []),
-    );
+  /** The names of all entries of all engines, or of those files that `wanted` takes. Needs no lock to be asked, only to be relied on. */
+  names(wanted: (file: string) => boolean = () => true): readonly EntryName[] {
+    return this.#list((_engine, file) => wanted(file));
   }
 
-  /** Removes what a killed call was about to write: only the holder of the lock writes, so none is of a living one. */
-  removeTemporaries(): void {
-    for (const directory of [this.#root, ...KEEPERS.map((engine) => this.#directory(engine))]) {
-      for (const file of namesIn(directory)) if (isTemporary(file)) removeFile(`${directory}/${file}`);
+  /**
+   * All names, and the end of what a killed call was about to write: only the holder of the lock writes, so none is of
+   * a living one.
+   */
+  namesAlone(): readonly EntryName[] {
+    for (const file of namesIn(this.#root)) if (isTemporary(file)) removeFile(`${this.#root}/${file}`);
+    return this.#list((engine, file) => {
+      if (!isTemporary(file)) return true;
+      removeFile(`${this.#directory(engine)}/${file}`);
+      return false;
+    });
+  }
+
+  #list(takes: (engine: KeeperName, file: string) => boolean): readonly EntryName[] {
+    const names: EntryName[] = [];
+    for (const engine of KEEPERS) {
+      for (const file of namesIn(this.#directory(engine))) {
+        const name = takes(engine, file) ? parseEntryFile(engine, file) : undefined;
+        if (name !== undefined) names.push(name);
+      }
     }
+    return names;
   }
 
   /** The entries behind `names`; one that cannot be read is left out, and its rules are then found by their tag. */
