@@ -6,6 +6,7 @@
  */
 import { isTsnetError } from "../errors.ts";
 import type { Family } from "../net/address.ts";
+import { CONTAINERS } from "./iptables-layout.ts";
 import { FAMILY, TABLE } from "./nftables-layout.ts";
 import type { EngineName } from "./record.ts";
 
@@ -17,15 +18,20 @@ export async function adminChain(engine: EngineName, family: Family, chain: stri
   try {
     if (engine === "nftables") return await inOurTable(chain);
     if (engine === "iptables-legacy") return "unknown";
-    const { nftChainUses } = await import("../iptables/nftables.ts");
-    const uses = nftChainUses(family, "filter", chain);
-    if (uses === undefined) return "absent";
-    // One of them is our own way to it.
-    return uses > 1 ? "used" : "free";
+    return await inIptables(family, chain);
   } catch (error) {
     if (isTsnetError(error)) return "unknown";
     throw error;
   }
+}
+
+/** Its rules count as uses, and so do those that lead to it, of which some are ours. */
+async function inIptables(family: Family, chain: string): Promise<AdminChain> {
+  const { leadingTo, nftChainUses, nftRulesWith } = await import("../iptables/nftables.ts");
+  const uses = nftChainUses(family, "filter", chain);
+  if (uses === undefined) return "absent";
+  const [ours = []] = uses > 0 ? nftRulesWith(family, "filter", CONTAINERS, [leadingTo(chain)]) : [];
+  return uses > ours.length ? "used" : "free";
 }
 
 async function inOurTable(chain: string): Promise<AdminChain> {

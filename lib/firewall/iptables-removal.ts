@@ -8,7 +8,7 @@
  * @module
  */
 import { TsnetError } from "../errors.ts";
-import { nftRulesWith } from "../iptables/nftables.ts";
+import { leadingTo, nftRulesWith } from "../iptables/nftables.ts";
 import type { Family } from "../net/address.ts";
 import { NftBatch } from "../nft/nftbatch.ts";
 import { codeOfErrno } from "../sys/libc.ts";
@@ -47,22 +47,19 @@ function writeRemoval(removal: Removal, { family, entries, others, ending }: Lea
   const last = new Set(mine.map((entry) => entry.part).filter((part) => !others.has(part, family)));
   const layouts = [...last].map((part) => layoutOf(part, family));
   for (const { table, from, to } of layouts.flatMap(({ jumps }) => jumps)) {
-    removal.rules({ table, chain: from }, `${to}\0`, 1);
+    removal.expect({ table, chain: from }, leadingTo(to));
   }
   const stays = ({ chain }: IptablesRule) => !last.has(partOfChain(chain) ?? "accept");
   for (const shared of sharedOf(mine, family)) {
     if (others.shares(sharedKey(shared), family)) continue;
-    removal.tagged(
-      shared.rules.filter((rule) => rule.family === family && stays(rule)),
-      `shared.${sharedKey(shared)} `,
-    );
+    const tag = Buffer.from(`shared.${sharedKey(shared)} `);
+    for (const rule of shared.rules) if (rule.family === family && stays(rule)) removal.expect(rule, tag);
   }
   for (const { attachment, content } of mine) {
-    removal.tagged(
-      content.rules.filter((rule) => rule.family === family && stays(rule)),
-      `${tagOf(attachment)} `,
-    );
+    const tag = Buffer.from(`${tagOf(attachment)} `);
+    for (const rule of content.rules) if (rule.family === family && stays(rule)) removal.expect(rule, tag);
   }
+  removal.writeRules();
   // Nothing may lead to a chain that goes.
   const own = mine.flatMap(({ content }) => content.chains.filter((chain) => chain.family === family));
   const chains = [
@@ -78,33 +75,34 @@ function writeRemoval(removal: Removal, { family, entries, others, ending }: Lea
 class Removal {
   readonly #batch: NftBatch;
   readonly #family: Family;
+  /** By chain, and by what they say, how many rules go. */
+  readonly #expected = new Map<string, { readonly place: Place; readonly counts: Map<string, number> }>();
 
   constructor(batch: NftBatch, family: Family) {
     this.#batch = batch;
     this.#family = family;
   }
 
-  /** All rules of these, which bear one tag. */
-  tagged(rules: readonly IptablesRule[], tag: string): void {
-    const counts = new Map<string, { readonly place: Place; count: number }>();
-    for (const { table, chain } of rules) {
-      const there = counts.get(chain);
-      if (there === undefined) counts.set(chain, { place: { table, chain }, count: 1 });
-      else there.count++;
-    }
-    for (const { place, count } of counts.values()) this.rules(place, tag, count);
+  /** One more rule of this chain goes, in whose bytes are these. */
+  expect({ table, chain }: Place, bytes: Buffer): void {
+    const key = `${table} ${chain}`;
+    const { counts } = this.#expected.get(key) ?? { counts: new Map<string, number>() };
+    const text = bytes.toString("latin1");
+    counts.set(text, (counts.get(text) ?? 0) + 1);
+    this.#expected.set(key, { place: { table, chain }, counts });
   }
 
-  /** The rules of a chain that say `text`. @throws TsnetError `not-found` if there are not `count` of them. */
-  rules(place: Place, text: string, count: number): void {
-    const handles = nftRulesWith(this.#family, place.table, place.chain, text);
-    if (handles.length !== count) {
-      throw new TsnetError(`${place.table} ${place.chain} has ${handles.length} rules of ours where ${count} were`, {
-        code: "not-found",
-        op: "remove rules",
-      });
+  /** Each chain is read once, however many containers go. @throws TsnetError `not-found` if it holds more or fewer. */
+  writeRules(): void {
+    for (const { place, counts } of this.#expected.values()) {
+      const texts = [...counts.keys()].map((text) => Buffer.from(text, "latin1"));
+      const found = nftRulesWith(this.#family, place.table, place.chain, texts);
+      for (const [at, count] of [...counts.values()].entries()) {
+        const handles = found[at] ?? [];
+        if (handles.length !== count) throw surprise(place, handles.length, count);
+        for (const handle of handles) this.#batch.deleteRule({ ...this.#at(place), handle });
+      }
     }
-    for (const handle of handles) this.#batch.deleteRule({ ...this.#at(place), handle });
   }
 
   flush(place: Place): void {
@@ -112,10 +110,17 @@ class Removal {
   }
 
   chain(place: Place): void {
-    this.#batch.deleteChain(this.#at(place));
+    this.#batch.deleteEmptyChain(this.#at(place));
   }
 
   #at({ table, chain }: Place) {
     return { family: this.#family === 4 ? "ip" : "ip6", table, chain } as const;
   }
+}
+
+function surprise({ table, chain }: Place, found: number, expected: number): TsnetError {
+  return new TsnetError(`${table} ${chain} has ${found} rules of ours where ${expected} were`, {
+    code: "not-found",
+    op: "remove rules",
+  });
 }

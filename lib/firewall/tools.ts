@@ -7,6 +7,7 @@ import type { Conntrack } from "../conntrack/conntrack.ts";
 import type { Firewalld } from "../firewalld/firewalld.ts";
 import type { ForwardRules } from "../iptables/forward.ts";
 import type { Iptables, IptablesVariant } from "../iptables/iptables.ts";
+import type { IptablesTable } from "../iptables/transaction.ts";
 import type { VariantReport } from "../iptables/variant.ts";
 import type { Family } from "../net/address.ts";
 import type { Nft } from "../nft/nft.ts";
@@ -33,6 +34,8 @@ export interface Tools {
   surveyVariants(): Promise<VariantReport>;
   /** How an administrator's chain stands, as far as that can be told at once. */
   adminChain(engine: EngineName, family: Family, chain: string): Promise<AdminChain>;
+  /** The chains of a table of iptables-nft, from the kernel itself; absent where iptables has to be asked. */
+  iptablesChains?(family: Family, table: IptablesTable): Promise<readonly string[]>;
   /** What takes rules out of iptables-nft without it; absent where it has to be asked itself. */
   iptablesRemoval?(): Promise<(leaving: readonly Leaving[]) => void>;
   /** The variants whose FORWARD has something to say in these families. */
@@ -53,6 +56,7 @@ export function realTools(): Tools {
     detectVariant: async () => (await import("../iptables/variant.ts")).detectVariant(),
     surveyVariants: async () => (await import("../iptables/variant.ts")).surveyVariants(),
     adminChain: async (engine, family, chain) => (await import("./admin-chain.ts")).adminChain(engine, family, chain),
+    iptablesChains: async (family, table) => (await import("../iptables/nftables.ts")).nftChains(family, table),
     iptablesRemoval: async () => (await import("./iptables-removal.ts")).removeFromKernel,
     forwardRules: async (families) => (await import("../iptables/forward.ts")).forwardRules(families),
   };

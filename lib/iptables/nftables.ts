@@ -27,6 +27,7 @@ const NFTA_CHAIN_NAME = 3;
 const NFTA_RULE_TABLE = 1;
 const NFTA_RULE_CHAIN = 2;
 const NFTA_RULE_HANDLE = 3;
+const NFTA_VERDICT_CHAIN = 2;
 const NFTA_CHAIN_HOOK = 4;
 const NFTA_CHAIN_POLICY = 5;
 const NFTA_CHAIN_USE = 6;
@@ -117,23 +118,33 @@ export function nftRules(family: 4 | 6, table: IptablesTable, chain: string): Ch
 }
 
 /**
- * The kernel's numbers of those rules of a chain whose bytes hold `text`: a comment, or, with its closing zero, the
- * name of a chain that the rule leads to. None if there is no such chain.
+ * For each of `texts` the kernel's numbers of those rules of a chain whose bytes hold it: a comment, or what
+ * {@link leadingTo} gives. None if there is no such chain.
  *
  * @throws TsnetError of the kernel's; `busy` if others change rules all the time.
  */
-export function nftRulesWith(family: 4 | 6, table: IptablesTable, chain: string, text: string): readonly number[] {
+export function nftRulesWith(
+  family: 4 | 6,
+  table: IptablesTable,
+  chain: string,
+  texts: readonly Buffer[],
+): readonly (readonly number[])[] {
   const wanted = [attribute(NFTA_RULE_TABLE, zeroTerminated(table)), attribute(NFTA_RULE_CHAIN, zeroTerminated(chain))];
-  const bytes = Buffer.from(text);
   return completely(() => {
-    const handles: number[] = [];
+    const handles = texts.map((): number[] => []);
     const whole = dump(NFT_MSG_GETRULE, family, wanted, (attributes) => {
-      if (!attributes.includes(bytes)) return;
+      const said = texts.flatMap((text, at) => (attributes.includes(text) ? [at] : []));
+      if (said.length === 0) return;
       if (textOf(attributes, NFTA_RULE_TABLE) !== table || textOf(attributes, NFTA_RULE_CHAIN) !== chain) return;
-      handles.push(Number(handleOf(attributes)));
+      for (const at of said) handles[at]?.push(Number(handleOf(attributes)));
     });
     return whole ? handles : undefined;
   });
+}
+
+/** What is in the bytes of a rule that leads to a chain, and in none that only names it in a comment. */
+export function leadingTo(chain: string): Buffer {
+  return attribute(NFTA_VERDICT_CHAIN, zeroTerminated(chain)).subarray(0, 4 + chain.length + 1);
 }
 
 /** What becomes of packets that pass a built-in chain's rules; undefined if there is no such chain. @throws TsnetError of the kernel's. */

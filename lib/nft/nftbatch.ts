@@ -134,12 +134,14 @@ export class NftBatch {
     this.#writer.end();
   }
 
-  /** `delete chain`. Fails with `busy` while something leads there. */
-  deleteChain({ family, table, chain }: NftChainName): void {
-    this.#begin(NFT_MSG_DELCHAIN, 0, family);
-    this.#writer.attributeText(NFTA_CHAIN_TABLE, table);
-    this.#writer.attributeText(NFTA_CHAIN_NAME, chain);
-    this.#writer.end();
+  /** `delete chain`, with the rules in it. Fails with `busy` while something leads there. */
+  deleteChain(name: NftChainName): void {
+    this.#deleteChain(0, name);
+  }
+
+  /** The same, and with `busy` also of a chain that has rules. */
+  deleteEmptyChain(name: NftChainName): void {
+    this.#deleteChain(NLM_F_NONREC, name);
   }
 
   /** `add rule`: behind those that are there. */
@@ -222,6 +224,13 @@ export class NftBatch {
     this.#writer.begin({ type, flags, sequence: this.#starts.length, family: NFPROTO[family] });
   }
 
+  #deleteChain(flags: number, { family, table, chain }: NftChainName): void {
+    this.#begin(NFT_MSG_DELCHAIN, flags, family);
+    this.#writer.attributeText(NFTA_CHAIN_TABLE, table);
+    this.#writer.attributeText(NFTA_CHAIN_NAME, chain);
+    this.#writer.end();
+  }
+
   #rule(message: number, flags: number, { family, table, chain }: NftChainName): void {
     this.#begin(message, flags, family);
     this.#writer.attributeText(NFTA_RULE_TABLE, table);
@@ -246,5 +255,6 @@ export interface NftRefusal {
   readonly message: Buffer;
 }
 
+const NLM_F_NONREC = 0x100;
 const NLM_F_APPEND = 0x800;
 const BORDER = { flags: 0, family: 0, resource: NFNL_SUBSYS_NFTABLES };

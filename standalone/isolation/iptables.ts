@@ -34,9 +34,11 @@ interface OwnChain {
   readonly rules: readonly string[];
 }
 
-/** The walls of this host in one of its iptables. */
-export function iptablesBuilder(iptables: Iptables): Builder {
-  const save = (family: Family) => iptables.save(family, OWN_TABLES);
+/** The walls of this host in one of its iptables. `holdsOurs` tells whether a family has a chain of ours at all. */
+export function iptablesBuilder(iptables: Iptables, holdsOurs?: (family: Family) => Promise<boolean>): Builder {
+  // Where no chain is ours, nothing of ours leads anywhere, and what others have is no matter.
+  const save = async (family: Family): Promise<Saved> =>
+    (await holdsOurs?.(family)) === false ? new Map() : await iptables.save(family, OWN_TABLES);
   return {
     async missing(walls) {
       if (isNothing(walls)) return undefined;

@@ -89,7 +89,12 @@ function backendOf({ options }: NetworkRecord): Backend | undefined {
 
 async function builderOf(engine: EngineName, tools: Tools): Promise<Builder> {
   if (engine === "nftables") return nftablesBuilder(await tools.nft());
-  return iptablesBuilder(await tools.iptables(engine === "iptables-nft" ? "nft" : "legacy"));
+  if (engine === "iptables-legacy") return iptablesBuilder(await tools.iptables("legacy"));
+  const { iptablesChains } = tools;
+  return iptablesBuilder(
+    await tools.iptables("nft"),
+    iptablesChains && ((family) => holdsOurs(family, iptablesChains)),
+  );
 }
 
 /** Whether it is worth while to start a program that looks for walls to remove. */
@@ -102,6 +107,12 @@ function mayHoldWalls(engine: EngineName, tools: Tools): boolean {
     case "iptables-legacy":
       return ([4, 6] as const).some((family) => OWN_TABLES.some((table) => legacyTables(family).includes(table)));
   }
+}
+
+/** Whether there is any chain of ours where walls are: the administrator's and the guard of published ports, too. */
+async function holdsOurs(family: 4 | 6, chainsOf: NonNullable<Tools["iptablesChains"]>): Promise<boolean> {
+  const chains = await Promise.all(OWN_TABLES.map((table) => chainsOf(family, table)));
+  return chains.flat().some((chain) => chain.startsWith("TSNET-"));
 }
 
 function hasWalls(family: 4 | 6): boolean {
