@@ -64,11 +64,12 @@ async function change(
   const own = names.filter((name) => name.tag === tag && wishes[name.part] !== undefined);
   const ports = entries.flatMap((entry) => entry.ports);
   if (ports.length > 0) refuseHeld(ports, state.read(names.filter((name) => name.tag !== tag && mayHold(name, ports))));
-  const previous = state.read(own);
+  const stale = own.filter((name) => !entries.some((entry) => isNamed(entry, name)));
+  const replaced = state.read(own.filter((name) => !stale.includes(name)));
+  const previous = [...replaced, ...state.read(stale)];
   // Whatever the kernel has of this attachment beside its entries is of an earlier one.
   const drop: Drop = (other, part) => other === tag && wishes[part] !== undefined;
   for (const entry of entries) state.write(entry);
-  const stale = own.filter((name) => !entries.some((entry) => isNamed(entry, name)));
   try {
     const written = write(host, entries, { names, own, stale, previous, drop }, lock);
     // The filter's program runs meanwhile.
@@ -76,7 +77,8 @@ async function change(
     openPaths();
   } catch (error) {
     for (const entry of entries) state.remove({ engine: entry.engine, file: entryFile(entry) });
-    for (const entry of previous) state.write(entry);
+    // What is stale still lies there, under the name that it has.
+    for (const entry of replaced) state.write(entry);
     // Whoever could not get the xtables lock changed nothing and has waited long enough.
     if (!isTsnetError(error, "busy")) await restore(host, entries, drop, lock);
     throw explain(error, wishes.publish);

@@ -206,6 +206,28 @@ describe.each<Backend>(["nftables", "iptables"])("what is forwarded, on %s", (ba
     else await host.iptables.nft.run(4, new IptablesTransaction().append("filter", "CNI-ADMIN", rule));
   }
 
+  it.runIf(backend === "iptables")(
+    "takes an administrator's chain that is there as it is: no ADD and no DEL begins a second time for it",
+    async () => {
+      for (const family of [4, 6] as const) {
+        const theirs = new IptablesTransaction()
+          .newChain("filter", "CNI-ADMIN")
+          .append("filter", "CNI-ADMIN", "-j RETURN");
+        await host.iptables.nft.run(family, theirs);
+      }
+      const before = host.dump();
+      for (const call of [() => firewall.attach(WEB, web), () => firewall.detach(WEB, ["forward"])]) {
+        host.calls.length = 0;
+        await call();
+        expect(host.calls.filter((one) => one.startsWith("iptables"))).toEqual([
+          "iptables-nft run",
+          "iptables-nft run",
+        ]);
+      }
+      expect(host.dump()).toBe(before);
+    },
+  );
+
   it("never touches an administrator's chain that says something, also when our last rule goes", async () => {
     await firewall.attach(WEB, web);
     await administrate();
