@@ -174,12 +174,24 @@ function writeJump(tx: IptablesTransaction, saved: Saved, jump: Jump): void {
   else tx.append(jump.table, jump.from, jumpRule(jump));
 }
 
+/** Who leads to one of our chains of his own accord keeps it, empty: DEL must not fail because of him. */
 function removePart(tx: IptablesTransaction, saved: Saved, family: Family, part: Part): void {
   const { chains, jumps } = layoutOf(part, family);
   for (const jump of jumps) for (const rule of jumpsTo(saved, jump)) tx.delete(jump.table, jump.from, rule.text);
   for (const { table, chain } of chains) {
-    if (saved.get(table)?.chains.has(chain) === true) tx.flushChain(table, chain).deleteChain(table, chain);
+    const all = saved.get(table)?.chains;
+    if (all?.has(chain) !== true) continue;
+    const gone = [...chains.map((one) => one.chain), ...jumps.filter(({ to }) => to === chain).map(({ from }) => from)];
+    const isUsed = [...all].some(
+      ([from, { rules }]) => !gone.includes(from) && rules.some((rule) => leads(rule, chain)),
+    );
+    tx.flushChain(table, chain);
+    if (!isUsed) tx.deleteChain(table, chain);
   }
+}
+
+function leads({ words }: SavedRule, to: string): boolean {
+  return words.at(-1) === to && (words.at(-2) === "-j" || words.at(-2) === "-g");
 }
 
 /** Removes chains of conditions that no rule leads to any more. */

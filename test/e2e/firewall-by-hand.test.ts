@@ -104,3 +104,27 @@ describe("DEL without a program", () => {
     expect(await saved()).toBe(states[0]);
   });
 });
+
+it.each(["nft", "legacy"])(
+  "who leads to a chain of ours keeps it, empty, and stops no DEL, with %s",
+  async (variant) => {
+    await host.sh(
+      `for program in iptables ip6tables; do ln -sf /usr/sbin/$program-${variant} /etc/alternatives/$program; done`,
+    );
+    const conf = await publish(host, "a1", { ports: [tcp(8080)], portmap: B });
+    await host.sh("iptables -t nat -N THEIRS; iptables -t nat -A THEIRS -j TSNET-DNAT");
+    await del("a1", "portmap", conf);
+    const left = (await host.ok([`iptables-${variant}-save`])).match(/.*(?:TSNET|THEIRS).*/g);
+    expect(left?.map((line) => line.replace(/ \[.*/, ""))).toEqual([
+      ":THEIRS -",
+      ":TSNET-DNAT -",
+      "-A THEIRS -j TSNET-DNAT",
+    ]);
+    const add = await host.cni("ADD", "portmap", conf, { id: "a1", netns: "/run/netns/a1" });
+    expect(add, add.stdout).toMatchObject({ exitCode: 0 });
+    expect(await host.ok([`iptables-${variant}-save`])).toContain("--dport 8080 -j DNAT");
+    await host.sh("iptables -t nat -F THEIRS");
+    await del("a1", "portmap", conf);
+    expect(await host.sh(`iptables-${variant}-save; ip6tables-${variant}-save`)).not.toContain("TSNET");
+  },
+);
