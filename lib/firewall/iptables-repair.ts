@@ -19,7 +19,7 @@ import {
   sharedLines,
   type Table,
 } from "./iptables-compare.ts";
-import { type Jump, jumpRule, layoutOf, PARTS, partOfChain } from "./iptables-layout.ts";
+import { type IptablesLayout, type Jump, jumpRule, layoutOf, PARTS, partOfChain } from "./iptables-layout.ts";
 import { OWN_CHAIN } from "./iptables-plan.ts";
 import { removeAdminChains, strangersOf, writeAllShared } from "./iptables-shared.ts";
 import { type Entry, type HeldPort, type IptablesRule, parseComment, sharedOf, tagOf } from "./record.ts";
@@ -32,6 +32,8 @@ interface Orphan {
   readonly chain: string;
   readonly saved: SavedRule;
 }
+
+type Place = IptablesLayout["chains"][number];
 
 /** The change that makes `saved` hold `wanted`, and whether other rules of ours stay beside them. */
 export function reparation(
@@ -174,20 +176,22 @@ function writeJump(tx: IptablesTransaction, saved: Saved, jump: Jump): void {
   else tx.append(jump.table, jump.from, jumpRule(jump));
 }
 
-/** Who leads to one of our chains of his own accord keeps it, empty: DEL must not fail because of him. */
 function removePart(tx: IptablesTransaction, saved: Saved, family: Family, part: Part): void {
   const { chains, jumps } = layoutOf(part, family);
   for (const jump of jumps) for (const rule of jumpsTo(saved, jump)) tx.delete(jump.table, jump.from, rule.text);
-  for (const { table, chain } of chains) {
-    const all = saved.get(table)?.chains;
-    if (all?.has(chain) !== true) continue;
-    const gone = [...chains.map((one) => one.chain), ...jumps.filter(({ to }) => to === chain).map(({ from }) => from)];
-    const isUsed = [...all].some(
-      ([from, { rules }]) => !gone.includes(from) && rules.some((rule) => leads(rule, chain)),
-    );
-    tx.flushChain(table, chain);
-    if (!isUsed) tx.deleteChain(table, chain);
+  for (const place of chains) {
+    const ways = jumps.filter(({ to }) => to === place.chain).map(({ from }) => from);
+    removeChain(tx, saved, place, [...ways, ...chains.map(({ chain }) => chain)]);
   }
+}
+
+/** Who leads to it of his own accord, from elsewhere than `ours`, keeps it empty: DEL must not fail because of him. */
+function removeChain(tx: IptablesTransaction, saved: Saved, { table, chain }: Place, ours: readonly string[]): void {
+  const all = saved.get(table)?.chains;
+  if (all?.has(chain) !== true) return;
+  const isUsed = [...all].some(([from, { rules }]) => !ours.includes(from) && rules.some((rule) => leads(rule, chain)));
+  tx.flushChain(table, chain);
+  if (!isUsed) tx.deleteChain(table, chain);
 }
 
 function leads({ words }: SavedRule, to: string): boolean {
@@ -206,6 +210,7 @@ function removeOwnChains(
     ...orphans.map((orphan) => orphan.saved.words.at(-1) ?? ""),
   ]);
   for (const chain of saved.get("nat")?.chains.keys() ?? []) {
-    if (chain.startsWith(OWN_CHAIN) && !used.has(chain)) tx.flushChain("nat", chain).deleteChain("nat", chain);
+    if (chain.startsWith(OWN_CHAIN) && !used.has(chain))
+      removeChain(tx, saved, { table: "nat", chain }, ["TSNET-DNAT"]);
   }
 }

@@ -111,14 +111,22 @@ it.each(["nft", "legacy"])(
     await host.sh(
       `for program in iptables ip6tables; do ln -sf /usr/sbin/$program-${variant} /etc/alternatives/$program; done`,
     );
-    const conf = await publish(host, "a1", { ports: [tcp(8080)], portmap: B });
-    await host.sh("iptables -t nat -N THEIRS; iptables -t nat -A THEIRS -j TSNET-DNAT");
+    const conf = await publish(host, "a1", {
+      ports: [tcp(8080)],
+      portmap: { ...B, conditionsV4: ["-s", "192.0.2.0/24"] },
+    });
+    const ours = (await host.ok([`iptables-${variant}-save`])).match(/(?<=^:)TSNET-(?:DNAT|IF-\w+)/gm) ?? [];
+    await host.sh("iptables -t nat -N THEIRS");
+    for (const chain of ours) await host.ok(["iptables", "-t", "nat", "-A", "THEIRS", "-j", chain]);
     await del("a1", "portmap", conf);
     const left = (await host.ok([`iptables-${variant}-save`])).match(/.*(?:TSNET|THEIRS).*/g);
-    expect(left?.map((line) => line.replace(/ \[.*/, ""))).toEqual([
+    const [, own] = ours;
+    expect(left?.map((line) => line.replace(/ \[.*/, "")).toSorted()).toEqual([
+      "-A THEIRS -j TSNET-DNAT",
+      `-A THEIRS -j ${own}`,
       ":THEIRS -",
       ":TSNET-DNAT -",
-      "-A THEIRS -j TSNET-DNAT",
+      `:${own} -`,
     ]);
     const add = await host.cni("ADD", "portmap", conf, { id: "a1", netns: "/run/netns/a1" });
     expect(add, add.stdout).toMatchObject({ exitCode: 0 });
