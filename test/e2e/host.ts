@@ -167,6 +167,16 @@ export class Host {
     return out.stdout;
   }
 
+  /** The same, once nothing changes any more: of a link that came up the kernel makes some routes a moment later. */
+  async atRest(): Promise<string> {
+    for (let before = await this.snapshot(), looks = 1; ; looks++) {
+      await Bun.sleep(50);
+      const now = await this.snapshot();
+      if (now === before || looks === 50) return now;
+      before = now;
+    }
+  }
+
   async destroy(): Promise<void> {
     const groups = groupsOf(this.pid);
     this.#holder.stdin.end();
