@@ -67,7 +67,7 @@ export class State {
    */
   async lock(): Promise<FileLock> {
     const deadline = performance.now() + LOCK_TIMEOUT_MS;
-    for (;;) {
+    for (let tries = 1; ; tries++) {
       const lock = this.tryLock();
       if (lock !== undefined) return lock;
       if (performance.now() > deadline) {
@@ -76,7 +76,8 @@ export class State {
           op: "lock",
         });
       }
-      await Bun.sleep(1);
+      // Where many wait one of them looks soon enough, and those who look take the processor from the holder.
+      await Bun.sleep(Math.min(tries, SELDOM_MS));
     }
   }
 
@@ -217,5 +218,7 @@ export class State {
   }
 }
 
+/** Between two looks at a lock that is held, at most. */
+const SELDOM_MS = 6;
 /** Milliseconds; the holder waits at most 5 s for the xtables lock, and others may be before us. */
 const LOCK_TIMEOUT_MS = 30_000;
