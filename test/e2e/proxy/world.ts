@@ -88,7 +88,7 @@ export async function counting(
 ): Promise<AsyncDisposable & { packets(): Promise<number>; seen(): Promise<string> }> {
   const table = `${family === 4 ? "ip" : "ip6"} counting`;
   const address = family === 4 ? "ip saddr" : "ip6 saddr";
-  const key = `${address} . meta l4proto . th sport . th dport . @th,104,8`;
+  const key = `${address} . meta l4proto . th sport . th dport`;
   const rule = `type filter hook prerouting priority -450; ${match} counter update @seen { ${key} counter };`;
   const set = `set seen { typeof ${key}; flags dynamic; size 1000; }`;
   const counter = await world.meanwhile(
