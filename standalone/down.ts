@@ -38,6 +38,7 @@ export async function down(
   const lock = state.lock();
   try {
     const swept = await sweepStrays(state);
+    state.removeUnnoted();
     const containers = ofProject(state.containers(), project);
     const networks = ofProject(state.networks(), project).filter(({ stays }) => stays !== true);
     checkUnused(networks, project, state);

@@ -8,7 +8,7 @@
  * @module
  */
 import { joinErrors } from "../lib/errors.ts";
-import { forwardRules } from "../lib/iptables/forward.ts";
+import { surveyVariants } from "../lib/iptables/variant.ts";
 import type { Family } from "../lib/net/address.ts";
 import { parseCidr } from "../lib/net/cidr.ts";
 import type { Runtime } from "../lib/runtime/runtime.ts";
@@ -93,6 +93,7 @@ interface Applying {
 }
 
 async function apply(plan: Plan, { state, runtime, now, progress }: Applying): Promise<void> {
+  const { holdRules } = await surveyVariants();
   const replaced = new Set(plan.removeNetworks.map(({ id }) => id));
   const [again, fresh] = partition(plan.addNetworks, ({ id }) => replaced.has(id));
   // A packet filter that is in the way shows here, before anything is taken down.
@@ -106,13 +107,12 @@ async function apply(plan: Plan, { state, runtime, now, progress }: Applying): P
   if (plan.addNetworks.length + plan.removeNetworks.length === 0) await isolate(state.networks());
   if (plan.openNetworks.length > 0) await endForbiddenFlows(state.networks());
   await guardForwarding(state, familiesOf(state.networks()), now.facts.routedLinks);
-  const asked = await forwardRules([4, 6]);
   // Rules and links that somebody took away are put back under the running containers.
   for (const { record } of plan.repair) state.putContainer(await reconnect(runtime, record));
   for (const change of plan.change) await join(change, { state, runtime });
   await addAll(plan.addContainers, { state, runtime, progress });
   // Where an accept has to stand depends on who holds rules, and the plugins may have been the first to write some.
-  if (plan.repair.length === 0 && Bun.deepEquals(await forwardRules([4, 6]), asked)) return;
+  if (plan.repair.length === 0 && Bun.deepEquals((await surveyVariants()).holdRules, holdRules)) return;
   const containers = [
     ...plan.repair.map(({ record }) => record),
     ...plan.change.map(({ to }) => to),

@@ -199,6 +199,12 @@ export class State {
     removeIfEmpty(`${this.directory}/containers`);
   }
 
+  /** Removes the folders of containers that are not noted: whoever began one was killed over its first note. The caller holds the lock. */
+  removeUnnoted(): void {
+    for (const name of this.containerNames()) if (!exists(this.recordOf(name))) removeTree(this.folderOf(name));
+    removeIfEmpty(`${this.directory}/containers`);
+  }
+
   /** The folder of a container's log and of what is mounted into it. */
   folderOf(name: string): string {
     return `${this.directory}/containers/${name}`;

@@ -397,6 +397,15 @@ describe("up that was killed", { timeout: 240_000 }, () => {
   });
 });
 
+test("a container that was begun and never noted is gone after down", async () => {
+  await using host = await world();
+  const before = await host.snapshot();
+  const project = await Project.create(host, "killed", HELLO.replace("name: hello", "name: killed"));
+  await host.sh("mkdir -p /run/tsnet/containers/shell && echo half >/run/tsnet/containers/shell/.12-34567890.tmp");
+  await project.down();
+  expect(await host.snapshot()).toBe(before);
+});
+
 describe("down that was killed", () => {
   test("is finished by down, and by up, wherever it was cut off", async () => {
     await using host = await world();
