@@ -80,8 +80,8 @@ function judge(said: string, place: Place, { saved }: IptablesFailure): Verdict 
   if (said.includes("does a matching rule exist")) return { code: "not-found", reason: "there is no such rule" };
   if (said.includes("No chain/target/match by that name")) return noChain(place.line);
   if (/Device or resource busy|Directory not empty/.test(said)) return inUse;
-  const target = /^.*(?:Chain '(.+)' does not exist|Couldn't load target `(.+)')/.exec(said);
-  if (target !== null) return { code: "not-found", reason: `there is no chain ${target[1] ?? target[2]}` };
+  const target = /^.*(?:Chain '(.+)' does not exist|goto '(.+)' is not a chain|Couldn't load target `(.+)')/.exec(said);
+  if (target !== null) return { code: "not-found", reason: `there is no chain ${target[1] ?? target[2] ?? target[3]}` };
   if (/unable to initialize table|Table does not exist|table name .* invalid/.test(said)) {
     return { code: "kernel-lacks", reason: "the table cannot be opened: the kernel lacks it, or we are not root" };
   }

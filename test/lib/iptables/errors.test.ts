@@ -37,6 +37,12 @@ test.each([
     /Couldn't load match .nope.*\(changed already: filter\)$/,
   ],
   [
+    "a chain to go to that is not there, legacy",
+    `iptables-restore v1.8.9 (legacy): goto 'B' is not a chain\n\nError occurred at line: 2${HELP}`,
+    "not-found",
+    /there is no chain B$/,
+  ],
+  [
     "not being root, nft",
     "iptables-nft-restore v1.8.9 (nf_tables): Could not fetch rule set generation id: Permission denied (you must be root)",
     "permission",
