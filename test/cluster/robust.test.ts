@@ -140,7 +140,7 @@ function ask(address: string): Question {
 }
 
 async function who(world: World, address: string): Promise<string> {
-  const answer = await world.prober.ask(world.netns("node"), { ...ask(address), timeoutMs: 500 });
+  const answer = await world.prober.ask(world.netns("node"), { ...ask(address), timeoutMs: 2000 });
   return "server" in answer ? answer.server : shortly(answer);
 }
 
