@@ -13,7 +13,6 @@ import { FAMILIES, type HostName, overlayWorld, type World } from "./world.ts";
 /** The least that agents take. */
 const TTL_MS = 5000;
 const STRANGER = { 4: "192.0.2.77", 6: "fd50:1::77", mac: "0a:77:00:00:00:01" } as const;
-const EXTRA = ["10.244.77.0/24", "fd00:10:244:77::/64"];
 const THREE = ["a", "b", "d"] as const;
 
 let world: World;
@@ -42,17 +41,18 @@ const subnetsOf = (host: OverlayHost) => host.state()?.subnets;
 
 describe("etcd", () => {
   it("restarts and forgets its old versions, and agents hear of what came meanwhile", async () => {
+    const extra = free();
     await unfelt(all(), async () => {
       await etcd.kill();
       await Promise.all(THREE.map((name) => world.host(name).until("it is missed", ({ connected }) => !connected)));
       await etcd.start();
       for (let number = 0; number < 20; number++) await etcd.put(`${PREFIX}/other`, String(number));
       await etcd.compact();
-      await etcd.put(...strangers(EXTRA));
+      await etcd.put(...strangers(extra));
       await Promise.all(
         THREE.map((name) => world.host(name).until("the new lease", ({ peers }) => peers.length === 3)),
       );
-      await etcd.delete(strangers(EXTRA)[0]);
+      await etcd.delete(strangers(extra)[0]);
       await Promise.all(THREE.map((name) => world.host(name).until("its end", ({ peers }) => peers.length === 2)));
     });
   });
@@ -155,6 +155,15 @@ describe("row 18: two hosts with one address", () => {
     for (const family of FAMILIES) await reachedAfter(container("a"), container("e"), family, 5000);
   });
 });
+
+/** Subnets that no host of ours took by chance. */
+function free(): readonly string[] {
+  const taken = new Set(THREE.flatMap((name) => subnetsOf(world.host(name)) ?? []));
+  const number = [77, 78, 79, 80].find(
+    (one) => !taken.has(`10.244.${one}.0/24`) && !taken.has(`fd00:10:244:${one}::/64`),
+  );
+  return [`10.244.${number}.0/24`, `fd00:10:244:${number}::/64`];
+}
 
 /** The lease of somebody who is not in this world. */
 function strangers(subnets: readonly string[]): readonly [key: string, value: string] {
