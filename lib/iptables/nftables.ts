@@ -9,7 +9,7 @@
 import { TsnetError } from "../errors.ts";
 import { codeOfErrno, errnoName } from "../sys/libc.ts";
 import { bindNetlink, closeFd, NETLINK_NETFILTER, openNetlink, receive, send } from "../sys/native.ts";
-import { attribute, NF_HEADER_BYTES, NLM_F_ACK, talkToNetfilter, zeroTerminated } from "../sys/nfnetlink.ts";
+import { attribute, NF_HEADER_BYTES, NLM_F_ACK, zeroTerminated } from "../sys/nfnetlink.ts";
 import type { IptablesTable } from "./transaction.ts";
 
 // linux/netlink.h, linux/netfilter/nfnetlink.h, linux/netfilter/nf_tables.h
@@ -64,16 +64,7 @@ export function nftChains(family: 4 | 6, table: IptablesTable): readonly string[
 
 /** Whether a table of iptables-nft has this chain. @throws TsnetError of the kernel's. */
 export function nftHasChain(family: 4 | 6, table: IptablesTable, chain: string): boolean {
-  const wanted = [
-    attribute(NFTA_CHAIN_TABLE, zeroTerminated(table)),
-    attribute(NFTA_CHAIN_NAME, zeroTerminated(chain)),
-  ];
-  const type = (NFNL_SUBSYS_NFTABLES << 8) | NFT_MSG_GETCHAIN;
-  const message = { type, flags: NLM_F_ACK, sequence: 1, family: NFPROTO[family], attributes: wanted };
-  const [answer] = talkToNetfilter([message]);
-  if (answer?.errno === undefined) return true;
-  if (answer.errno === "ENOENT") return false;
-  throw refused(answer.errno);
+  return nftChainUses(family, table, chain) !== undefined;
 }
 
 /**
