@@ -30,10 +30,23 @@ const parseStatus = object({ pid: number }, { logs: flag });
  */
 export async function ensureHelper(state: State): Promise<void> {
   if (isHelper()) return;
-  const lock = lockHelper(state);
-  if (lock === undefined) return;
-  lock.release();
-  await startHelper(state);
+  if (await formerIsGone(state)) await startHelper(state);
+}
+
+/**
+ * False where a helper runs or is about to. One whose files somebody removed goes by itself and takes its ports along,
+ * which the next one would find taken.
+ */
+async function formerIsGone(state: State): Promise<boolean> {
+  const deadline = performance.now() + END_PATIENCE;
+  const group = cgroupOfHelper();
+  for (;;) {
+    const lock = lockHelper(state);
+    if (lock === undefined) return false;
+    lock.release();
+    if (group === undefined || removeCgroup(group) || performance.now() > deadline) return true;
+    await Bun.sleep(5);
+  }
 }
 
 /**

@@ -6,14 +6,14 @@
  * @module
  */
 import { messageOf } from "../../lib/errors.ts";
-import { overwriteFile } from "../../lib/sys/files.ts";
+import { exists, overwriteFile } from "../../lib/sys/files.ts";
 import { endedAmong, type HeldProcess, holdProcess } from "../../lib/sys/pidfd.ts";
 import { identify } from "../../lib/sys/process.ts";
 import { writeStderr } from "../../lib/sys/stdio.ts";
 import { State } from "../state/state.ts";
 import { startWatcher } from "./keeper.ts";
 import { openParts } from "./parts.ts";
-import { EXIT, lockHelper, placeOf } from "./place.ts";
+import { EXIT, hasLock, lockHelper, placeOf } from "./place.ts";
 import { serve } from "./serve.ts";
 
 /** Milliseconds: somebody who only looks whether a helper runs holds the lock for less. */
@@ -28,8 +28,10 @@ export async function main(): Promise<number> {
   try {
     const lock = lockHelper(state, LOCK_PATIENCE);
     if (lock === undefined) return EXIT.anotherRuns;
-    await serve({ state, parts: openParts(), say, tick: watchKeeper(state, say) });
-    return EXIT.nothingLeft;
+    const isOusted = () => !hasLock(state, lock);
+    const end = await serve({ state, parts: openParts(), say, tick: watchKeeper(state, say), isOusted });
+    if (end === "ousted") say("the files of this process were removed: it goes");
+    return end === "ousted" && exists(placeOf(state).lock) ? EXIT.anotherRuns : EXIT[end];
   } catch (error) {
     say(messageOf(error));
     return 1;

@@ -11,7 +11,7 @@ import type { State } from "../state/state.ts";
 export const HELPER = "tsnet-helper";
 
 /** Exit codes that its keeper understands: all others are to be followed by another start. */
-export const EXIT = { nothingLeft: 0, anotherRuns: 3 } as const;
+export const EXIT = { nothingLeft: 0, ousted: 1, anotherRuns: 3 } as const;
 
 /** Paths of the helper. */
 export function placeOf({ directory }: Pick<State, "directory">) {
@@ -34,9 +34,14 @@ export function lockHelper(state: State, ms = 0): FileLock | undefined {
   for (;;) {
     const lock = tryLock(path, ms);
     // The one before us removed the file that we waited at: what counts is the lock on the one that is there.
-    if (lock === undefined || sameFile(path, `/proc/self/fd/${lock.fd}`)) return lock;
+    if (lock === undefined || hasLock(state, lock)) return lock;
     lock.release();
   }
+}
+
+/** Whether the lock is that on the file which is there: others removed, with all of the state, would lock another. */
+export function hasLock(state: State, lock: FileLock): boolean {
+  return sameFile(placeOf(state).lock, `/proc/self/fd/${lock.fd}`);
 }
 
 /** Removes what a helper leaves; to be called by the one that holds the lock. */

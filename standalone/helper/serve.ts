@@ -37,10 +37,15 @@ export interface Serving {
   readonly say: (message: string) => void;
   /** Called every 100 ms. */
   readonly tick: () => void;
+  /** Whether somebody removed the state with our lock, so that another helper may be there. Asked every 100 ms. */
+  readonly isOusted: () => boolean;
 }
 
-/** Returns when nothing is left to serve, with nothing of the helper's left. */
-export async function serve({ state, parts, say, tick }: Serving): Promise<void> {
+/**
+ * Returns when nothing is left to serve, with nothing of the helper's left; or when it was ousted, with nothing held
+ * any more and the files, which are another's, left alone.
+ */
+export async function serve({ state, parts, say, tick, isOusted }: Serving): Promise<"nothingLeft" | "ousted"> {
   const watches = openWatches(state, say);
   const living = (records: readonly ContainerRecord[]) => livingOf(records, watches);
   const service = new Service({ state, parts: new Map([...followers(watches), ...parts]), living, say });
@@ -54,17 +59,24 @@ export async function serve({ state, parts, say, tick }: Serving): Promise<void>
     ended ||= state.isEmpty();
     return { ended };
   });
-  const leave = () => {
+  const letGo = () => {
     control.close();
     service.close();
     watches.owners.close();
     watches.follower.close();
+  };
+  const leave = () => {
+    letGo();
     clearPlace(state);
   };
   while (!ended) {
+    if (isOusted()) {
+      letGo();
+      return "ousted";
+    }
     try {
       await round({ state, service, watches });
-      if (service.isIdle() && endsAlone(state, leave)) return;
+      if (service.isIdle() && endsAlone(state, leave)) return "nothingLeft";
     } catch (error) {
       // What fails now, by a full /run for one, need not fail in a moment.
       say(messageOf(error));
@@ -73,6 +85,7 @@ export async function serve({ state, parts, say, tick }: Serving): Promise<void>
     await Bun.sleep(TICK);
   }
   leave();
+  return "nothingLeft";
 }
 
 interface Watches {

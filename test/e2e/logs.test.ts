@@ -121,15 +121,21 @@ test("no process of ours is there for a container: the helper and its watcher, a
     `containers:\n  a: { ${script("exec sleep 4711")} }\n  b: { ${script("exec sleep 4711")} }\n`,
   );
   await project.raise();
-  const rows = (await host.ok(["ps", "-o", "stat=,comm=", "-A"]))
-    .split("\n")
-    .filter(Boolean)
-    .map((line) => line.trim().split(/\s+/));
-  const names = rows.filter(([stat = "Z"]) => !stat.startsWith("Z")).map(([, name]) => name);
+  const names = async () => {
+    const rows = (await host.ok(["ps", "-o", "stat=,comm=", "-A"]))
+      .split("\n")
+      .filter(Boolean)
+      .map((line) => line.trim().split(/\s+/));
+    return rows
+      .filter(([stat = "Z"]) => !stat.startsWith("Z"))
+      .map(([, name]) => name)
+      .toSorted();
+  };
   // The first three are the host's init and this look; the other shell is the helper's watcher.
   const init = ["cat", "sh", "ps"];
   const containers = ["sleep", "sleep", "unshare", "unshare"];
-  expect(names.toSorted()).toEqual([...init, "sh", "tsnet-helper", ...containers].toSorted());
+  // After an up the helper looks at the rules for a moment, by a program.
+  await expect.poll(names, { timeout: 3000 }).toEqual([...init, "sh", "tsnet-helper", ...containers].toSorted());
   await project.down("-t", "0");
 });
 

@@ -25,6 +25,23 @@ async function expectUp(host: Host, project: Project): Promise<void> {
   expect(await ask(host, "beyond", "tcp", HOST[6], 8080)).toBe(`web ${BEYOND[6]}`);
 }
 
+test("a helper that was stopped while /run/tsnet was removed goes once it runs, and leaves the new one all that is its", async () => {
+  await using host = await world();
+  const before = await host.snapshot();
+  const project = await Project.create(host, "p", file("iptables"));
+  await project.raise();
+  const former = (await host.sh("pgrep -x tsnet-helper")).trim();
+  await host.sh(`kill -STOP ${former}; rm -rf /run/tsnet`);
+  expect((await project.up()).stderr).toContain("host port 0.0.0.0:8080/tcp of container web cannot be held");
+  await host.sh(`kill -CONT ${former}`);
+  await expect.poll(() => host.sh("pgrep -x tsnet-helper"), { timeout: 3000 }).not.toContain(former);
+  await project.raise();
+  expect(await host.sh("pgrep -x -c tsnet-helper")).toBe("1\n");
+  await expectUp(host, project);
+  await project.down();
+  await expect.poll(() => host.snapshot(), { timeout: 3000 }).toBe(before);
+});
+
 describe.each(["iptables", "nftables"])("where a network is by %s", (backend) => {
   test("and all of /run/tsnet is removed, up begins anew and down leaves nothing", async () => {
     await using host = await world();
