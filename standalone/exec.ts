@@ -6,6 +6,7 @@
  */
 import { TsnetError } from "../lib/errors.ts";
 import { joinCgroup } from "../lib/sys/cgroup.ts";
+import { useUsualFiles } from "../lib/sys/limits.ts";
 import { childrenOf, identify, sendSignal } from "../lib/sys/process.ts";
 import { runAttached, useUsualUmask } from "../lib/sys/spawn.ts";
 import { environmentOf, execChain } from "./container/chain.ts";
@@ -61,6 +62,7 @@ export async function execIn(record: ContainerRecord, options: ExecOptions): Pro
     terminal: options.terminal,
   });
   useUsualUmask();
+  useUsualFiles(process.pid);
   // What we start is of our group: so none of it outlives the container, and we do not either.
   if (cgroup !== undefined) joinCgroup(`${cgroup}/run`, process.pid);
   return runAttached(argv, { env: environmentOf(start, user), terminal: options.terminal, signalled: passOn });

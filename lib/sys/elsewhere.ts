@@ -9,7 +9,7 @@ import { writeStderr } from "./stdio.ts";
 
 export interface Journey<T> {
   /** As /proc/thread-self/ns calls it. */
-  readonly kind: "net" | "uts";
+  readonly kind: "net" | "uts" | "mnt";
   /** `CLONE_NEW*` of linux/sched.h for that kind. */
   readonly type: number;
   /** Where to, for the message of a way back that fails. */
@@ -17,10 +17,12 @@ export interface Journey<T> {
   readonly go: () => unknown;
   /** Synchronous: what is awaited would go on here or there. */
   readonly work: () => T;
+  /** The way back to the namespace behind `home`; setns alone unless given. */
+  readonly back?: (home: number) => void;
 }
 
 /** Goes, works and comes back. Aborts the process if that fails: anything else would go on in the wrong namespace. */
-export function elsewhere<T>({ kind, type, from, go, work }: Journey<T>): T {
+export function elsewhere<T>({ kind, type, from, go, work, back }: Journey<T>): T {
   // The thread's own link: in a worker, /proc/self is the main thread's.
   const home = openFile(`/proc/thread-self/ns/${kind}`, O_RDONLY);
   try {
@@ -29,7 +31,8 @@ export function elsewhere<T>({ kind, type, from, go, work }: Journey<T>): T {
       return work();
     } finally {
       try {
-        setns(home, type);
+        if (back === undefined) setns(home, type);
+        else back(home);
       } catch (error) {
         writeStderr(`tsnet: cannot return from ${from}: ${String(error)}\n`);
         process.abort();

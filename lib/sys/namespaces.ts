@@ -10,6 +10,7 @@ import { FFIType } from "bun:ffi";
 import { hasErrno } from "../errors.ts";
 import { elsewhere } from "./elsewhere.ts";
 import { check, openLibc } from "./libc.ts";
+import { makeShared, mountBind, unmount } from "./mounts.ts";
 import { CLONE_NEWNET, setns } from "./native.ts";
 import {
   closeFile,
@@ -25,16 +26,9 @@ import {
 
 // linux/sched.h
 const CLONE_NEWUTS = 0x04000000;
-// linux/mount.h
-const MS_BIND = 0x1000n;
-const MS_REC = 0x4000n;
-const MS_SHARED = 1n << 20n;
-const MNT_DETACH = 2;
 
 const SYMBOLS = {
   unshare: { args: [FFIType.i32], returns: FFIType.i32 },
-  mount: { args: [FFIType.ptr, FFIType.ptr, FFIType.ptr, FFIType.u64, FFIType.ptr], returns: FFIType.i32 },
-  umount2: { args: [FFIType.ptr, FFIType.i32], returns: FFIType.i32 },
   mkfifo: { args: [FFIType.ptr, FFIType.u32], returns: FFIType.i32 },
 } as const;
 
@@ -61,7 +55,7 @@ export function bindNewNetns(folder: string, name: string): void {
       type: CLONE_NEWNET,
       from: path,
       go: () => check("unshare", calls().unshare(CLONE_NEWNET)),
-      work: () => mount("/proc/thread-self/ns/net", path, MS_BIND),
+      work: () => mountBind({ source: "/proc/thread-self/ns/net", target: path }),
     });
   } catch (error) {
     unlinkFile(path);
@@ -71,11 +65,7 @@ export function bindNewNetns(folder: string, name: string): void {
 
 /** Takes the name of a namespace away, which ends with its last user; one that names nothing any more is fine. */
 export function unbindNetns(path: string): void {
-  try {
-    check(`umount ${path}`, calls().umount2(cString(path), MNT_DETACH));
-  } catch (error) {
-    if (!hasErrno(error, "EINVAL")) throw error;
-  }
+  unmount(path);
   unlinkFile(path);
 }
 
@@ -108,17 +98,13 @@ function shareMounts(folder: string): void {
     if (!hasErrno(error, "EEXIST")) throw error;
   }
   try {
-    mount("", folder, MS_SHARED | MS_REC);
+    makeShared(folder);
   } catch (error) {
     // It is no mount yet.
     if (!hasErrno(error, "EINVAL")) throw error;
-    mount(folder, folder, MS_BIND | MS_REC);
-    mount("", folder, MS_SHARED | MS_REC);
+    mountBind({ source: folder, target: folder, recursive: true });
+    makeShared(folder);
   }
-}
-
-function mount(source: string, target: string, flags: bigint): void {
-  check(`mount ${target}`, calls().mount(cString(source), cString(target), cString("none"), flags, null));
 }
 
 function cString(text: string): Buffer {

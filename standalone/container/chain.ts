@@ -1,14 +1,12 @@
 /**
  * The programs, all of util-linux, that become a container's command one after the other. Pure.
  *
- *     sh                sets standard error aside
+ *     sh                joins its control group, sets standard error aside
  *     nsenter --net     into its network namespace
- *     unshare           other namespaces of its own; forks, and the child is pid 1
- *     unshare --root    keeps the host's root, where the next programs are, with the folder "." in the new one
- *     sh                takes standard error back
- *     flock             waits at the gate, a named pipe, while mounts, host name and control group are made
+ *     unshare           other namespaces of its own; forks, and the child is pid 1, which mounts its /proc. It keeps
+ *                       the host's root, where the next programs are, with the folder "." in the new one
+ *     sh                waits at the gate, a named pipe, while mounts and host name are made; takes standard error back
  *     setsid            only on a terminal, which becomes the command's own
- *     prlimit           the usual soft limit of open files
  *     setpriv           takes the capabilities away
  *     unshare --root=.  into the root that was made, which needs no program of ours there; then the command
  *
@@ -18,26 +16,14 @@
  *
  * @module
  */
-import { mostOpenFiles } from "../../lib/sys/limits.ts";
 import type { StartRecord } from "../state/records.ts";
 import type { User } from "./user.ts";
 
 /** Where the host's programs are. */
 export type Programs = Readonly<Record<(typeof PROGRAMS)[number], string>>;
 
-/** Programs of util-linux and coreutils that starting takes. */
-export const PROGRAMS = [
-  "sh",
-  "nsenter",
-  "unshare",
-  "flock",
-  "prlimit",
-  "setpriv",
-  "setsid",
-  "mount",
-  "umount",
-  "pivot_root",
-] as const;
+/** Programs of util-linux and a shell that starting takes. */
+export const PROGRAMS = ["sh", "nsenter", "unshare", "setpriv", "setsid"] as const;
 
 /** What Docker leaves a container by default: all others are about the host, not about the container. */
 export const DEFAULT_CAPABILITIES = [
@@ -63,14 +49,16 @@ export interface StartChain {
   readonly netns: string;
   /** The named pipe. */
   readonly gate: string;
+  /** The folder that a container of its own pids and mounts has its /proc mounted on. */
+  readonly proc: string;
   /** The file for what the first programs of the chain complain of. */
   readonly complaints: string;
   readonly user: User;
   readonly programs: Programs;
-  /** Our pid, whose root is the host's. */
-  readonly self: number;
+  /** Where it finds the host's root, whatever mounts it is in. */
+  readonly hostRoot: string;
   /** Whether standard input is a terminal that is to be the command's own. */
-  readonly terminal?: boolean;
+  readonly terminal?: boolean | undefined;
   /** The control group that it joins if it may. */
   readonly cgroup?: string | undefined;
 }
@@ -80,22 +68,14 @@ export interface StartChain {
 const SET_ASIDE = 'exec 3>&2 2>>"$0"; exec "$@"';
 // Joining a control group takes the kernel milliseconds, in which whoever joins another one to it can do nothing else.
 const JOIN = '{ echo 0 >"$1/cgroup.procs"; } 2>/dev/null; shift; ';
-// The soft limit that a system starts programs with.
-const USUAL_FILES = 1024;
-// A shell adds to the environment, which is to be the file's alone.
-const TAKE_BACK = 'exec 2>&3 3>&-; unset PWD OLDPWD SHLVL _; exec "$@"';
+// Opening a named pipe waits for whoever opens its other end. A shell adds to the environment, which is to be the
+// file's alone.
+const WAIT = ': <"$0"; exec 2>&3 3>&-; unset PWD OLDPWD SHLVL _; exec "$@"';
 
-/** The command line that starts a container. */
+/** The command line that starts a container, in the root folder. */
 export function startChain(chain: StartChain): readonly string[] {
-  const { start, netns, gate, complaints, user, programs, self, terminal, cgroup } = chain;
-  const { shares } = start;
-  const own = (["mount", "uts", "ipc", "pid"] as const).filter((which) => !shares.includes(which));
-  const namespaces = [
-    ...own.map((which) => `--${which}`),
-    ...(own.includes("pid") ? ["--fork"] : []),
-    // What the host unmounts later is unmounted here, too, and nothing the other way.
-    ...(own.includes("mount") ? ["--propagation", "slave"] : []),
-  ];
+  const { start, netns, gate, complaints, user, programs, terminal, cgroup } = chain;
+  const options = namespacesOf(chain);
   return [
     programs.sh,
     "-c",
@@ -103,20 +83,36 @@ export function startChain(chain: StartChain): readonly string[] {
     complaints,
     ...(cgroup === undefined ? [] : [cgroup]),
     ...(netns === "" ? [] : [programs.nsenter, `--net=${netns}`, "--"]),
-    ...(own.length === 0 ? [] : [programs.unshare, ...namespaces, "--"]),
-    programs.unshare,
-    `--root=/proc/${self}/root`,
-    "--wd=.",
-    "--",
-    programs.sh,
-    "-c",
-    TAKE_BACK,
-    programs.sh,
-    programs.flock,
-    "--no-fork",
-    gate,
+    ...(options.length === 0 ? [] : [programs.unshare, ...options, "--"]),
+    ...waiting(programs, gate),
     ...(terminal === true ? [programs.setsid, "--ctty"] : []),
     ...confined({ start, user, programs, workdir: start.workdir, command: start.command }),
+  ];
+}
+
+/** Whether a command line is that of the chain's program that waits at the gate. */
+export function isWaiting(argv: readonly string[], { programs, gate }: Pick<StartChain, "programs" | "gate">): boolean {
+  return waiting(programs, gate).every((word, at) => argv[at] === word);
+}
+
+function waiting(programs: Programs, gate: string): readonly string[] {
+  return [programs.sh, "-c", WAIT, gate];
+}
+
+/** What `unshare` does for the container, as its options; none if it shares all. */
+function namespacesOf({ start, proc, hostRoot }: StartChain): readonly string[] {
+  const own = (["mount", "uts", "ipc", "pid"] as const).filter((which) => !start.shares.includes(which));
+  const forks = own.includes("pid");
+  const namespaces = [...own.map((which) => `--${which}`), ...(forks ? ["--fork"] : [])];
+  if (!own.includes("mount")) return namespaces;
+  return [
+    ...namespaces,
+    // What the host unmounts later is unmounted here, too, and nothing the other way.
+    "--propagation=slave",
+    // Seen from ".", which is the container's already, while the root is the host's.
+    ...(forks ? [`--mount-proc=${proc.slice(1)}`] : []),
+    `--root=${hostRoot}`,
+    "--wd=.",
   ];
 }
 
@@ -150,9 +146,6 @@ function confined({ start, user, programs, workdir, command }: Omit<ExecChain, "
   const bounds = ["-all", ...DEFAULT_CAPABILITIES.map((name) => `+${name}`)].join(",");
   const limits = ["--bounding-set", bounds, "--inh-caps=-all", "--ambient-caps=-all", "--no-new-privs"];
   return [
-    // The runtime that we are raised it to the hard limit, which some programs close one by one.
-    programs.prlimit,
-    `--nofile=${Math.min(USUAL_FILES, mostOpenFiles())}:`,
     programs.setpriv,
     ...(start.privileged ? [] : limits),
     "--regid",

@@ -7,6 +7,7 @@ import { TsnetError } from "../../lib/errors.ts";
 import { readLog } from "../../lib/sys/cappedlog.ts";
 import { openForWriters } from "../../lib/sys/fifo.ts";
 import { readIfThere, removeFile } from "../../lib/sys/files.ts";
+import { pathToOwnRoot } from "../../lib/sys/mounts.ts";
 import { makeFifo } from "../../lib/sys/namespaces.ts";
 import { closeFile } from "../../lib/sys/posix.ts";
 import { childrenOf, commandLineOf, identify, type ProcessIdentity } from "../../lib/sys/process.ts";
@@ -19,9 +20,10 @@ import {
   startDetached,
 } from "../../lib/sys/spawn.ts";
 import type { ContainerRecord, StartRecord } from "../state/records.ts";
-import { environmentOf, type Programs, startChain } from "./chain.ts";
+import { environmentOf, isWaiting, type Programs, startChain } from "./chain.ts";
 import { logOf, outputOf, untilLogged } from "./output.ts";
 import { userOf } from "./prepare.ts";
+import { procOfItsOwn } from "./root.ts";
 
 /** Milliseconds that the programs of the chain may take all together. */
 const START_TIMEOUT = 10_000;
@@ -34,6 +36,8 @@ export interface Launched {
   readonly record: ContainerRecord;
   readonly folder: string;
   readonly programs: Programs;
+  /** The chain's whole command line. */
+  readonly argv: readonly string[];
   readonly chain: Attached | Detached;
   /** Whether what it writes is kept: not where the command has our streams. */
   readonly isLogged: boolean;
@@ -67,13 +71,23 @@ export async function launch({ record, folder, programs, streams }: Launching): 
   const complaints = complaintsOf(folder);
   removeFile(complaints);
   const cgroup = record.cgroup === undefined ? undefined : `${record.cgroup}/run`;
-  const chain = { start, netns, gate: gateOf(folder), complaints, user, programs, self: process.pid, cgroup };
+  const argv = startChain({
+    start,
+    netns,
+    gate: gateOf(folder),
+    proc: procOfItsOwn(folder),
+    complaints,
+    user,
+    programs,
+    hostRoot: pathToOwnRoot(),
+    cgroup,
+    terminal: streams?.terminal,
+  });
   const env = environmentOf(start, user);
-  const launched = { record, folder, programs, isLogged: streams === undefined };
-  if (streams === undefined) return { ...launched, chain: startLogged(startChain(chain), { folder, env }) };
+  const launched = { record, folder, programs, argv, isLogged: streams === undefined };
+  if (streams === undefined) return { ...launched, chain: startLogged(argv, { folder, env }) };
   // In the root folder, which the change of root takes along.
   const options = { ...streams, cwd: "/", env: streams.terminal ? { ...env, ...terminalOf(start) } : env };
-  const argv = startChain({ ...chain, terminal: streams.terminal });
   return { ...launched, chain: startAttached(argv, options) };
 }
 
@@ -100,28 +114,29 @@ function startLogged(
 
 /** The container's first process: the chain itself, or its child where it has forked into a pid namespace. */
 export function waitAtGate(launched: Launched): Promise<ProcessIdentity> {
-  const { record, chain, programs } = launched;
+  const { record, folder, chain, programs } = launched;
+  const gate = gateOf(folder);
   const forks = !record.start.shares.includes("pid");
   return until(launched, () => {
     const pid = forks ? childrenOf(chain.pid)[0] : chain.pid;
-    return pid !== undefined && commandLineOf(pid)[0] === programs.flock ? identify(pid) : undefined;
+    return pid !== undefined && isWaiting(commandLineOf(pid), { programs, gate }) ? identify(pid) : undefined;
   });
 }
 
 /** Opens the gate and waits until the chain has become the command, which may have ended before we look. */
 export async function passGate(launched: Launched, first: ProcessIdentity): Promise<void> {
-  const { record, folder, programs } = launched;
+  const { record, folder, argv } = launched;
   await until(launched, () => openGate(gateOf(folder)) || undefined);
   removeFile(gateOf(folder));
-  const links = new Set([programs.flock, programs.setsid, programs.prlimit, programs.setpriv, programs.unshare]);
-  // A command that is itself one of these programs is told from the chain by being what was asked for.
-  const isChain = (argv: readonly string[]) =>
-    links.has(argv[0] ?? "") && argv.join("\0") !== record.start.command.join("\0");
+  // Each of its programs is given what comes after it in the chain's command line.
+  const whole = argv.join("\0");
+  const isChain = (now: readonly string[]) =>
+    now.length > record.start.command.length && whole.endsWith(`\0${now.join("\0")}`);
   await until(launched, (ended) => {
     // With our streams the chain has complained to the user, and its exit code tells.
     if (ended !== undefined) return launched.isLogged && saidByChain(saidBy(launched)) ? undefined : true;
-    const argv = commandLineOf(first.pid);
-    return argv.length > 0 && !isChain(argv) ? true : undefined;
+    const now = commandLineOf(first.pid);
+    return now.length > 0 && !isChain(now) ? true : undefined;
   });
 }
 
@@ -174,5 +189,5 @@ export function wasKilled({ folder }: Launched): boolean {
 
 /** Whether one of the chain's programs complained, which they do only if they fail. */
 function saidByChain(log: string): boolean {
-  return /^(unshare|nsenter|flock|prlimit|setpriv): /m.test(log);
+  return /^(unshare|nsenter|setpriv): /m.test(log);
 }

@@ -10,7 +10,16 @@ import { kindOf, makeInside, resolveInside } from "../../lib/sys/rooted.ts";
 import { ensureSymlink, removeTree } from "../../lib/sys/trees.ts";
 import type { ContainerRecord, StartRecord } from "../state/records.ts";
 import { hostsText, type Naming, resolverText } from "./etc.ts";
-import { type BoundFile, DEVICES, fstabText, GUARDED, hidesRun, planMounts, RESOLVING_SOCKETS } from "./root.ts";
+import {
+  type BoundFile,
+  DEVICES,
+  GUARDED,
+  hidesRun,
+  type Mount,
+  planMounts,
+  procOfItsOwn,
+  RESOLVING_SOCKETS,
+} from "./root.ts";
 import { findUser, type User } from "./user.ts";
 
 /** Where systemd-resolved says whom it asks. */
@@ -20,10 +29,8 @@ const RESOLVED_CONF = "/run/systemd/resolve/resolv.conf";
 export interface Prepared {
   /** Where the new root is put together. */
   readonly root: string;
-  /** Where the old root is put for a moment, in the new one. */
-  readonly oldRoot: string;
-  /** The table of mounts. */
-  readonly fstab: string;
+  /** What is mounted there, in order. */
+  readonly mounts: readonly Mount[];
   /** Mounts of the host that would keep others' network namespaces alive if the container had them, too. */
   readonly drop: readonly string[];
   /** What was made in the rootfs to mount on. */
@@ -56,8 +63,8 @@ export function userOf({
 /** Makes the container's folder anew. */
 export function prepare({ name, start }: ContainerRecord, folder: string, naming: Naming): Prepared {
   const root = `${folder}/root`;
-  for (const entry of ["root", "run", "dev", "etc"]) removeTree(`${folder}/${entry}`);
-  for (const path of [root, `${folder}/run/.old`, `${folder}/etc`]) makeDirectory(path);
+  for (const entry of ["root", "run", "dev", "etc", "proc"]) removeTree(`${folder}/${entry}`);
+  for (const path of [root, `${folder}/run`, `${folder}/etc`, procOfItsOwn(folder)]) makeDirectory(path);
   if (start.rootfs !== undefined) prepareDevices(`${folder}/dev`);
   const made: string[] = [];
   const place = (target: string, kind: "file" | "directory") =>
@@ -77,11 +84,9 @@ export function prepare({ name, start }: ContainerRecord, folder: string, naming
     guarded: GUARDED.filter(exists),
     silenced: silencedFor(start, naming),
   };
-  overwriteFile(`${folder}/fstab`, fstabText(root, planMounts(plan)));
   return {
     root,
-    oldRoot: `${root}${hidesRun(start) ? "/run/.old" : `${folder}/run/.old`}`,
-    fstab: `${folder}/fstab`,
+    mounts: planMounts(plan),
     drop:
       start.rootfs === undefined && hidesRun(start)
         ? mountsBelowRun(readIfThere("/proc/self/mounts") ?? "", folder)

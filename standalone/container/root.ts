@@ -1,6 +1,6 @@
 /**
- * What a container sees of files: its root and what is mounted in it, as an fstab(5) that `mount --all` carries out
- * in the container's mount namespace before the command starts.
+ * What a container sees of files: its root and what is mounted in it, as a list that mounts.ts carries out in the
+ * container's mount namespace before the command starts. Pure.
  *
  * A container on the host's root sees the host's files, yet not its /run, where every other network namespace can
  * be entered; its own /proc, and a new /sys, since an old one lists the host's links. One on a root of its own
@@ -8,15 +8,20 @@
  *
  * @module
  */
+import type { MountFlag, NewMount } from "../../lib/sys/mounts.ts";
 import type { StartRecord } from "../state/records.ts";
 
-/** One mount: a line of the table. */
+/** One mount. */
 export interface Mount {
   readonly source: string;
   /** As seen from inside: absolute, without links. */
   readonly target: string;
-  readonly type: "none" | "proc" | "sysfs" | "tmpfs" | "devpts";
-  readonly options: readonly string[];
+  /** What it is of the source: the file or folder, that with all below it, the very mount; or a new file system. */
+  readonly type: "bind" | "rbind" | "move" | NewMount["type"];
+  /** Of one that is bound with all below it, those of the topmost. */
+  readonly flags: readonly MountFlag[];
+  /** Options of the file system's own, with commas between them. */
+  readonly data?: string;
 }
 
 /** A file that is bound into /etc, and where its path ends inside. */
@@ -50,7 +55,22 @@ export const GUARDED = ["/proc/sys", "/proc/bus", "/proc/fs", "/proc/irq", "/pro
 /** Device files that every program may count on. */
 export const DEVICES = ["null", "zero", "full", "random", "urandom", "tty"] as const;
 
-const BETWEEN: Mount = { source: "tsnet", target: "/sys", type: "tmpfs", options: ["ro", "size=4k"] };
+const BETWEEN: Mount = { source: "tsnet", target: "/sys", type: "tmpfs", flags: ["ro"], data: "size=4k" };
+const SHM: Mount = {
+  source: "tsnet",
+  target: "/dev/shm",
+  type: "tmpfs",
+  flags: ["nosuid", "nodev"],
+  data: "mode=1777,size=64m",
+};
+// Group 5 is tty everywhere.
+const PTS: Mount = {
+  source: "tsnet",
+  target: "/dev/pts",
+  type: "devpts",
+  flags: ["nosuid", "noexec"],
+  data: "newinstance,ptmxmode=0666,mode=0620,gid=5",
+};
 
 /** Whether the container has a /run of its own. */
 export function hidesRun({ rootfs, privileged }: StartRecord): boolean {
@@ -61,11 +81,10 @@ export function hidesRun({ rootfs, privileged }: StartRecord): boolean {
 export function planMounts(plan: RootPlan): readonly Mount[] {
   const { start, folder, files, mounts } = plan;
   const { rootfs, privileged, shares } = start;
-  const noDevices = rootfs !== undefined && !privileged ? ["nodev"] : [];
+  const noDevices = rootfs !== undefined && !privileged ? (["nodev"] as const) : [];
   return [
-    { source: rootfs ?? "/", target: "/", type: "none", options: ["rbind", ...noDevices] },
-    // A name of our own for the source: mount(8) passes over what seems to be mounted already.
-    { source: "tsnet", target: "/proc", type: "proc", options: ["nosuid", "nodev", "noexec"] },
+    { source: rootfs ?? "/", target: "/", type: "rbind", flags: noDevices },
+    procOf(plan),
     ...(privileged ? [] : plan.guarded.map((path) => guard(plan.root, path))),
     // On the host's network it is the host's sysfs once more, which cannot be mounted right upon itself (EBUSY).
     ...(rootfs === undefined ? [BETWEEN] : []),
@@ -73,58 +92,43 @@ export function planMounts(plan: RootPlan): readonly Mount[] {
       source: "tsnet",
       target: "/sys",
       type: "sysfs",
-      options: [privileged ? "rw" : "ro", "nosuid", "nodev", "noexec"],
+      flags: [...(privileged ? [] : (["ro"] as const)), "nosuid", "nodev", "noexec"],
     },
     ...(rootfs === undefined ? [] : devices(folder)),
-    ...(shares.includes("ipc")
-      ? []
-      : [
-          {
-            source: "tsnet",
-            target: "/dev/shm",
-            type: "tmpfs",
-            options: ["nosuid", "nodev", "mode=1777", "size=64m"],
-          } as const,
-        ]),
+    ...(shares.includes("ipc") ? [] : [SHM]),
     ...(hidesRun(start) ? [bind(`${folder}/run`, "/run", ["nosuid", "nodev"])] : []),
     // A connection to what is no socket is refused, as if the server were not there.
     ...plan.silenced.map((path) => bind("/dev/null", path)),
     ...files.map(({ source, target }) => bind(source, target)),
-    ...mounts.map(({ source, target, readOnly, isFile }) =>
-      bind(source, target, [...(readOnly ? ["ro"] : []), ...(isFile ? [] : noDevices)], "rbind"),
-    ),
+    ...mounts.map(({ source, target, readOnly, isFile }): Mount => {
+      const flags = [...(readOnly ? (["ro"] as const) : []), ...(isFile ? [] : noDevices)];
+      return { source, target, type: "rbind", flags };
+    }),
   ];
 }
 
-/** The table's text: fstab(5), with the targets below `root`. */
-export function fstabText(root: string, mounts: readonly Mount[]): string {
-  const line = ({ source, target, type, options }: Mount) =>
-    [octal(source), octal(target === "/" ? root : `${root}${target}`), type, options.join(","), "0", "0"].join(" ");
-  return `${mounts.map(line).join("\n")}\n`;
+/** Where the first process of a container mounts the /proc of its own pids: they are those of whoever mounts it. */
+export function procOfItsOwn(folder: string): string {
+  return `${folder}/proc`;
+}
+
+function procOf({ start, folder }: RootPlan): Mount {
+  if (!start.shares.includes("pid")) return { source: procOfItsOwn(folder), target: "/proc", type: "move", flags: [] };
+  return { source: "tsnet", target: "/proc", type: "proc", flags: ["nosuid", "nodev", "noexec"] };
 }
 
 function guard(root: string, path: string): Mount {
-  return { source: `${root}${path}`, target: path, type: "none", options: ["bind", "ro", "nosuid", "nodev", "noexec"] };
+  return bind(`${root}${path}`, path, ["ro", "nosuid", "nodev", "noexec"]);
 }
 
 function devices(folder: string): readonly Mount[] {
   return [
     bind(`${folder}/dev`, "/dev", ["nosuid"]),
     ...DEVICES.map((name) => bind(`/dev/${name}`, `/dev/${name}`)),
-    // Group 5 is tty everywhere.
-    {
-      source: "tsnet",
-      target: "/dev/pts",
-      type: "devpts",
-      options: ["newinstance", "ptmxmode=0666", "mode=0620", "gid=5", "nosuid", "noexec"],
-    },
+    PTS,
   ];
 }
 
-function bind(source: string, target: string, options: readonly string[] = [], how: "bind" | "rbind" = "bind"): Mount {
-  return { source, target, type: "none", options: [how, ...options] };
-}
-
-function octal(path: string): string {
-  return path.replace(/[\\\s]/g, (character) => `\\${character.charCodeAt(0).toString(8).padStart(3, "0")}`);
+function bind(source: string, target: string, flags: readonly MountFlag[] = []): Mount {
+  return { source, target, type: "bind", flags };
 }

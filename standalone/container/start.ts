@@ -6,7 +6,7 @@
  */
 import { constants } from "node:os";
 import { cgroupPath, cgroupPids, joinCgroup, makeCgroup } from "../../lib/sys/cgroup.ts";
-import { removeIfEmpty } from "../../lib/sys/executable.ts";
+import { useUsualFiles } from "../../lib/sys/limits.ts";
 import { nameHostOf } from "../../lib/sys/namespaces.ts";
 import { endingOf, holdProcess } from "../../lib/sys/pidfd.ts";
 import { namespaceOf, type ProcessIdentity } from "../../lib/sys/process.ts";
@@ -15,8 +15,8 @@ import type { ContainerRecord } from "../state/records.ts";
 import { PROGRAMS, type Programs } from "./chain.ts";
 import type { Naming } from "./etc.ts";
 import { type Launched, launch, passGate, type Streams, waitAtGate, wasKilled } from "./launch.ts";
-import { checkStart, type Prepared, prepare } from "./prepare.ts";
-import { ask } from "./tool.ts";
+import { mountRoot } from "./mounts.ts";
+import { checkStart, prepare } from "./prepare.ts";
 
 /** The programs that starting takes. @throws TsnetError `not-found` naming the one that is missing. */
 export function findPrograms(): Programs {
@@ -63,8 +63,9 @@ export async function startContainer(starting: Starting): Promise<Started> {
   if (cgroup !== undefined) ensureMembers(`${cgroup}/run`, [launched.chain.pid, first.pid]);
   known = { ...known, process: first };
   note(known);
+  useUsualFiles(first.pid);
   if (!known.start.shares.includes("uts")) nameHostOf(first.pid, known.start.hostname);
-  if (prepared !== undefined) await mountRoot(known, first.pid, { programs, prepared, folder });
+  if (prepared !== undefined) mountRoot(known.name, first, prepared);
   await starting.served();
   const exited = streams === undefined ? launched.chain.exited : exitOf(launched, first);
   await passGate(launched, first);
@@ -96,28 +97,4 @@ function ensureMembers(group: string, pids: readonly number[]): void {
 /** Makes the group, with a part for the command; undefined where we may not. */
 function makeGroup(path: string | undefined): string | undefined {
   return path !== undefined && makeCgroup(`${path}/run`) ? path : undefined;
-}
-
-/** Mounts all and changes the root, by one entry into the namespaces. */
-const MAKE_ROOT = '"$0" --no-mtab --all --fstab "$1" && shift && exec "$@"';
-
-/** Puts the new root together in the container's mount namespace and makes it the only one there. */
-async function mountRoot(
-  record: ContainerRecord,
-  pid: number,
-  { programs, prepared, folder }: { readonly programs: Programs; readonly prepared: Prepared; readonly folder: string },
-): Promise<void> {
-  const { root, oldRoot, fstab, drop } = prepared;
-  const { sh, nsenter, mount, umount, pivot_root } = programs;
-  const step = (what: string, ...args: readonly string[]) =>
-    ask(`${what} of container ${record.name}`, nsenter, ["--target", String(pid), "--mount", ...args]);
-  const detach = [umount, "--no-mtab", "--lazy"];
-  if (drop.length > 0) await step("leave the host's /run", "--", ...detach, ...drop);
-  // In its pid, network and ipc namespaces too, for /proc, /sys and /dev/mqueue show those of whoever mounts them.
-  const make = [sh, "-c", MAKE_ROOT, mount, fstab, pivot_root, root, oldRoot];
-  await step("make the root", "--pid", "--net", "--ipc", "--", ...make);
-  // The folder that the first process is in went along; the programs are still found by the host's root.
-  const there = ["--root=/", `--wd=/proc/${pid}/cwd`];
-  await step("leave the old root", ...there, "--", ...detach, "--no-canonicalize", oldRoot.slice(root.length + 1));
-  removeIfEmpty(`${folder}/run/.old`);
 }

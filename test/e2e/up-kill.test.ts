@@ -60,7 +60,7 @@ async function expectUp(when: string): Promise<void> {
 async function expectDown(when: string): Promise<void> {
   // What a command that was killed had started ends by itself, a moment after its pipe broke; and so does a watcher.
   await expect.poll(() => host.snapshot(), { timeout: 5000, message: when }).toBe(before);
-  await expect.poll(() => running("sleep|unshare|flock|tsnet.*"), { timeout: 5000, message: when }).toBe(0);
+  await expect.poll(() => running("sleep|unshare|tsnet.*"), { timeout: 5000, message: when }).toBe(0);
 }
 
 /** How many processes of these names run; the host's init waits for none, so there are dead ones. */

@@ -1,8 +1,15 @@
 import { describe, expect, test } from "vitest";
-import { environmentOf, execChain, PROGRAMS, type Programs, startChain } from "../../standalone/container/chain.ts";
+import {
+  environmentOf,
+  execChain,
+  isWaiting,
+  PROGRAMS,
+  type Programs,
+  startChain,
+} from "../../standalone/container/chain.ts";
 import { hostsText, type Naming, resolverText } from "../../standalone/container/etc.ts";
 import { mountsBelowRun } from "../../standalone/container/prepare.ts";
-import { fstabText, planMounts } from "../../standalone/container/root.ts";
+import { planMounts } from "../../standalone/container/root.ts";
 import { findUser } from "../../standalone/container/user.ts";
 import type { StartRecord } from "../../standalone/state/records.ts";
 
@@ -25,6 +32,7 @@ const NAMING: Naming = {
   dnsSearch: undefined,
 };
 const ROOT = { uid: 0, gid: 0, groups: [], home: "/root" };
+const WAIT = ': <"$0"; exec 2>&3 3>&-; unset PWD OLDPWD SHLVL _; exec "$@"';
 const programs = Object.fromEntries(PROGRAMS.map((name) => [name, `/bin/${name}`])) as Programs;
 
 describe("the chain of programs that becomes a command", () => {
@@ -33,10 +41,11 @@ describe("the chain of programs that becomes a command", () => {
       start: { ...START, ...start },
       netns: "/run/netns/p.web",
       gate: "/g",
+      proc: "/c/proc",
       complaints: "/c",
       user: ROOT,
       programs,
-      self: 7,
+      hostRoot: "/proc/7/fd/9",
       ...more,
     }).join(" ");
   const LIMITS =
@@ -46,10 +55,9 @@ describe("the chain of programs that becomes a command", () => {
     expect(chain()).toBe(
       '/bin/sh -c exec 3>&2 2>>"$0"; exec "$@" /c ' +
         "/bin/nsenter --net=/run/netns/p.web -- " +
-        "/bin/unshare --mount --uts --ipc --pid --fork --propagation slave -- " +
-        "/bin/unshare --root=/proc/7/root --wd=. -- " +
-        '/bin/sh -c exec 2>&3 3>&-; unset PWD OLDPWD SHLVL _; exec "$@" /bin/sh /bin/flock --no-fork /g ' +
-        `/bin/prlimit --nofile=1024: /bin/setpriv ${LIMITS} --regid 0 --clear-groups -- ` +
+        "/bin/unshare --mount --uts --ipc --pid --fork --propagation=slave --mount-proc=c/proc --root=/proc/7/fd/9 --wd=. -- " +
+        '/bin/sh -c : <"$0"; exec 2>&3 3>&-; unset PWD OLDPWD SHLVL _; exec "$@" /g ' +
+        `/bin/setpriv ${LIMITS} --regid 0 --clear-groups -- ` +
         "/bin/unshare --root=. --wd=/srv -- busybox httpd -f",
     );
   });
@@ -63,10 +71,24 @@ describe("the chain of programs that becomes a command", () => {
   test("shares what it is told to, and keeps the rights of a privileged one", () => {
     expect(chain({ shares: ["pid", "mount", "ipc", "uts"], privileged: true }, { netns: "" })).toBe(
       '/bin/sh -c exec 3>&2 2>>"$0"; exec "$@" /c ' +
-        "/bin/unshare --root=/proc/7/root --wd=. -- " +
-        '/bin/sh -c exec 2>&3 3>&-; unset PWD OLDPWD SHLVL _; exec "$@" /bin/sh /bin/flock --no-fork /g ' +
-        "/bin/prlimit --nofile=1024: /bin/setpriv --regid 0 --clear-groups -- /bin/unshare --root=. --wd=/srv -- busybox httpd -f",
+        '/bin/sh -c : <"$0"; exec 2>&3 3>&-; unset PWD OLDPWD SHLVL _; exec "$@" /g ' +
+        "/bin/setpriv --regid 0 --clear-groups -- /bin/unshare --root=. --wd=/srv -- busybox httpd -f",
     );
+  });
+
+  test("mounts a /proc of its own where both pids and mounts are", () => {
+    expect(chain({ shares: ["pid"] })).toContain(
+      " --mount --uts --ipc --propagation=slave --root=/proc/7/fd/9 --wd=. -- ",
+    );
+    expect(chain({ shares: ["mount"] })).toContain(" --uts --ipc --pid --fork -- /bin/sh ");
+  });
+
+  test("is known to wait by the program that does", () => {
+    const at = { programs, gate: "/g" };
+    expect(isWaiting(["/bin/sh", "-c", WAIT, "/g", "/bin/setpriv"], at)).toBe(true);
+    expect(isWaiting(["/bin/sh", "-c", WAIT, "/other", "/bin/setpriv"], at)).toBe(false);
+    expect(isWaiting(["/bin/unshare", "--", "/bin/sh", "-c", WAIT, "/g"], at)).toBe(false);
+    expect(isWaiting([], at)).toBe(false);
   });
 
   test("becomes another user last, since that takes rights that the steps before need", () => {
@@ -79,7 +101,7 @@ describe("the chain of programs that becomes a command", () => {
   test("of exec enters all namespaces of the container and takes the same rights away", () => {
     const exec = { start: START, user: ROOT, programs, pid: 12, workdir: "/", command: ["sh"], terminal: false };
     const entering = "/bin/nsenter --target 12 --mount --uts --ipc --net --pid --root=/ --wd=/proc/12/root --";
-    const rest = `/bin/prlimit --nofile=1024: /bin/setpriv ${LIMITS} --regid 0 --clear-groups -- /bin/unshare --root=. --wd=/ -- sh`;
+    const rest = `/bin/setpriv ${LIMITS} --regid 0 --clear-groups -- /bin/unshare --root=. --wd=/ -- sh`;
     expect(execChain(exec).join(" ")).toBe(`${entering} ${rest}`);
     expect(execChain({ ...exec, terminal: true }).join(" ")).toBe(`${entering} /bin/setsid --ctty ${rest}`);
   });
@@ -101,44 +123,45 @@ describe("a container's mounts", () => {
     mounts: readonly { source: string; target: string; readOnly: boolean; isFile: boolean }[] = [],
     silenced: readonly string[] = [],
   ) =>
-    fstabText(
-      "/c/root",
-      planMounts({
-        root: "/c/root",
-        folder: "/c",
-        start: { ...START, ...start },
-        files: [{ source: "/c/etc/hosts", target: "/etc/hosts" }],
-        mounts,
-        guarded: ["/proc/sys"],
-        silenced,
-      }),
-    );
+    planMounts({
+      root: "/c/root",
+      folder: "/c",
+      start: { ...START, ...start },
+      files: [{ source: "/c/etc/hosts", target: "/etc/hosts" }],
+      mounts,
+      guarded: ["/proc/sys"],
+      silenced,
+    })
+      .map(({ source, target, type, flags, data }) => [type, source, target, ...flags, data ?? ""].join(" ").trim())
+      .join("\n");
 
   test("containers row 22: where the host's /run is seen, hide what would answer past resolv.conf", () => {
     expect(table({ privileged: true }, [], ["/run/nscd/socket"])).toContain(
-      "/dev/null /c/root/run/nscd/socket none bind 0 0\n/c/etc/hosts /c/root/etc/hosts none bind 0 0\n",
+      "bind /dev/null /run/nscd/socket\nbind /c/etc/hosts /etc/hosts",
     );
   });
 
   test("containers row 14: on the host's root hide /run and make /proc/sys and /sys read-only", () => {
-    expect(table({})).toBe(`/ /c/root none rbind 0 0
-tsnet /c/root/proc proc nosuid,nodev,noexec 0 0
-/c/root/proc/sys /c/root/proc/sys none bind,ro,nosuid,nodev,noexec 0 0
-tsnet /c/root/sys tmpfs ro,size=4k 0 0
-tsnet /c/root/sys sysfs ro,nosuid,nodev,noexec 0 0
-tsnet /c/root/dev/shm tmpfs nosuid,nodev,mode=1777,size=64m 0 0
-/c/run /c/root/run none bind,nosuid,nodev 0 0
-/c/etc/hosts /c/root/etc/hosts none bind 0 0
-`);
+    expect(table({})).toBe(`rbind / /
+move /c/proc /proc
+bind /c/root/proc/sys /proc/sys ro nosuid nodev noexec
+tmpfs tsnet /sys ro size=4k
+sysfs tsnet /sys ro nosuid nodev noexec
+tmpfs tsnet /dev/shm nosuid nodev mode=1777,size=64m
+bind /c/run /run nosuid nodev
+bind /c/etc/hosts /etc/hosts`);
   });
 
   test("of a privileged one do neither", () => {
-    expect(table({ privileged: true, shares: ["ipc"] })).toBe(`/ /c/root none rbind 0 0
-tsnet /c/root/proc proc nosuid,nodev,noexec 0 0
-tsnet /c/root/sys tmpfs ro,size=4k 0 0
-tsnet /c/root/sys sysfs rw,nosuid,nodev,noexec 0 0
-/c/etc/hosts /c/root/etc/hosts none bind 0 0
-`);
+    expect(table({ privileged: true, shares: ["ipc"] })).toBe(`rbind / /
+move /c/proc /proc
+tmpfs tsnet /sys ro size=4k
+sysfs tsnet /sys nosuid nodev noexec
+bind /c/etc/hosts /etc/hosts`);
+  });
+
+  test("with the host's pids bring a new /proc of those", () => {
+    expect(table({ privileged: true, shares: ["pid"] })).toContain("\nproc tsnet /proc nosuid nodev noexec\n");
   });
 
   test("containers row 15: on a root of its own bring a /dev", () => {
@@ -146,24 +169,23 @@ tsnet /c/root/sys sysfs rw,nosuid,nodev,noexec 0 0
       { source: "/my data", target: "/data", readOnly: true, isFile: false },
       { source: "/dev/net/tun", target: "/dev/net/tun", readOnly: false, isFile: true },
     ];
-    expect(table({ rootfs: "/roots/a b" }, mounts)).toBe(`/roots/a\\040b /c/root none rbind,nodev 0 0
-tsnet /c/root/proc proc nosuid,nodev,noexec 0 0
-/c/root/proc/sys /c/root/proc/sys none bind,ro,nosuid,nodev,noexec 0 0
-tsnet /c/root/sys sysfs ro,nosuid,nodev,noexec 0 0
-/c/dev /c/root/dev none bind,nosuid 0 0
-/dev/null /c/root/dev/null none bind 0 0
-/dev/zero /c/root/dev/zero none bind 0 0
-/dev/full /c/root/dev/full none bind 0 0
-/dev/random /c/root/dev/random none bind 0 0
-/dev/urandom /c/root/dev/urandom none bind 0 0
-/dev/tty /c/root/dev/tty none bind 0 0
-tsnet /c/root/dev/pts devpts newinstance,ptmxmode=0666,mode=0620,gid=5,nosuid,noexec 0 0
-tsnet /c/root/dev/shm tmpfs nosuid,nodev,mode=1777,size=64m 0 0
-/c/run /c/root/run none bind,nosuid,nodev 0 0
-/c/etc/hosts /c/root/etc/hosts none bind 0 0
-/my\\040data /c/root/data none rbind,ro,nodev 0 0
-/dev/net/tun /c/root/dev/net/tun none rbind 0 0
-`);
+    expect(table({ rootfs: "/roots/a b" }, mounts)).toBe(`rbind /roots/a b / nodev
+move /c/proc /proc
+bind /c/root/proc/sys /proc/sys ro nosuid nodev noexec
+sysfs tsnet /sys ro nosuid nodev noexec
+bind /c/dev /dev nosuid
+bind /dev/null /dev/null
+bind /dev/zero /dev/zero
+bind /dev/full /dev/full
+bind /dev/random /dev/random
+bind /dev/urandom /dev/urandom
+bind /dev/tty /dev/tty
+devpts tsnet /dev/pts nosuid noexec newinstance,ptmxmode=0666,mode=0620,gid=5
+tmpfs tsnet /dev/shm nosuid nodev mode=1777,size=64m
+bind /c/run /run nosuid nodev
+bind /c/etc/hosts /etc/hosts
+rbind /my data /data ro nodev
+rbind /dev/net/tun /dev/net/tun`);
   });
 
   test("leave out what is mounted below the host's /run, where other namespaces are", () => {
