@@ -5,9 +5,10 @@
  *
  * @module
  */
-import { existsSync, readdirSync, readlinkSync, rmdirSync } from "node:fs";
+import { existsSync, readlinkSync } from "node:fs";
 import { resolve } from "node:path";
 import type { Subprocess } from "bun";
+import { cgroupNames, cgroupPath, removeCgroup } from "../../lib/sys/cgroup.ts";
 
 export interface Output {
   readonly exitCode: number;
@@ -182,7 +183,7 @@ export class Host {
     this.#holder.stdin.end();
     await this.#holder.exited;
     // Control groups are the machine's, and those of this host's containers have no process any more.
-    for (const group of groups) removeGroup(group);
+    for (const group of groups) removeCgroup(group);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -195,15 +196,9 @@ function groupsOf(pid: number): readonly string[] {
   // It may be gone already: ctrl-C reaches the processes of a terminal all at once.
   if (!existsSync(`/proc/${pid}/ns/net`)) return [];
   const inode = /\[(\d+)\]/.exec(readlinkSync(`/proc/${pid}/ns/net`))?.[1];
-  return ["/sys/fs/cgroup/tsnet", "/sys/fs/cgroup/unified/tsnet"].filter(existsSync).flatMap((folder) =>
-    readdirSync(folder)
-      .filter((name) => name.endsWith(`.${inode}`))
-      .map((name) => `${folder}/${name}`),
-  );
-}
-
-function removeGroup(path: string): void {
-  for (const part of [`${path}/run`, `${path}/log`, path]) if (existsSync(part)) rmdirSync(part);
+  const all = cgroupPath("tsnet");
+  const names = all === undefined ? [] : cgroupNames(all).filter((name) => name.endsWith(`.${inode}`));
+  return names.map((name) => `${all}/${name}`);
 }
 
 // iptables-nft's own tables are shared and never deleted: of them only what is not an empty base chain counts.
