@@ -8,6 +8,7 @@
  * @module
  */
 import { mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
+import { writeFile as writeAside } from "node:fs/promises";
 import { dirname } from "node:path";
 import { hasErrno } from "../errors.ts";
 
@@ -31,6 +32,16 @@ export function makeCgroup(path: string): boolean {
 /** Moves a process, 0 for our own, into the group; false if that is not possible. Its later children are in it, too. */
 export function joinCgroup(path: string, pid: number): boolean {
   return write(`${path}/cgroup.procs`, String(pid));
+}
+
+/** As {@link joinCgroup}, which takes up to ten milliseconds if nobody joined one just before, while we go on. */
+export async function joinCgroupBeside(path: string, pid: number): Promise<boolean> {
+  try {
+    await writeAside(`${path}/cgroup.procs`, String(pid));
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** The processes of the group, or none if it is not there. */

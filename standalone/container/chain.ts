@@ -1,11 +1,12 @@
 /**
  * The programs, all of util-linux, that become a container's command one after the other. Pure.
  *
- *     sh                joins its control group, sets standard error aside
+ *     sh                sets standard error aside
  *     nsenter --net     into its network namespace
  *     unshare           other namespaces of its own; forks, and the child is pid 1, which mounts its /proc. It keeps
  *                       the host's root, where the next programs are, with the folder "." in the new one
- *     sh                waits at the gate, a named pipe, while mounts and host name are made; takes standard error back
+ *     sh                joins its control group and waits at the gate, a named pipe, while mounts and host name are
+ *                       made; takes standard error back
  *     setsid            only on a terminal, which becomes the command's own
  *     setpriv           takes the capabilities away
  *     unshare --root=.  into the root that was made, which needs no program of ours there; then the command
@@ -66,7 +67,8 @@ export interface StartChain {
 // The unshare that forks and waits says something when the command was killed (util-linux 2.38), which would be taken
 // for the command's own.
 const SET_ASIDE = 'exec 3>&2 2>>"$0"; exec "$@"';
-// Joining a control group takes the kernel milliseconds, in which whoever joins another one to it can do nothing else.
+// Joining a control group takes the kernel up to ten milliseconds, in which whoever joins another one to it can do
+// nothing else: so it is done here, beside the mounts, and in time for all that is ever started.
 const JOIN = '{ echo 0 >"$1/cgroup.procs"; } 2>/dev/null; shift; ';
 // Opening a named pipe waits for whoever opens its other end. A shell adds to the environment, which is to be the
 // file's alone.
@@ -74,29 +76,30 @@ const WAIT = ': <"$0"; exec 2>&3 3>&-; unset PWD OLDPWD SHLVL _; exec "$@"';
 
 /** The command line that starts a container, in the root folder. */
 export function startChain(chain: StartChain): readonly string[] {
-  const { start, netns, gate, complaints, user, programs, terminal, cgroup } = chain;
+  const { start, netns, complaints, user, programs, terminal } = chain;
   const options = namespacesOf(chain);
   return [
     programs.sh,
     "-c",
-    cgroup === undefined ? SET_ASIDE : `${JOIN}${SET_ASIDE}`,
+    SET_ASIDE,
     complaints,
-    ...(cgroup === undefined ? [] : [cgroup]),
     ...(netns === "" ? [] : [programs.nsenter, `--net=${netns}`, "--"]),
     ...(options.length === 0 ? [] : [programs.unshare, ...options, "--"]),
-    ...waiting(programs, gate),
+    ...waiting(chain),
     ...(terminal === true ? [programs.setsid, "--ctty"] : []),
     ...confined({ start, user, programs, workdir: start.workdir, command: start.command }),
   ];
 }
 
+type Waiting = Pick<StartChain, "programs" | "gate" | "cgroup">;
+
 /** Whether a command line is that of the chain's program that waits at the gate. */
-export function isWaiting(argv: readonly string[], { programs, gate }: Pick<StartChain, "programs" | "gate">): boolean {
-  return waiting(programs, gate).every((word, at) => argv[at] === word);
+export function isWaiting(argv: readonly string[], chain: Waiting): boolean {
+  return waiting(chain).every((word, at) => argv[at] === word);
 }
 
-function waiting(programs: Programs, gate: string): readonly string[] {
-  return [programs.sh, "-c", WAIT, gate];
+function waiting({ programs, gate, cgroup }: Waiting): readonly string[] {
+  return cgroup === undefined ? [programs.sh, "-c", WAIT, gate] : [programs.sh, "-c", `${JOIN}${WAIT}`, gate, cgroup];
 }
 
 /** What `unshare` does for the container, as its options; none if it shares all. */

@@ -51,6 +51,11 @@ export function gateOf(folder: string): string {
   return `${folder}/start`;
 }
 
+/** The control group of the command and all that it starts. */
+function groupOf({ cgroup }: ContainerRecord): string | undefined {
+  return cgroup === undefined ? undefined : `${cgroup}/run`;
+}
+
 function complaintsOf(folder: string): string {
   return `${folder}/complaints`;
 }
@@ -70,7 +75,6 @@ export async function launch({ record, folder, programs, streams }: Launching): 
   makeFifo(gateOf(folder));
   const complaints = complaintsOf(folder);
   removeFile(complaints);
-  const cgroup = record.cgroup === undefined ? undefined : `${record.cgroup}/run`;
   const argv = startChain({
     start,
     netns,
@@ -80,7 +84,7 @@ export async function launch({ record, folder, programs, streams }: Launching): 
     user,
     programs,
     hostRoot: pathToOwnRoot(),
-    cgroup,
+    cgroup: groupOf(record),
     terminal: streams?.terminal,
   });
   const env = environmentOf(start, user);
@@ -115,11 +119,11 @@ function startLogged(
 /** The container's first process: the chain itself, or its child where it has forked into a pid namespace. */
 export function waitAtGate(launched: Launched): Promise<ProcessIdentity> {
   const { record, folder, chain, programs } = launched;
-  const gate = gateOf(folder);
+  const waiting = { programs, gate: gateOf(folder), cgroup: groupOf(record) };
   const forks = !record.start.shares.includes("pid");
   return until(launched, () => {
     const pid = forks ? childrenOf(chain.pid)[0] : chain.pid;
-    return pid !== undefined && isWaiting(commandLineOf(pid), { programs, gate }) ? identify(pid) : undefined;
+    return pid !== undefined && isWaiting(commandLineOf(pid), waiting) ? identify(pid) : undefined;
   });
 }
 

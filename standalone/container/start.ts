@@ -5,7 +5,7 @@
  * @module
  */
 import { constants } from "node:os";
-import { cgroupPath, cgroupPids, joinCgroup, makeCgroup } from "../../lib/sys/cgroup.ts";
+import { cgroupPath, joinCgroupBeside, makeCgroup } from "../../lib/sys/cgroup.ts";
 import { useUsualFiles } from "../../lib/sys/limits.ts";
 import { nameHostOf } from "../../lib/sys/namespaces.ts";
 import { endingOf, holdProcess } from "../../lib/sys/pidfd.ts";
@@ -60,13 +60,15 @@ export async function startContainer(starting: Starting): Promise<Started> {
   if (cgroup === undefined) known = { ...record, mountPoints: known.mountPoints ?? [] };
   const launched = await launch({ record: known, folder, programs, streams });
   const first = await waitAtGate(launched);
-  if (cgroup !== undefined) ensureMembers(`${cgroup}/run`, [launched.chain.pid, first.pid]);
+  // The first process joins by itself, and cannot name who waits for it in another pid namespace.
+  const joined = cgroup === undefined ? undefined : joinCgroupBeside(`${cgroup}/run`, launched.chain.pid);
   known = { ...known, process: first };
   note(known);
   useUsualFiles(first.pid);
   if (!known.start.shares.includes("uts")) nameHostOf(first.pid, known.start.hostname);
   if (prepared !== undefined) mountRoot(known.name, first, prepared);
   await starting.served();
+  await joined;
   const exited = streams === undefined ? launched.chain.exited : exitOf(launched, first);
   await passGate(launched, first);
   return { record: { ...known, phase: "running", startedAt: Date.now() }, exited };
@@ -86,12 +88,6 @@ async function exitOf(launched: Launched, first: ProcessIdentity): Promise<numbe
 function groupOf({ id }: ContainerRecord): Pick<ContainerRecord, "cgroup"> {
   const cgroup = cgroupPath(`tsnet/${id}.${namespaceOf("self", "net")}`);
   return cgroup === undefined ? {} : { cgroup };
-}
-
-/** The chain has joined by itself, if it could. */
-function ensureMembers(group: string, pids: readonly number[]): void {
-  const there = new Set(cgroupPids(group));
-  for (const pid of new Set(pids)) if (!there.has(pid)) joinCgroup(group, pid);
 }
 
 /** Makes the group, with a part for the command; undefined where we may not. */

@@ -419,6 +419,11 @@ describe("a container's end", () => {
       "command: [sleep, '1'], mounts: ['/etc:/nowhere']",
       /there is no \/nowhere on the host's root to mount on/,
     ],
+    [
+      "has a folder to mount on a file",
+      "command: [sleep, '1'], mounts: ['/opt:/etc/passwd']",
+      /cannot mount \/opt on \/etc\/passwd of container c: one is a folder and the other is not \(ENOTDIR\)/,
+    ],
   ])("a command that %s is an error, and nothing of its container is left", async (_, keys, message) => {
     const before = await host.snapshot();
     await project.write(`containers:\n  c: { ${keys} }\n`);

@@ -62,9 +62,10 @@ describe("the chain of programs that becomes a command", () => {
     );
   });
 
-  test("joins its control group before all else, and goes on where it may not", () => {
-    expect(chain({}, { cgroup: "/cg/run" })).toMatch(
-      /^\/bin\/sh -c \{ echo 0 >"\$1\/cgroup\.procs"; \} 2>\/dev\/null; shift; exec 3>&2 2>>"\$0"; exec "\$@" \/c \/cg\/run \/bin\/nsenter /,
+  test("joins its control group before it waits, and goes on where it may not", () => {
+    expect(chain({}, { cgroup: "/cg/run" })).toContain(
+      '/bin/sh -c { echo 0 >"$1/cgroup.procs"; } 2>/dev/null; shift; : <"$0"; exec 2>&3 3>&-; ' +
+        'unset PWD OLDPWD SHLVL _; exec "$@" /g /cg/run /bin/setpriv ',
     );
   });
 
