@@ -8,8 +8,8 @@
  *     sh                joins its control group and waits at the gate, a named pipe, while mounts and host name are
  *                       made; takes standard error back
  *     setsid            only on a terminal, which becomes the command's own
- *     setpriv           takes the capabilities away
- *     unshare --root=.  into the root that was made, which needs no program of ours there; then the command
+ *     setpriv           takes capabilities away, and sets supplementary groups
+ *     unshare --root=.  into the root that was made, which needs no program of ours there, as its user; then the command
  *
  * The last two take no namespace, which nsenter refuses since util-linux 2.40.
  *
@@ -145,21 +145,23 @@ export function execChain(chain: ExecChain): readonly string[] {
 
 /** The chain's end: less rights, then the command in the root that "." is. */
 function confined({ start, user, programs, workdir, command }: Omit<ExecChain, "pid" | "terminal">): readonly string[] {
-  const groups = user.groups.length === 0 ? ["--clear-groups"] : ["--groups", user.groups.join(",")];
+  const { uid, gid, groups } = user;
   const bounds = ["-all", ...DEFAULT_CAPABILITIES.map((name) => `+${name}`)].join(",");
   const limits = ["--bounding-set", bounds, "--inh-caps=-all", "--ambient-caps=-all", "--no-new-privs"];
-  return [
-    programs.setpriv,
+  const less = [
     ...(start.privileged ? [] : limits),
-    "--regid",
-    String(user.gid),
-    ...groups,
-    "--",
+    // It looks for a group of that name first, so that the last program is quicker where it can do it.
+    ...(groups.length === 0 ? [] : ["--regid", String(gid), "--groups", groups.join(",")]),
+  ];
+  return [
+    ...(less.length === 0 ? [] : [programs.setpriv, ...less, "--"]),
     programs.unshare,
     "--root=.",
     `--wd=${workdir}`,
+    // Clears the supplementary groups.
+    ...(groups.length === 0 ? [`--setgid=${gid}`] : []),
     // Last, since it takes the capabilities away that the steps before need.
-    ...(user.uid === 0 ? [] : [`--setuid=${user.uid}`]),
+    ...(uid === 0 ? [] : [`--setuid=${uid}`]),
     "--",
     ...command,
   ];

@@ -23,18 +23,18 @@ import type { Mount } from "./root.ts";
 
 /** Mounts all, and makes it the only root there. @throws TsnetError saying what could not be mounted, and why. */
 export function mountRoot(name: string, first: ProcessIdentity, { root, mounts, drop }: Prepared): void {
-  const step = <T>(what: string, work: () => T): T => {
+  const step = (what: string, work: () => void, words: Words = {}) => {
     try {
-      return work();
+      work();
     } catch (error) {
-      throw failure(`cannot ${what} of container ${name}`, error);
+      throw failure(`cannot ${what} of container ${name}`, error, words);
     }
   };
   const work = () => {
     for (const path of drop) step("leave the host's /run", () => unmount(path));
     // The host's root is bound with all that is in it, the container's folder with its new /proc included.
     for (const { type, source } of mounts) if (type === "move") step("keep the /proc", () => makeUnbindable(source));
-    for (const one of mounts) step(`mount ${one.source} on ${one.target}`, () => mount(one, root));
+    for (const one of mounts) step(`mount ${one.source} on ${one.target}`, () => mount(one, root), WORDS);
     step("change the root", () => changeRoot(root));
   };
   step("enter the mounts", () => {
@@ -56,8 +56,10 @@ function mount({ source, target, type, flags, data }: Mount, root: string): void
   } else mountNew({ source, target: place, type, flags, data });
 }
 
+type Words = Readonly<Record<string, string | undefined>>;
+
 /** What an administrator makes of mount(2)'s errors. */
-const WORDS: Readonly<Record<string, string | undefined>> = {
+const WORDS: Words = {
   EACCES: "permission denied",
   EBUSY: "it is in use",
   EINVAL: "the kernel does not take it: there may be nothing that can be mounted, or an option that it does not know",
@@ -70,13 +72,13 @@ const WORDS: Readonly<Record<string, string | undefined>> = {
   EPERM: "we may not: run it as root with all capabilities",
 };
 
-function failure(what: string, cause: unknown): TsnetError {
+function failure(what: string, cause: unknown, words: Words): TsnetError {
   if (!isTsnetError(cause)) return new TsnetError(`${what}: ${messageOf(cause)}`, { code: "io", op: OP, cause });
   const { code, errno, op } = cause;
   // Said already, by the step that failed inside.
   if (op === OP) return cause;
-  const words = errno === undefined ? undefined : WORDS[errno];
-  const why = words === undefined ? cause.message : `${words} (${errno})`;
+  const word = errno === undefined ? undefined : words[errno];
+  const why = word === undefined ? messageOf(cause) : `${word} (${errno})`;
   return new TsnetError(`${what}: ${why}`, { code, op: OP, cause, ...(errno === undefined ? {} : { errno }) });
 }
 

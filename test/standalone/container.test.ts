@@ -57,8 +57,8 @@ describe("the chain of programs that becomes a command", () => {
         "/bin/nsenter --net=/run/netns/p.web -- " +
         "/bin/unshare --mount --uts --ipc --pid --fork --propagation=slave --mount-proc=c/proc --root=/proc/7/fd/9 --wd=. -- " +
         '/bin/sh -c : <"$0"; exec 2>&3 3>&-; unset PWD OLDPWD SHLVL _; exec "$@" /g ' +
-        `/bin/setpriv ${LIMITS} --regid 0 --clear-groups -- ` +
-        "/bin/unshare --root=. --wd=/srv -- busybox httpd -f",
+        `/bin/setpriv ${LIMITS} -- ` +
+        "/bin/unshare --root=. --wd=/srv --setgid=0 -- busybox httpd -f",
     );
   });
 
@@ -73,7 +73,7 @@ describe("the chain of programs that becomes a command", () => {
     expect(chain({ shares: ["pid", "mount", "ipc", "uts"], privileged: true }, { netns: "" })).toBe(
       '/bin/sh -c exec 3>&2 2>>"$0"; exec "$@" /c ' +
         '/bin/sh -c : <"$0"; exec 2>&3 3>&-; unset PWD OLDPWD SHLVL _; exec "$@" /g ' +
-        "/bin/setpriv --regid 0 --clear-groups -- /bin/unshare --root=. --wd=/srv -- busybox httpd -f",
+        "/bin/unshare --root=. --wd=/srv --setgid=0 -- busybox httpd -f",
     );
   });
 
@@ -97,12 +97,15 @@ describe("the chain of programs that becomes a command", () => {
     expect(chain({}, { user })).toMatch(
       /--regid 34 --groups 35,36 -- \/bin\/unshare --root=\. --wd=\/srv --setuid=33 -- busybox httpd -f$/,
     );
+    expect(chain({}, { user: { ...user, groups: [] } })).toMatch(
+      /--no-new-privs -- \/bin\/unshare --root=\. --wd=\/srv --setgid=34 --setuid=33 -- busybox httpd -f$/,
+    );
   });
 
   test("of exec enters all namespaces of the container and takes the same rights away", () => {
     const exec = { start: START, user: ROOT, programs, pid: 12, workdir: "/", command: ["sh"], terminal: false };
     const entering = "/bin/nsenter --target 12 --mount --uts --ipc --net --pid --root=/ --wd=/proc/12/root --";
-    const rest = `/bin/setpriv ${LIMITS} --regid 0 --clear-groups -- /bin/unshare --root=. --wd=/ -- sh`;
+    const rest = `/bin/setpriv ${LIMITS} -- /bin/unshare --root=. --wd=/ --setgid=0 -- sh`;
     expect(execChain(exec).join(" ")).toBe(`${entering} ${rest}`);
     expect(execChain({ ...exec, terminal: true }).join(" ")).toBe(`${entering} /bin/setsid --ctty ${rest}`);
   });
