@@ -67,9 +67,14 @@ export interface NewMount {
   readonly data?: string | undefined;
 }
 
-/** `mount -t TYPE -o FLAGS,DATA SOURCE TARGET`. */
+/**
+ * `mount -t TYPE -o FLAGS,DATA SOURCE TARGET`. Read-only is the mount alone: the file system may be one that is there
+ * already, as the /sys of a network namespace, and that others may write to.
+ */
 export function mountNew({ source, target, type, flags, data }: NewMount): void {
-  mount({ source, target, type, flags: maskOf(flags), data });
+  const mask = maskOf(flags);
+  mount({ source, target, type, flags: mask & ~FLAGS.ro, data });
+  if ((mask & FLAGS.ro) !== 0n) mount({ target, flags: MS_REMOUNT | MS_BIND | mask });
 }
 
 export interface BindMount {

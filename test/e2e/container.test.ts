@@ -177,6 +177,21 @@ describe("a container on the host's root", () => {
     expect(bind.exitCode).toBe(124);
   });
 
+  test("containers row 14: on the network of another has the rights on /sys that are its own", async () => {
+    const side = "command: [sleep, infinity], network: 'container:first'";
+    const project = await Project.create(
+      host,
+      "sys",
+      `containers:\n${sleeper("first")}  weak: { ${side} }\n  mighty: { ${side}, privileged: true }\n`,
+    );
+    await project.raise();
+    const write = (container: string) =>
+      tryInside(host, container, "sh", "-c", "echo named > /sys/class/net/eth0/ifalias");
+    expect((await write("weak")).stderr).toContain("Read-only file system");
+    expect((await write("mighty")).stderr).toBe("");
+    await project.down();
+  });
+
   test("shares the namespaces that it asks for, and no other", async () => {
     const same = async (container: string) => {
       const kinds = ["pid", "ipc", "uts", "mnt", "net"];

@@ -128,7 +128,13 @@ describe("a mount", () => {
       mounts.mountNew({ source: "one", target: "${FOLDER}/a", type: "tmpfs", flags: ["nosuid", "nodev"], data: "mode=1777,size=64m" });`);
     expect(await host.ok(["stat", "-c", "%a", `${FOLDER}/a`])).toBe("1777\n");
     expect(await mountAt(`${FOLDER}/a`)).toMatch(/^rw,nosuid,nodev,relatime - tmpfs one rw,size=65536k\b/);
-    await host.ok(["umount", `${FOLDER}/a`]);
+    await run(`
+      mounts.mountNew({ source: "two", target: "${FOLDER}/b", type: "sysfs", flags: ["ro", "noexec"] });
+      mounts.mountNew({ source: "three", target: "${FOLDER}/new", type: "sysfs", flags: ["nosuid"] });`);
+    // One file system, and read-only where that was said.
+    expect(await mountAt(`${FOLDER}/b`)).toBe("ro,noexec,relatime - sysfs two rw\n");
+    expect(await mountAt(`${FOLDER}/new`)).toBe("rw,nosuid,relatime - sysfs three rw\n");
+    await host.ok(["umount", `${FOLDER}/a`, `${FOLDER}/b`, `${FOLDER}/new`]);
   });
 
   test("that is unbindable is left out of a recursive bind, and can be moved into it", async () => {
