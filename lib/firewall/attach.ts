@@ -13,7 +13,15 @@ import { forgetPorts, forgetUnpublished } from "./flows.ts";
 import { type FirewallHost, isSurprise } from "./host.ts";
 import { planEntries, withElsewhere } from "./plan.ts";
 import { refuseHeld, refuseListeners } from "./ports.ts";
-import { type Entry, type EntryName, entryFile, type HeldPort, type KeeperName, tagOf } from "./record.ts";
+import {
+  type Element,
+  type Entry,
+  type EntryName,
+  entryFile,
+  type HeldPort,
+  type KeeperName,
+  tagOf,
+} from "./record.ts";
 import { preparePaths } from "./sysctls.ts";
 import type { Attachment, Part, PublishWish, Wishes } from "./types.ts";
 
@@ -143,7 +151,7 @@ function takeOver(host: FirewallHost, entries: readonly Entry[]): void {
   const keys = new Set(
     entries
       .filter(({ part }) => OF_ONE_ADDRESS.has(part))
-      .flatMap((entry) => entry.content.elements.map(({ set, key }) => `${set} ${key}`)),
+      .flatMap((entry) => entry.content.elements.filter(isOfOneAddress).map(({ set, key }) => `${set} ${key}`)),
   );
   if (keys.size === 0) return;
   const taken = new Set(entries.flatMap((entry) => entry.addresses));
@@ -157,7 +165,12 @@ function takeOver(host: FirewallHost, entries: readonly Entry[]): void {
   }
 }
 
-const OF_ONE_ADDRESS = new Set<Part>(["masquerade", "forward"]);
+const OF_ONE_ADDRESS = new Set<Part>(["masquerade", "publish", "forward"]);
+
+/** Of what is published the ports are somebody's, whatever the address. */
+function isOfOneAddress({ set }: Element): boolean {
+  return /^(?:masquerade|own|near|forward)[46]$/.test(set);
+}
 
 /** After a failure: what was there before is there again, as far as it goes; the failure itself is what is told. */
 async function restore(host: FirewallHost, entries: readonly Entry[], drop: Drop, lock: FileLock): Promise<void> {

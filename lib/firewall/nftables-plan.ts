@@ -25,12 +25,7 @@ export function planNftMasquerade(wish: MasqueradeWish): Content {
 export function planNftPublish(attachment: Attachment, wish: PublishWish): Content {
   const redirects = redirectsOf(wish);
   const elements = redirects.flatMap((redirect): Element[] => {
-    const { family, protocol, hostPort, target } = redirect;
-    const hairpins = redirect.masqueraded.map((source) => ({
-      set: `hairpin${family}`,
-      key: `${source} . ${target} . ${protocol} . ${hostPort}`,
-    }));
-    return [redirectElement(attachment, wish, redirect), ...hairpins];
+    return [redirectElement(attachment, wish, redirect), ...hairpinElements(redirect)];
   });
   const chains = ([4, 6] as const).flatMap((family): OwnChain[] => {
     const conditions = conditionsOf(wish, family);
@@ -80,6 +75,18 @@ function redirectElement(attachment: Attachment, wish: PublishWish, redirect: Re
   const value = `${target} . ${targetPort}`;
   if (hostIp === undefined) return { set: `publish${family}-any`, key: any, value };
   return { set: `publish${family}`, key: `${hostIp} . ${any}`, value };
+}
+
+/** What is masqueraded from the container's subnet is so from 127.0.0.1, too. */
+function hairpinElements({ family, protocol, hostPort, target, masqueraded }: Redirect): readonly Element[] {
+  const key = `${target} . ${protocol} . ${hostPort}`;
+  const [subnet] = masqueraded;
+  if (subnet === undefined) return [];
+  if (subnet.endsWith("/0")) return [{ set: `hairpin${family}-all`, key }];
+  return [
+    { set: `hairpin${family}`, key },
+    { set: `near${family}`, key: `${subnet} . ${target}` },
+  ];
 }
 
 function redirectRule({ family, protocol, hostPort, hostIp, target, targetPort }: Redirect): string {

@@ -106,7 +106,7 @@ function orphansOf(
       const rival = keys.get(`${set} ${element.key}`);
       if (rival === undefined) orphans.push({ ...toElement(set, element), part, comment: element.comment ?? "" });
       // An address has one owner, the latest; a port belongs to who has it.
-      else if (part === "publish") throw taken(set, element.key, owner.who);
+      else if (part === "publish" && !set.startsWith("near")) throw taken(set, element.key, owner.who);
     }
   }
   return { orphans, dropped: [...dropped] };
@@ -115,7 +115,8 @@ function orphansOf(
 /** The container's address, in the sets and maps whose elements tell it. */
 function containerOf(set: string, { key, value }: NftElement): string | undefined {
   if (/^(?:masquerade|forward)[46]$/.test(set)) return key;
-  if (set.startsWith("hairpin")) return key.split(" . ")[1];
+  if (set.startsWith("hairpin")) return key.split(" . ")[0];
+  if (set.startsWith("near")) return key.split(" . ")[1];
   return set.startsWith("publish") ? value?.split(" . ")[0] : undefined;
 }
 

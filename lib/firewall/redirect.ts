@@ -17,7 +17,7 @@ export interface Redirect {
   readonly hostIp?: string;
   readonly target: string;
   readonly targetPort: number;
-  /** Where connections come from that are masqueraded: `10.1.0.0/24`, `127.0.0.0/8`. */
+  /** Where connections come from that are masqueraded: the container's subnet `10.1.0.0/24` and `127.0.0.0/8`, or all. */
   readonly masqueraded: readonly string[];
 }
 

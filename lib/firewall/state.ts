@@ -19,6 +19,7 @@ import {
   readIfThere,
   removeFile,
   replaceFile,
+  unsortedNamesIn,
 } from "../sys/files.ts";
 import {
   type Entry,
@@ -43,12 +44,16 @@ export function isRecorded(attachment: Attachment, part: Part, root = STATE_ROOT
 
 /** Where a part of an attachment is recorded. Loads nothing and needs no lock. */
 export function recordedWith(attachment: Attachment, part: Part, root = STATE_ROOT): readonly KeeperName[] {
+  return recordsOf(attachment, root).flatMap((name) => (name.part === part ? [name.engine] : []));
+}
+
+/** All that is recorded of an attachment. Loads nothing and needs no lock. */
+export function recordsOf(attachment: Attachment, root = STATE_ROOT): readonly EntryName[] {
   const tag = tagOf(attachment);
-  return KEEPERS.filter((engine) =>
-    namesIn(`${root}/${engine}`).some((file) => {
-      const name = parseEntryFile(engine, file);
-      return name?.tag === tag && name.part === part;
-    }),
+  return KEEPERS.flatMap((engine) =>
+    unsortedNamesIn(`${root}/${engine}`)
+      .filter((file) => file.startsWith(tag))
+      .flatMap((file) => parseEntryFile(engine, file) ?? []),
   );
 }
 
@@ -112,7 +117,7 @@ export class State {
   #list(takes: (engine: KeeperName, file: string) => boolean): readonly EntryName[] {
     const names: EntryName[] = [];
     for (const engine of KEEPERS) {
-      for (const file of namesIn(this.#directory(engine))) {
+      for (const file of unsortedNamesIn(this.#directory(engine))) {
         const name = takes(engine, file) ? parseEntryFile(engine, file) : undefined;
         if (name !== undefined) names.push(name);
       }
@@ -123,7 +128,7 @@ export class State {
   /** The entries behind `names`; one that cannot be read is left out, and its rules are then found by their tag. */
   read(names: readonly EntryName[]): readonly Entry[] {
     const entries: Entry[] = [];
-    for (const name of names) {
+    for (const name of names.toSorted((a, b) => (a.file < b.file ? -1 : 1))) {
       const path = `${this.#directory(name.engine)}/${name.file}`;
       const text = readIfThere(path);
       if (text === undefined) continue;

@@ -72,6 +72,7 @@ class Round {
   readonly #gateways: readonly Address[];
   readonly #warn: (message: string) => void;
   readonly #reservations: readonly Reservation[];
+  readonly #own: readonly Reservation[];
   readonly #given: Reservation[] = [];
 
   constructor(store: LockedStore, wish: Wish, warn: (message: string) => void) {
@@ -80,6 +81,8 @@ class Round {
     this.#gateways = gatewaysOf(wish.sets);
     this.#warn = warn;
     this.#reservations = store.reservations();
+    const naming = store.naming(wish.owner.containerId, this.#reservations);
+    this.#own = naming.filter((reservation) => this.#isOwn(reservation));
   }
 
   give(set: RangeSet, index: number, requested: Address | undefined): Allocation {
@@ -135,7 +138,7 @@ class Round {
 
   /** What this owner had before the boot is given to it again; what it has had since is its caller's mistake. */
   #ownIn(taken: readonly Reservation[]): Address | undefined {
-    const own = taken.filter((reservation) => this.#isOwn(reservation));
+    const own = this.#own.filter((reservation) => taken.includes(reservation));
     const living = own.find((reservation) => !this.#store.isFromBeforeBoot(reservation));
     if (living !== undefined) {
       const [address, id] = [formatAddress(living.address), this.#owner.containerId];

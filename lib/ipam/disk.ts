@@ -19,6 +19,7 @@ import {
   lockFile,
   makeDirectory,
   modifiedAt,
+  namesHolding,
   namesIn,
   overwriteFile,
   readIfThere,
@@ -86,6 +87,12 @@ class Directory implements LockedStore {
       else if (this.#isLocked && isTemporary(name)) removeFile(`${this.#directory}/${name}`);
     }
     return found;
+  }
+
+  naming(containerId: string, reservations: readonly Reservation[]): readonly Reservation[] {
+    const names = reservations.map(({ name }) => name);
+    const found = new Set(namesHolding(this.#directory, names, containerId));
+    return reservations.filter(({ name }) => found.has(name));
   }
 
   holderOf(reservation: Reservation): Holder {

@@ -80,7 +80,7 @@ function storeOf(call: PluginCall): Store {
 
 /** What an attachment has; the container's files without an interface only if there are no others. */
 function heldBy(view: StoreView, { attachment }: PluginCall): readonly Reservation[] {
-  const all = view.reservations();
+  const all = view.naming(attachment.containerId, view.reservations());
   const exact = all.filter((each) => isHeldBy(view.holderOf(each), attachment));
   return exact.length > 0 ? exact : all.filter((each) => isHeldByContainer(view.holderOf(each), attachment));
 }

@@ -43,6 +43,10 @@ export class FakeStore implements Store, LockedStore {
     return [...this.#files.keys()].sort().map((name) => ({ name, address: parseAddress(name) }));
   }
 
+  naming(containerId: string, reservations: readonly Reservation[]): readonly Reservation[] {
+    return reservations.filter(({ name }) => this.#files.get(name)?.text.includes(containerId));
+  }
+
   holderOf({ name }: Reservation): Holder {
     return parseHolder(this.#files.get(name)?.text ?? "");
   }

@@ -16,6 +16,8 @@ export interface Reservation {
 /** What can be seen of a network's reservations. */
 export interface StoreView {
   reservations(): readonly Reservation[];
+  /** Of `reservations`, those whose text may name the container: a look that is quicker than asking who has each. */
+  naming(containerId: string, reservations: readonly Reservation[]): readonly Reservation[];
   /** Who has it. Each is read once. */
   holderOf(reservation: Reservation): Holder;
   /** Whether it is older than the host's boot, so that its container cannot live any more. */

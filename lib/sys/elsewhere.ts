@@ -21,15 +21,24 @@ export interface Journey<T> {
   readonly back?: (home: number) => void;
 }
 
+let journeys = 0;
+
+/** Whether the thread is in another namespace than the process's own. */
+export function isElsewhere(): boolean {
+  return journeys > 0;
+}
+
 /** Goes, works and comes back. Aborts the process if that fails: anything else would go on in the wrong namespace. */
 export function elsewhere<T>({ kind, type, from, go, work, back }: Journey<T>): T {
   // The thread's own link: in a worker, /proc/self is the main thread's.
   const home = openFile(`/proc/thread-self/ns/${kind}`, O_RDONLY);
   try {
     go();
+    journeys++;
     try {
       return work();
     } finally {
+      journeys--;
       try {
         if (back === undefined) setns(home, type);
         else back(home);

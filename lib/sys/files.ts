@@ -5,20 +5,25 @@
  * @module
  */
 import { hasErrno, isTsnetError, messageOf, TsnetError } from "../errors.ts";
+import { isElsewhere } from "./elsewhere.ts";
 import { flock, LOCK_EX, LOCK_NB, LOCK_SH } from "./native.ts";
 import { inside, type Netns } from "./netns.ts";
 import {
   closeFile,
+  filesHolding,
   linkFile,
   listDirectory,
   makeOneDirectory,
   O_APPEND,
   O_CREAT,
   O_EXCL,
+  O_RDONLY,
   O_RDWR,
   O_TRUNC,
   O_WRONLY,
+  openBelow,
   openFile,
+  readAll,
   readFile,
   renameFile,
   type Status,
@@ -42,11 +47,26 @@ export function readIfThere(path: string): string | undefined {
 
 /** The names in a directory, sorted; none if it is not there. */
 export function namesIn(directory: string): readonly string[] {
+  return unsortedNamesIn(directory).toSorted();
+}
+
+/** The names in a directory as the file system has them: sorting thousands takes longer than reading them. */
+export function unsortedNamesIn(directory: string): readonly string[] {
   try {
-    return listDirectory(directory).sort();
+    return listDirectory(directory);
   } catch (error) {
     if (hasErrno(error, "ENOENT", "ENOTDIR")) return [];
     throw ioError("list", directory, error);
+  }
+}
+
+/** Of the files `names` in a directory, those that hold `text`, and those that have to be read to know it; none if it is not there. */
+export function namesHolding(directory: string, names: readonly string[], text: string): readonly string[] {
+  try {
+    return filesHolding(directory, names, text);
+  } catch (error) {
+    if (hasErrno(error, "ENOENT", "ENOTDIR")) return [];
+    throw ioError("read", directory, error);
   }
 }
 
@@ -183,7 +203,12 @@ export function lockFile(path: string, timeoutMs?: number, shared = false): File
 
 /** Reads `/proc/sys/<key>` (`net/ipv4/ip_forward`) of our own namespace; undefined if there is no such key. */
 export function readSysctl(key: string): string | undefined {
-  return readIfThere(`/proc/sys/${key}`)?.trim();
+  try {
+    return useSysctl(key, O_RDONLY, readAll).trim();
+  } catch (error) {
+    if (hasErrno(error, "ENOENT", "ENOTDIR")) return undefined;
+    throw ioError("read", `/proc/sys/${key}`, error);
+  }
 }
 
 /**
@@ -229,16 +254,38 @@ function rethrow(_key: string, error: unknown): void {
 
 /** False if there is no such key. On a read-only /proc/sys a value that is there already is fine. */
 function writeSysctlIfThere(key: string, value: string): boolean {
-  const path = `/proc/sys/${key}`;
   try {
-    writeFile(path, value, O_RDWR);
+    useSysctl(key, O_RDWR, (fd) => writeAll(fd, Buffer.from(value)));
     return true;
   } catch (error) {
     if (hasErrno(error, "ENOENT")) return false;
     if (hasErrno(error, "EROFS", "EACCES") && readSysctl(key) === value) return true;
-    throw ioError("write", path, error);
+    throw ioError("write", `/proc/sys/${key}`, error);
   }
 }
+
+function useSysctl<T>(key: string, flags: number, use: (fd: number) => T): T {
+  const fd = openSysctl(key, flags);
+  try {
+    return use(fd);
+  } finally {
+    closeFile(fd);
+  }
+}
+
+/**
+ * The folders of IPv4 and IPv6 stay open, which are there for as long as the kernel is: it has one of each for every
+ * network namespace, all of one name, and goes through them for each path, a millisecond beside a thousand containers.
+ */
+function openSysctl(key: string, flags: number): number {
+  const [, folder = "", rest = ""] = /^(net\/ipv[46])\/(.+)$/.exec(key) ?? [];
+  if (folder === "" || isElsewhere()) return openFile(`/proc/sys/${key}`, flags);
+  const open = sysctlFolders.get(folder) ?? openFile(`/proc/sys/${folder}`, O_RDONLY);
+  sysctlFolders.set(folder, open);
+  return openBelow(open, rest, flags);
+}
+
+const sysctlFolders = new Map<string, number>();
 
 function tryStatus(path: string): Status | undefined {
   try {

@@ -21,8 +21,11 @@ export const O_APPEND = 0o2000;
 const O_DIRECTORY = process.arch === "arm64" ? 0o40000 : 0o200000;
 const O_CLOEXEC = 0o2000000;
 
-// asm/unistd.h: the two calls that musl or an older glibc has no function for.
-const SYS = process.arch === "arm64" ? { statx: 291n, getdents64: 61n } : { statx: 332n, getdents64: 217n };
+// asm/unistd.h: calls that musl or an older glibc has no function for, or that too few callers need.
+const SYS =
+  process.arch === "arm64"
+    ? { statx: 291n, getdents64: 61n, openat: 56n }
+    : { statx: 332n, getdents64: 217n, openat: 257n };
 const AT_FDCWD = -100;
 const AT_EMPTY_PATH = 0x1000;
 const STATX_BASIC_STATS = 0x7ffn;
@@ -30,6 +33,9 @@ const S_IFMT = 0o170000;
 const S_IFREG = 0o100000;
 
 const CHUNK_BYTES = 16 * 1024;
+const GLANCE_BYTES = 1024;
+// NAME_MAX of linux/limits.h.
+const MOST_NAME_BYTES = 255;
 
 /** What of a file's inode we look at. */
 export interface Status {
@@ -44,6 +50,12 @@ export interface Status {
 /** open(2), with O_CLOEXEC. */
 export function openFile(path: string, flags: number, mode = 0o644): number {
   return check(`open ${path}`, libc().open(cString(path), flags | O_CLOEXEC, mode));
+}
+
+/** openat(2) of a path below the open directory `folder`, with O_CLOEXEC. */
+export function openBelow(folder: number, path: string, flags: number): number {
+  const fd = libc().syscall(SYS.openat, BigInt(folder), cString(path), BigInt(flags | O_CLOEXEC), 0n, null);
+  return check(`open ${path}`, Number(fd));
 }
 
 /** close(2). */
@@ -157,14 +169,47 @@ export function listDirectory(path: string): string[] {
       const length = Number(libc().syscall(SYS.getdents64, BigInt(fd), buffer, BigInt(buffer.length), 0n, null));
       check(`list ${path}`, length);
       if (length === 0) return names;
+      // Decoded at once, as ASCII has it: a folder may have thousands of names, and nearly all are of that kind.
+      const text = buffer.toString("latin1", 0, length);
       // struct linux_dirent64: u64 inode, s64 offset, u16 record length, u8 type, name with its NUL.
       for (let at = 0; at < length; at += buffer.readUInt16LE(at + 16)) {
-        const name = buffer.toString("utf8", at + 19, buffer.indexOf(0, at + 19));
+        const end = text.indexOf("\0", at + 19);
+        const plain = text.slice(at + 19, end);
+        const name = BEYOND_ASCII.test(plain) ? buffer.toString("utf8", at + 19, end) : plain;
         if (name !== "." && name !== "..") names.push(name);
       }
     }
   } finally {
     closeFile(fd);
+  }
+}
+
+/**
+ * Of the files `names` in a directory, those that hold `text`; also those that cannot be read, or are longer than what
+ * is looked at, which the caller has to read himself. Three calls a file and nothing made for one: there may be
+ * thousands.
+ */
+export function filesHolding(directory: string, names: readonly string[], text: string): readonly string[] {
+  const { syscall, read, close } = libc();
+  const folder = openFile(directory, O_RDONLY | O_DIRECTORY);
+  const [at, flags] = [BigInt(folder), BigInt(O_RDONLY | O_CLOEXEC)];
+  const wanted = Buffer.from(text);
+  const path = Buffer.alloc(MOST_NAME_BYTES + 1);
+  const content = Buffer.alloc(GLANCE_BYTES);
+  try {
+    return names.filter((name) => {
+      path[path.write(name, 0, MOST_NAME_BYTES)] = 0;
+      const fd = Number(syscall(SYS.openat, at, path, flags, 0n, null));
+      if (fd < 0) return true;
+      const length = Number(read(fd, content, GLANCE_BYTES));
+      close(fd);
+      if (length < 0 || length === GLANCE_BYTES) return true;
+      const found = content.indexOf(wanted);
+      // Behind its end there is what the file before it held.
+      return found >= 0 && found + wanted.length <= length;
+    });
+  } finally {
+    closeFile(folder);
   }
 }
 
@@ -182,6 +227,8 @@ export function statusOf(file: string | number): Status {
     modifiedMs: Number(stat.readBigInt64LE(112)) * 1000 + Math.floor(stat.readUInt32LE(120) / 1000) / 1000,
   };
 }
+
+const BEYOND_ASCII = /[\x80-\xff]/;
 
 function cString(text: string): Buffer {
   return Buffer.from(`${text}\0`);

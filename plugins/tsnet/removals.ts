@@ -8,7 +8,7 @@
  */
 import type { Attachment } from "../../lib/cni/types.ts";
 import { hasErrno } from "../../lib/errors.ts";
-import { recordedWith } from "../../lib/firewall/state.ts";
+import { recordsOf } from "../../lib/firewall/state.ts";
 import type { Firewall, Part } from "../../lib/firewall/types.ts";
 import type { Address } from "../../lib/net/address.ts";
 import { linkDelGroup, linkSet } from "../../lib/netlink/link.ts";
@@ -47,10 +47,10 @@ export class Removals implements Disposable {
 
   /** Begins with the rules of `parts` that are on record: they take the longest, and the rest is done beside them. */
   async begin(parts: readonly Part[], attempts: Attempts): Promise<void> {
-    const keepers = parts.map((part) => recordedWith(this.#attachment, part));
-    const known = parts.filter((_, at) => (keepers[at]?.length ?? 0) > 0);
+    const records = recordsOf(this.#attachment).filter(({ part }) => parts.includes(part));
+    const known = parts.filter((part) => records.some((record) => record.part === part));
     if (known.length === 0) return;
-    const isNft = keepers.flat().every((keeper) => keeper === "nftables");
+    const isNft = records.every(({ engine }) => engine === "nftables");
     await attempts.try(async () => {
       const firewall = await this.#choose(isNft ? "nftables" : "iptables");
       this.#begun = known;

@@ -284,6 +284,17 @@ describe.each<Backend>(["nftables", "iptables"])("the firewall on %s", (backend)
     expect(host.dump()).toBe("");
   });
 
+  it("so does the way back through the host from its own subnet, beside ports that each of them keeps", async () => {
+    const [former, latter] = [publish({ mappings: [tcp(8080)] }), publish({ mappings: [tcp(9090)] })];
+    await firewall.attach(WEB, { publish: former });
+    await firewall.attach(DNS, { publish: latter });
+    await firewall.check(DNS, { publish: latter });
+    await firewall.detach(WEB, ["publish"]);
+    await firewall.check(DNS, { publish: latter });
+    await firewall.detach(DNS, ["publish"]);
+    expect(host.dump()).toBe("");
+  });
+
   it("leaves nothing of an attach that the filter refuses, and keeps what was there", async () => {
     await firewall.attach(WEB, web);
     const before = sorted(host.dump());

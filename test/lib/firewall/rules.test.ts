@@ -70,11 +70,11 @@ describe("the rules on nftables", () => {
       "publish4 { 192.0.2.1 . udp . 8053 comment "6c270ef2.b54fe5ecccb49c12 net1/web/eth0" : 198.51.100.5 . 53 }
       publish4-any { tcp . 8080 comment "6c270ef2.b54fe5ecccb49c12 net1/web/eth0" : 198.51.100.5 . 80 }
       publish6-any { tcp . 8080 comment "6c270ef2.b54fe5ecccb49c12 net1/web/eth0" : 2001:db8::5 . 80 }
-      hairpin4 { 127.0.0.0/8 . 198.51.100.5 . tcp . 8080 comment "6c270ef2.b54fe5ecccb49c12 net1/web/eth0" }
-      hairpin4 { 127.0.0.0/8 . 198.51.100.5 . udp . 8053 comment "6c270ef2.b54fe5ecccb49c12 net1/web/eth0" }
-      hairpin4 { 198.51.100.0/24 . 198.51.100.5 . tcp . 8080 comment "6c270ef2.b54fe5ecccb49c12 net1/web/eth0" }
-      hairpin4 { 198.51.100.0/24 . 198.51.100.5 . udp . 8053 comment "6c270ef2.b54fe5ecccb49c12 net1/web/eth0" }
-      hairpin6 { 2001:db8::/64 . 2001:db8::5 . tcp . 8080 comment "6c270ef2.b54fe5ecccb49c12 net1/web/eth0" }"
+      hairpin4 { 198.51.100.5 . tcp . 8080 comment "6c270ef2.b54fe5ecccb49c12 net1/web/eth0" }
+      hairpin4 { 198.51.100.5 . udp . 8053 comment "6c270ef2.b54fe5ecccb49c12 net1/web/eth0" }
+      hairpin6 { 2001:db8::5 . tcp . 8080 comment "6c270ef2.b54fe5ecccb49c12 net1/web/eth0" }
+      near4 { 198.51.100.0/24 . 198.51.100.5 comment "6c270ef2.b54fe5ecccb49c12 net1/web/eth0" }
+      near6 { 2001:db8::/64 . 2001:db8::5 comment "6c270ef2.b54fe5ecccb49c12 net1/web/eth0" }"
     `);
   });
 
@@ -82,8 +82,8 @@ describe("the rules on nftables", () => {
     const firewall = await host.firewall("nftables");
     await firewall.attach(WEB, { publish: publish({ mappings: [tcp(8080)], masqAll: true }) });
     expect(elements(host.nft.dump(), "hairpin")).toMatchInlineSnapshot(`
-      "hairpin4 { 0.0.0.0/0 . 198.51.100.5 . tcp . 8080 comment "6c270ef2.b54fe5ecccb49c12 net1/web/eth0" }
-      hairpin6 { ::/0 . 2001:db8::5 . tcp . 8080 comment "6c270ef2.b54fe5ecccb49c12 net1/web/eth0" }"
+      "hairpin4-all { 198.51.100.5 . tcp . 8080 comment "6c270ef2.b54fe5ecccb49c12 net1/web/eth0" }
+      hairpin6-all { 2001:db8::5 . tcp . 8080 comment "6c270ef2.b54fe5ecccb49c12 net1/web/eth0" }"
     `);
     await firewall.attach(WEB, { publish: publish({ mappings: [tcp(8080)], snat: false }) });
     expect(elements(host.nft.dump(), "hairpin")).toBe("");
