@@ -14,13 +14,19 @@ afterEach(() => {
 });
 
 /** A port that is free for both protocols, or was a moment ago. */
+/** Of those that the kernel gives to nobody by itself: tests run beside each other, and connections take ports, too. */
 async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "::", resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  if (address === null || typeof address === "string") throw new Error("no port");
-  return address.port;
+  for (;;) {
+    const port = 20_000 + Math.floor(Math.random() * 12_000);
+    const server = createServer();
+    const isFree = await new Promise<boolean>((resolve) => {
+      server.once("error", () => resolve(false));
+      server.listen(port, "::", () => resolve(true));
+    });
+    if (!isFree) continue;
+    await new Promise((resolve) => server.close(resolve));
+    return port;
+  }
 }
 
 function bind(protocol: "tcp" | "udp", address: Uint8Array, port: number, shared = false): number {
