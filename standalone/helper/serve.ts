@@ -50,6 +50,7 @@ export async function serve({ state, parts, say, tick, isOusted }: Serving): Pro
   const living = (records: readonly ContainerRecord[]) => livingOf(records, watches);
   const service = new Service({ state, parts: new Map([...followers(watches), ...parts]), living, say });
   let ended = false;
+  const ending = Promise.withResolvers<void>();
   const control = serveControl(placeOf(state).socket, async ({ method, path }: ControlRequest): Promise<unknown> => {
     if (method === "GET" && path === "/status")
       return { ...statusOf(service), ...ABLE, repairs: watches.mender.repairs };
@@ -57,6 +58,8 @@ export async function serve({ state, parts, say, tick, isOusted }: Serving): Pro
     if (method !== "POST" || path !== "/end") return undefined;
     // Who asks has the state locked, so that it stays so.
     ended ||= state.isEmpty();
+    // The answer goes first.
+    if (ended) void Bun.sleep(1).then(ending.resolve);
     return { ended };
   });
   const letGo = () => {
@@ -82,8 +85,10 @@ export async function serve({ state, parts, say, tick, isOusted }: Serving): Pro
       say(messageOf(error));
     }
     tick();
-    await Bun.sleep(TICK);
+    await Promise.race([Bun.sleep(TICK), ending.promise]);
   }
+  // What was relayed last left flows, which go once nothing is relayed any more.
+  await service.sync();
   leave();
   return "nothingLeft";
 }

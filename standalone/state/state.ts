@@ -184,9 +184,14 @@ export class State {
    */
   putExit(name: string, exit: ExitNote): void {
     const folder = this.folderOf(name);
-    // It may have been removed meanwhile.
+    // It may have been removed meanwhile, also while we write.
     if (!exists(this.recordOf(name))) return;
     this.#write(`${folder}/${EXIT}`, exit);
+    if (!exists(this.recordOf(name))) {
+      removeFile(`${folder}/${EXIT}`);
+      for (const path of [folder, `${this.directory}/containers`]) removeIfEmpty(path);
+      return;
+    }
     setModifiedAt(`${this.directory}/containers`, Date.now());
   }
 
