@@ -9,8 +9,9 @@ import { type Answer, tally } from "../e2e/proxy/prober.ts";
 import type { World } from "../e2e/proxy/world.ts";
 import { type Case, cases, objects } from "./alike-cases.ts";
 import { type Cluster, startCluster } from "./cluster.ts";
+import type { Daemon } from "./daemon.ts";
 import { Marker } from "./marker.ts";
-import { addWorld, addWorldNode, MODES, startProxy } from "./proxies.ts";
+import { addWorld, addWorldNode, MODES, type Mode, startProxy } from "./proxies.ts";
 
 let cluster: Cluster;
 let marker: Marker;
@@ -24,12 +25,12 @@ afterAll(async () => await cluster.stop());
 
 test.each(MODES)("a client sees the same of both proxies in %s mode", async (mode) => {
   const [theirs, ours] = await Promise.all([addWorld(cluster, `${mode}-real-`), addWorld(cluster, `${mode}-ours-`)]);
+  const all = cases(mode);
   const proxies = await Promise.all([
-    startProxy(cluster, { program: "kube-proxy", mode, world: theirs }),
+    startReal(theirs, mode, all),
     startProxy(cluster, { program: "tsnet", mode, world: ours }),
   ]);
   await marker.passed([theirs, ours], proxies);
-  const all = cases(mode);
   const [real, seen] = await Promise.all([look(theirs, all), look(ours, all)]);
   const suspects = all.filter((_, index) => real[index] !== seen[index]);
   console.log(`${all.length} cases in ${mode} mode: ${summary(real)}`);
@@ -38,6 +39,21 @@ test.each(MODES)("a client sees the same of both proxies in %s mode", async (mod
   for (const proxy of proxies) await proxy.stop();
   for (const world of [theirs, ours]) await world.prober.stop();
 });
+
+/**
+ * On a busy machine kube-proxy may begin without its node's labels, and then passes over all zones for as long as it
+ * runs: one that does is started anew, since that is not what is compared.
+ */
+async function startReal(world: World, mode: Mode, all: readonly Case[], tries = 3): Promise<Daemon> {
+  const proxy = await startProxy(cluster, { program: "kube-proxy", mode, world });
+  await marker.passed([world], [proxy]);
+  const zoned = all.filter(({ name }) => name.startsWith("cluster-zoned cluster address TCP"));
+  expect(zoned.length).toBeGreaterThan(0);
+  const seen = await stare(world, zoned);
+  if (tries === 1 || !seen.some((words) => words.includes("remote1"))) return proxy;
+  await proxy.stop();
+  return await startReal(world, mode, all, tries - 1);
+}
 
 /** What each case comes to: who answers, as whom he sees the client; or how it fails. */
 async function look(world: World, all: readonly Case[]): Promise<readonly string[]> {
