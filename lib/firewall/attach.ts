@@ -14,16 +14,16 @@ import { type FirewallHost, isSurprise } from "./host.ts";
 import { planEntries, withElsewhere } from "./plan.ts";
 import { refuseHeld, refuseListeners } from "./ports.ts";
 import {
-  type Element,
   type Entry,
   type EntryName,
   entryFile,
   type HeldPort,
+  isOfOneAddress,
   type KeeperName,
   tagOf,
 } from "./record.ts";
 import { preparePaths } from "./sysctls.ts";
-import type { Attachment, Part, PublishWish, Wishes } from "./types.ts";
+import type { Attachment, PublishWish, Wishes } from "./types.ts";
 
 /** Makes the wishes true. */
 export async function attach(host: FirewallHost, attachment: Attachment, asked: Wishes): Promise<void> {
@@ -149,27 +149,18 @@ async function writeTo(
  */
 function takeOver(host: FirewallHost, entries: readonly Entry[]): void {
   const keys = new Set(
-    entries
-      .filter(({ part }) => OF_ONE_ADDRESS.has(part))
-      .flatMap((entry) => entry.content.elements.filter(isOfOneAddress).map(({ set, key }) => `${set} ${key}`)),
+    entries.flatMap((entry) => entry.content.elements.filter(isOfOneAddress).map(({ set, key }) => `${set} ${key}`)),
   );
   if (keys.size === 0) return;
   const taken = new Set(entries.flatMap((entry) => entry.addresses));
   const tags = new Set(entries.map((entry) => tagOf(entry.attachment)));
-  const names = host.state.names().filter(({ part, tag }) => OF_ONE_ADDRESS.has(part) && !tags.has(tag));
+  const names = host.state.names().filter(({ tag }) => !tags.has(tag));
   for (const entry of host.state.read(names)) {
     const left = entry.content.elements.filter(({ set, key }) => !keys.has(`${set} ${key}`));
     if (left.length === entry.content.elements.length) continue;
     const addresses = entry.addresses.filter((address) => !taken.has(address));
     host.state.write({ ...entry, addresses, content: { ...entry.content, elements: left } });
   }
-}
-
-const OF_ONE_ADDRESS = new Set<Part>(["masquerade", "publish", "forward"]);
-
-/** Of what is published the ports are somebody's, whatever the address. */
-function isOfOneAddress({ set }: Element): boolean {
-  return /^(?:masquerade|own|near|forward)[46]$/.test(set);
 }
 
 /** After a failure: what was there before is there again, as far as it goes; the failure itself is what is told. */

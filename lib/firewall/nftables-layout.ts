@@ -157,7 +157,7 @@ export function typeOfSet(set: string): { readonly type?: NftElementType } {
   return {};
 }
 
-function hairpin(ip: "ip" | "ip6", set: string, from = ""): string {
+function hairpin(ip: "ip" | "ip6", set: string, ...from: readonly string[]): string {
   const key = `${ip} daddr . meta l4proto . ct original proto-dst`;
-  return `ct status dnat meta l4proto { tcp, udp, sctp } ${from} ${key} @${set} masquerade`.replace("  ", " ");
+  return ["ct status dnat meta l4proto { tcp, udp, sctp }", ...from, `${key} @${set} masquerade`].join(" ");
 }

@@ -18,7 +18,16 @@ import {
 import { ADMIN, FAMILY, LAYOUTS, layoutOf, OWN_CHAINS, partOfSet, TABLE } from "./nftables-layout.ts";
 import { tagOfOwnChain } from "./nftables-plan.ts";
 import { AT, addContent, addShared, declare, removeSet } from "./nftables-write.ts";
-import { commentOf, type Element, type Entry, parseComment, sharedComment, sharedOf, tagOf } from "./record.ts";
+import {
+  commentOf,
+  type Element,
+  type Entry,
+  isOfOneAddress,
+  parseComment,
+  sharedComment,
+  sharedOf,
+  tagOf,
+} from "./record.ts";
 import type { Part } from "./types.ts";
 
 /** An element of the kernel's that no entry tells of and that stays. */
@@ -106,7 +115,7 @@ function orphansOf(
       const rival = keys.get(`${set} ${element.key}`);
       if (rival === undefined) orphans.push({ ...toElement(set, element), part, comment: element.comment ?? "" });
       // An address has one owner, the latest; a port belongs to who has it.
-      else if (part === "publish" && !set.startsWith("near")) throw taken(set, element.key, owner.who);
+      else if (!isOfOneAddress({ set })) throw taken(set, element.key, owner.who);
     }
   }
   return { orphans, dropped: [...dropped] };

@@ -41,6 +41,11 @@ export interface Element {
   readonly value?: string;
 }
 
+/** Whether who has the address has the element, too: what is published is its holder's, whatever the address. */
+export function isOfOneAddress({ set }: Pick<Element, "set">): boolean {
+  return /^(?:masquerade|own|near|forward)[46]$/.test(set);
+}
+
 /** A rule of iptables without its comment. */
 export interface IptablesRule {
   readonly family: Family;

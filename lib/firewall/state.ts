@@ -128,8 +128,7 @@ export class State {
   /** The entries behind `names`; one that cannot be read is left out, and its rules are then found by their tag. */
   read(names: readonly EntryName[]): readonly Entry[] {
     const entries: Entry[] = [];
-    for (const name of names.toSorted((a, b) => (a.file < b.file ? -1 : 1))) {
-      const path = `${this.#directory(name.engine)}/${name.file}`;
+    for (const path of names.map(({ engine, file }) => `${this.#directory(engine)}/${file}`).sort()) {
       const text = readIfThere(path);
       if (text === undefined) continue;
       try {

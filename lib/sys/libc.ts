@@ -126,6 +126,11 @@ export function openLibc<const S extends Symbols>(symbols: S): Functions<S> {
   });
 }
 
+/** Text as the C library takes it: UTF-8 with its NUL. */
+export function cString(text: string): Buffer {
+  return Buffer.from(`${text}\0`);
+}
+
 /** Where `data` lies in memory, for structures that point to others. It must be kept until the call that uses it is over. */
 export function addressOf(data: NodeJS.TypedArray): number {
   return ptr(data);

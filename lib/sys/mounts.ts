@@ -9,7 +9,7 @@
 import { FFIType } from "bun:ffi";
 import { hasErrno, TsnetError } from "../errors.ts";
 import { elsewhere } from "./elsewhere.ts";
-import { addressOf, check, libc, openLibc } from "./libc.ts";
+import { addressOf, check, cString, libc, openLibc } from "./libc.ts";
 import { setns } from "./native.ts";
 import { closeFile, O_RDONLY, openFile, statusOf } from "./posix.ts";
 import { isAlive, type ProcessIdentity } from "./process.ts";
@@ -223,7 +223,8 @@ interface MountCall {
 }
 
 function mount({ source, target, type, flags, data }: MountCall): void {
-  const result = calls().mount(cString(source), cString(target), cString(type), flags, cString(data));
+  const orNone = (text: string | undefined) => (text === undefined ? null : cString(text));
+  const result = calls().mount(orNone(source), cString(target), orNone(type), flags, orNone(data));
   check(`mount ${target}`, result);
 }
 
@@ -238,10 +239,4 @@ function flagsOf(target: string): bigint {
   const flags = status.readBigUInt64LE(F_FLAGS_AT);
   const known = FLAGS.ro | FLAGS.nosuid | FLAGS.nodev | FLAGS.noexec;
   return (flags & known) | ((flags & ST_NOSYMFOLLOW) === 0n ? 0n : MS_NOSYMFOLLOW);
-}
-
-function cString(text: string): Buffer;
-function cString(text: string | undefined): Buffer | null;
-function cString(text: string | undefined): Buffer | null {
-  return text === undefined ? null : Buffer.from(`${text}\0`);
 }

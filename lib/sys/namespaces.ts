@@ -9,7 +9,7 @@
 import { FFIType } from "bun:ffi";
 import { hasErrno } from "../errors.ts";
 import { elsewhere } from "./elsewhere.ts";
-import { check, openLibc } from "./libc.ts";
+import { check, cString, openLibc } from "./libc.ts";
 import { makeShared, mountBind, unmount } from "./mounts.ts";
 import { CLONE_NEWNET, setns } from "./native.ts";
 import {
@@ -105,8 +105,4 @@ function shareMounts(folder: string): void {
     mountBind({ source: folder, target: folder, recursive: true });
     makeShared(folder);
   }
-}
-
-function cString(text: string): Buffer {
-  return Buffer.from(`${text}\0`);
 }

@@ -8,7 +8,7 @@
  *
  * @module
  */
-import { check, EAGAIN, EINTR, errno, failure, libc } from "./libc.ts";
+import { check, cString, EAGAIN, EINTR, errno, failure, libc } from "./libc.ts";
 
 // asm-generic/fcntl.h, the same on x86-64 and arm64.
 export const O_RDONLY = 0;
@@ -229,7 +229,3 @@ export function statusOf(file: string | number): Status {
 }
 
 const BEYOND_ASCII = /[\x80-\xff]/;
-
-function cString(text: string): Buffer {
-  return Buffer.from(`${text}\0`);
-}
